@@ -1,0 +1,136 @@
+/* shmq/topic.h - make, open, list and remove topics.
+ *
+ * A topic is two files in /dev/shm: shmq.<namespace>.d.<topic> (data) and
+ * shmq.<namespace>.c.<topic> (control). They are made complete before they get
+ * their names, so a half-made topic is never seen. Memory is reserved when it
+ * is needed: the ring and the groups at creation, a producer's arena when that
+ * producer opens, so a full /dev/shm is SHMQ_ERR_NOSPACE there and never a
+ * SIGBUS later.
+ *
+ * Control-path calls of one namespace and user exclude each other through a
+ * lock file (shmq.<namespace>.lock.<uid>). A process stopped inside create or
+ * unlink makes others' create and unlink time out after 5 s with
+ * SHMQ_ERR_BUSY; it never holds up publishing, receiving or opening. */
+#ifndef SHMQ_TOPIC_H
+#define SHMQ_TOPIC_H
+
+#include <shmq/base.h>
+
+struct shmq_topic; /* an open topic; shared by threads */
+
+enum shmq_ring {
+    SHMQ_RING_DEFAULT = 0, /* mpmc */
+    SHMQ_RING_MPMC = 1,    /* many producers, shared and exclusive groups */
+    SHMQ_RING_SPSC = 2     /* one producer, exclusive groups; lowest latency */
+};
+
+enum shmq_on_full {
+    SHMQ_ON_FULL_DEFAULT = 0, /* block */
+    SHMQ_ON_FULL_BLOCK = 1,   /* FULL, or wait until the deadline */
+    SHMQ_ON_FULL_DROP_NEW = 2, /* refuse the new record with FULL and count it */
+    SHMQ_ON_FULL_DROP_OLD = 3 /* overwrite; readers report gaps (mpmc only) */
+};
+
+enum shmq_durability {
+    SHMQ_DURABILITY_NONE = 0, /* lives as long as the host's memory */
+    SHMQ_DURABILITY_OS = 1,   /* needs shmqd */
+    SHMQ_DURABILITY_DISK = 2  /* needs shmqd */
+};
+
+/* Attributes of a topic, fixed at creation. Zero in any field means its
+ * default. Set struct_bytes to sizeof(struct shmq_topic_attrs). */
+struct shmq_topic_attrs {
+    uint32_t struct_bytes;
+    uint32_t ring;            /* enum shmq_ring; default mpmc */
+    uint32_t on_full;         /* enum shmq_on_full; default block */
+    uint32_t durability;      /* enum shmq_durability; default none */
+    uint64_t capacity_frames; /* mpmc: slots, a power of two, 2 to 2^24;
+                                 default 4096; must be 0 for spsc */
+    uint64_t arena_bytes;     /* mpmc: payload memory per producer, default
+                                 256 KiB; spsc: the ring's bytes, default 1 MiB;
+                                 a power of two, 4 KiB to 8 GiB; all arenas
+                                 together at most 16 GiB */
+    uint64_t max_message_bytes; /* largest payload plus attributes; default
+                                   64 KiB; with its 128 bytes of headers it must
+                                   fit half the arena */
+    uint32_t max_producers;     /* default 64; mpmc 1 to 256 */
+    uint32_t max_groups;        /* default 16; 1 to 256 */
+    uint32_t max_members;       /* default 64; 1 to 512 */
+    uint32_t mode;      /* permission bits of all files; default 0600; the
+                           umask does not apply */
+    uint32_t data_mode; /* permission bits of the data file; default: mode */
+    uint32_t flags;     /* enum shmq_topic_flags */
+};
+
+enum shmq_topic_flags {
+    /* Sleepers issue an expedited membarrier so that the producers' fast path
+     * needs no fence at all. Opening fails with SHMQ_ERR_SYS where the kernel
+     * cannot do it. */
+    SHMQ_TOPIC_ASYMMETRIC = 1u << 0
+};
+
+enum shmq_unlink_flags {
+    SHMQ_UNLINK_FORCE = 1u << 0 /* also when in use: users get CLOSED */
+};
+
+SHMQ_BEGIN_DECLS
+
+/* Makes a topic. `attrs` NULL takes all defaults.
+ * Errors: EXISTS (also when attributes agree), INVAL (names, attributes; the
+ * text names the one), NOSPACE (/dev/shm is full; nothing is left behind),
+ * PERM, NODAEMON (durable topics are made by shmqd), BUSY (another create or
+ * unlink of this namespace did not finish within 5 s), SYS.
+ * Thread-safe. May take up to 5 s for the lock; otherwise does not block.
+ * Killed inside: the topic exists completely or not at all; a nameless or
+ * leftover control file is removed by the next create or unlink. */
+SHMQ_API int shmq_topic_create(const char *ns, const char *topic,
+                               const struct shmq_topic_attrs *attrs);
+
+/* Opens an existing topic into *ret; close it with shmq_topic_close(). Maps
+ * the data file read-only when the caller may not write it (then no producer
+ * can be opened, and consumers get validated copies).
+ * Errors: NOENT, PERM (also: owner is neither the caller, root, nor a uid in
+ * SHMQ_TRUSTED_UIDS=uid[,uid...]), LAYOUT (not a topic, truncated, other
+ * version), INVAL, NOMEM, SYS. Thread-safe, does not block. */
+SHMQ_API int shmq_topic_open(const char *ns, const char *topic,
+                             struct shmq_topic **ret);
+
+/* Closes a topic handle; producers and consumers opened through it stay
+ * usable. NULL is legal. */
+SHMQ_API void shmq_topic_close(struct shmq_topic *topic);
+
+/* The attributes the topic was created with, defaults filled in. The caller
+ * sets ret->struct_bytes. Errors: INVAL, FORKED. */
+SHMQ_API int shmq_topic_attrs(struct shmq_topic *topic,
+                              struct shmq_topic_attrs *ret);
+
+/* Name and namespace of an open topic; they live as long as the handle. */
+SHMQ_API const char *shmq_topic_name(const struct shmq_topic *topic);
+SHMQ_API const char *shmq_topic_namespace(const struct shmq_topic *topic);
+
+/* SHMQ_OK while the topic exists under its name, SHMQ_ERR_CLOSED once it was
+ * removed. Never blocks. */
+SHMQ_API int shmq_topic_check(struct shmq_topic *topic);
+
+/* Calls `visit` for every topic of the namespace in byte order of the names,
+ * until it returns non-zero; that value is returned, else 0. An empty
+ * namespace is 0 calls. Errors: INVAL, SYS, NOMEM. */
+SHMQ_API int shmq_topic_list(const char *ns,
+                             int (*visit)(void *ctx, const char *topic),
+                             void *ctx);
+
+/* Removes a topic: it loses its name at once; whoever has it open gets CLOSED
+ * at the next call or within 40 ms when asleep, and its memory is freed when
+ * the last of them has closed it.
+ * Without SHMQ_UNLINK_FORCE a topic that a living endpoint has open is refused
+ * with BUSY, naming the pids. A topic with a damaged or unknown layout is
+ * removed with SHMQ_UNLINK_FORCE only.
+ * Errors: NOENT, BUSY, PERM, LAYOUT, INVAL, SYS.
+ * Killed inside: the topic is there or gone; leftovers are removed by the
+ * next create or unlink. */
+SHMQ_API int shmq_topic_unlink(const char *ns, const char *topic,
+                               uint32_t flags);
+
+SHMQ_END_DECLS
+
+#endif

@@ -1,0 +1,29 @@
+/* copy.h - copying payloads into memory that the caller owns. */
+#ifndef SHMQI_COPY_H
+#define SHMQI_COPY_H
+
+#include <stdint.h>
+#include <string.h>
+
+/* memcpy for sizes that are mostly small and not known to the compiler: no
+ * call up to 128 bytes. Blocks may overlap each other, never the bounds. */
+static inline void shmqi_copy(void *to, const void *from, uint64_t n)
+{
+    uint8_t *d = to;
+    const uint8_t *s = from;
+    if (n > 128) {
+        memcpy(d, s, n);
+    } else if (n >= 16) {
+        for (uint64_t i = 0; i + 16 < n; i += 16)
+            memcpy(d + i, s + i, 16);
+        memcpy(d + n - 16, s + n - 16, 16);
+    } else if (n >= 8) {
+        memcpy(d, s, 8);
+        memcpy(d + n - 8, s + n - 8, 8);
+    } else {
+        for (uint64_t i = 0; i < n; i++)
+            d[i] = s[i];
+    }
+}
+
+#endif

@@ -1,0 +1,250 @@
+#define _GNU_SOURCE
+#include "endpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "files.h"
+
+#define ATTACH_TRIES 4
+
+/* -- reading ---------------------------------------------------------------- */
+
+bool shmqi_peer_read(const struct shmqi_ring *r, uint32_t idx,
+                     struct shmqi_peer *ret)
+{
+    struct shmqi_endpoint_shm *e = &r->endpoints[idx];
+    struct shmqi_peer p;
+    memset(&p, 0, sizeof p);
+    p.identity = shmqi_identity_at(r, idx);
+    if (p.identity == 0 || (p.identity & SHMQI_IDENTITY_INIT))
+        return false;
+    uint64_t pid = shm_ld(N1, &e->pid);
+    p.pid = (uint32_t)pid;
+    p.role = (uint32_t)(pid >> 32);
+    p.pid_namespace = shm_ld(N1, &e->pid_namespace);
+    p.start_time = shm_ld(N1, &e->start_time);
+    p.image = shm_ld(N1, &e->image);
+    p.since_ns = shm_ld(N1, &e->since_ns);
+    uint64_t comm[2] = {shm_ld(N1, &e->comm[0]), shm_ld(N1, &e->comm[1])};
+    memcpy(p.comm, comm, sizeof p.comm);
+    p.comm[sizeof p.comm - 1] = '\0';
+    if (shm_ld(E4, &e->identity) != p.identity)
+        return false;
+    *ret = p;
+    return true;
+}
+
+/* -- proof of death ----------------------------------------------------------*/
+
+static bool own_endpoint(struct shmqi_segment *s, uint32_t idx,
+                         uint64_t identity)
+{
+    shmqi_process_lock();
+    bool own = s->own[idx] == identity;
+    shmqi_process_unlock();
+    return own;
+}
+
+static bool lock_is_free(struct shmqi_segment *s, uint64_t identity)
+{
+    struct flock l;
+    int fd = shmqi_segment_control_fd(s);
+    memset(&l, 0, sizeof l);
+    l.l_type = F_WRLCK;
+    l.l_whence = SEEK_SET;
+    l.l_start = (off_t)identity;
+    l.l_len = 1;
+    if (fd < 0 || fcntl(fd, F_GETLK, &l) != 0)
+        return false; /* no proof */
+    return l.l_type == F_UNLCK;
+}
+
+/* For the case that /proc hides other users' processes. */
+static bool kill_says_alive(uint32_t pid)
+{
+    return kill((pid_t)pid, 0) == 0 || errno == EPERM;
+}
+
+/* The process that attached is still there under its pid: same start time,
+ * same image (not another program after exec), not a zombie. What cannot be
+ * read counts as equal: without proof of death it lives. */
+bool shmqi_peer_pid_valid(const struct shmqi_peer *peer)
+{
+    const struct shmqi_self *self = shmqi_self();
+    struct shmqi_procstat st;
+    if (peer->pid_namespace == 0 ||
+        peer->pid_namespace != self->pid_namespace)
+        return false;
+    if (!shmqi_procstat(peer->pid, &st))
+        return kill_says_alive(peer->pid);
+    if (st.start_time != peer->start_time)
+        return false;
+    if ((st.state == 'Z' || st.state == 'X') && st.threads <= 1)
+        return false;
+    return st.image == 0 || peer->image == 0 || st.image == peer->image;
+}
+
+bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
+                         uint64_t identity)
+{
+    struct shmqi_peer peer;
+    uint64_t id = identity & ~SHMQI_IDENTITY_INIT;
+    if (id == 0 || own_endpoint(s, idx, id))
+        return false;
+    bool lock_free = lock_is_free(s, id);
+    if (identity & SHMQI_IDENTITY_INIT)
+        return lock_free; /* nothing else is known of it yet */
+    if (!shmqi_peer_read(&s->ring, idx, &peer) || peer.identity != id)
+        return false; /* somebody else's business by now */
+    if (lock_free)
+        return !shmqi_peer_pid_valid(&peer);
+    const struct shmqi_self *self = shmqi_self();
+    if (peer.pid_namespace == 0 || peer.pid_namespace != self->pid_namespace ||
+        peer.pid == self->pid)
+        return false;
+    return shmqi_process_has_no_memory(peer.pid);
+}
+
+/* -- attach and detach ------------------------------------------------------ */
+
+static int set_lock(struct shmqi_segment *s, uint64_t identity, short type)
+{
+    struct flock l;
+    int fd = shmqi_segment_control_fd(s);
+    memset(&l, 0, sizeof l);
+    l.l_type = type;
+    l.l_whence = SEEK_SET;
+    l.l_start = (off_t)identity;
+    l.l_len = 1;
+    return fcntl(fd, F_SETLK, &l);
+}
+
+static void role_range(const struct shmqi_ring *r, uint32_t role,
+                       uint32_t *ret_from, uint32_t *ret_to)
+{
+    uint32_t members = r->producer_cnt + r->member_cnt;
+    switch (role) {
+    case SHMQ_ROLE_PRODUCER:
+        *ret_from = 0;
+        *ret_to = r->producer_cnt;
+        break;
+    case SHMQ_ROLE_ADMIN:
+        *ret_from = members;
+        *ret_to = r->endpoint_cnt;
+        break;
+    default:
+        *ret_from = r->producer_cnt;
+        *ret_to = members;
+    }
+}
+
+/* CAS of a free entry. The private table knows the identity first, so that
+ * another thread of this process never tests its own process's lock. */
+static bool take_entry(struct shmqi_segment *s, uint32_t idx,
+                       uint64_t identity)
+{
+    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
+    bool won = false;
+    shmqi_process_lock();
+    if (s->own[idx] == 0 && shm_ld(E1, &e->identity) == 0) {
+        s->own[idx] = identity;
+        won = shm_cas(E2, &e->identity, 0, identity | SHMQI_IDENTITY_INIT);
+        if (!won)
+            s->own[idx] = 0;
+    }
+    shmqi_process_unlock();
+    return won;
+}
+
+static void disown(struct shmqi_segment *s, uint32_t idx)
+{
+    shmqi_process_lock();
+    s->own[idx] = 0;
+    shmqi_process_unlock();
+}
+
+static void write_fields(struct shmqi_endpoint_shm *e, uint32_t role)
+{
+    const struct shmqi_self *self = shmqi_self();
+    struct shmqi_procstat st;
+    uint64_t comm[2] = {0, 0};
+    if (shmqi_procstat(self->pid, &st))
+        memcpy(comm, st.comm, sizeof comm);
+    shm_st(N2, &e->pid_namespace, self->pid_namespace);
+    shm_st(N2, &e->pid, (uint64_t)role << 32 | self->pid);
+    shm_st(N2, &e->start_time, self->start_time);
+    shm_st(N2, &e->image, self->image);
+    shm_st(N2, &e->since_ns, shmqi_now_realtime());
+    shm_st(N2, &e->comm[0], comm[0]);
+    shm_st(N2, &e->comm[1], comm[1]);
+    shm_st(N2, &e->member_of, 0);
+    shm_st(N2, &e->touching, 0);
+    shm_st(N2, &e->lease, 0);
+    shm_st(N2, &e->views, 0);
+    shm_st(N2, &e->holds, 0);
+    shm_st(N2, &e->messages, 0);
+    shm_st(N2, &e->evicted, 0);
+    shm_st(N2, &e->doorbell, 0);
+    shm_st(N2, &e->waiting, 0);
+}
+
+int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
+                         uint32_t *ret_idx, uint64_t *ret_identity)
+{
+    uint32_t from, to;
+    role_range(&s->ring, role, &from, &to);
+    for (int try = 0; try < ATTACH_TRIES; try++) {
+        uint64_t identity;
+        int rc = shmqi_random_identity(&identity);
+        if (rc)
+            return rc;
+        if (set_lock(s, identity, F_WRLCK) != 0)
+            return shmqi_fail_sys(errno, "%s: cannot take a liveness lock",
+                                  s->topic);
+        uint32_t idx = from;
+        while (idx < to && !take_entry(s, idx, identity))
+            idx++;
+        if (idx == to) {
+            (void)set_lock(s, identity, F_UNLCK);
+            return SHMQ_ERR_LIMIT;
+        }
+        struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
+        write_fields(e, role);
+        if (shm_cas(E3, &e->identity, identity | SHMQI_IDENTITY_INIT,
+                    identity)) {
+            *ret_idx = idx;
+            *ret_identity = identity;
+            return SHMQ_OK;
+        }
+        /* Reaped in the middle: somebody closed our descriptor. Once more. */
+        disown(s, idx);
+        (void)set_lock(s, identity, F_UNLCK);
+    }
+    return shmqi_fail(SHMQ_ERR_BUSY,
+                      "%s: this process keeps closing the library's "
+                      "descriptors", s->topic);
+}
+
+void shmqi_endpoint_free(struct shmqi_segment *s, uint32_t idx,
+                         uint64_t identity)
+{
+    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
+    shm_st(E5, &e->member_of, 0);
+    shm_st(E5, &e->touching, 0);
+    (void)shm_cas(E2, &e->identity, identity, 0);
+    disown(s, idx);
+    (void)set_lock(s, identity, F_UNLCK);
+}
+
+void shmqi_doorbell_path(char ret[256], const struct shmqi_segment *s,
+                         uint64_t identity)
+{
+    (void)snprintf(ret, 256, "%s/shmq.%s.b.%016llx", SHMQI_DIR, s->ns,
+                   (unsigned long long)identity);
+}

@@ -1,0 +1,63 @@
+/* endpoint.h - the table of open handles, and who in it is dead.
+ *
+ * Liveness: while a process has an endpoint it holds a byte-range lock of its
+ * own control-file descriptor at offset `identity`. The kernel drops it when
+ * the process is gone, across pid namespaces, for zombies, and a fork child
+ * does not inherit it. Proof of death is
+ *     lock free AND NOT (same pid namespace AND a process with this pid, start
+ *     time and image exists AND is no zombie)
+ * where the second half covers an application that closed our descriptor
+ * behind our back; or, in one pid namespace, every thread of the process has
+ * already given up its memory (it will free the lock when it is done).
+ *
+ * An identity is a 62-bit random number and never comes back, so a stalled
+ * reaper that looks again at the identity cannot mistake the next owner of the
+ * entry for its victim. */
+#ifndef SHMQI_ENDPOINT_H
+#define SHMQI_ENDPOINT_H
+
+#include <shmq/stat.h>
+
+#include "process.h"
+#include "segment.h"
+
+/* What an endpoint says of itself, copied. */
+struct shmqi_peer {
+    uint64_t identity, pid_namespace, start_time, image, since_ns;
+    uint32_t pid, role;
+    char comm[16];
+};
+
+/* False when the entry is free or changed while being read. */
+bool shmqi_peer_read(const struct shmqi_ring *r, uint32_t idx,
+                     struct shmqi_peer *ret);
+
+/* The identity at `idx` as is: 0, or with SHMQI_IDENTITY_INIT. */
+static inline uint64_t shmqi_identity_at(const struct shmqi_ring *r,
+                                         uint32_t idx)
+{
+    return shm_ld(E1, &r->endpoints[idx].identity);
+}
+
+/* True on proof that the process behind `identity` (seen at `idx`) is dead. */
+bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
+                         uint64_t identity);
+
+/* True when the peer lives in this pid namespace under a pid that still is
+ * its. */
+bool shmqi_peer_pid_valid(const struct shmqi_peer *peer);
+
+/* Takes a free entry for `role`; LIMIT when there is none (then reap and try
+ * again, see reap.h). */
+int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
+                         uint32_t *ret_idx, uint64_t *ret_identity);
+
+/* Gives the entry back. Roles, claims and names must have been. */
+void shmqi_endpoint_free(struct shmqi_segment *s, uint32_t idx,
+                         uint64_t identity);
+
+/* Path of the doorbell FIFO that an endpoint may have. */
+void shmqi_doorbell_path(char ret[256], const struct shmqi_segment *s,
+                         uint64_t identity);
+
+#endif

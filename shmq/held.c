@@ -1,0 +1,225 @@
+/* held.c - frames that a consumer has taken, and handing out their records. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "consumer_impl.h"
+#include "error.h"
+#include "mpmc.h"
+
+/* Two bitmaps of a frame's records: done, and handed out but not released. */
+#define MAP_WORDS (SHMQ_BATCH_MAX / 64)
+#define BIT_WORDS (2 * MAP_WORDS)
+#define TRACK_BYTES (BIT_WORDS * 8 + SHMQ_BATCH_MAX * 4)
+
+struct shmqi_held *shmqi_held_new(struct shmq_consumer *c, uint32_t *ret_slot)
+{
+    uint32_t slot = UINT32_MAX;
+    if (c->mode != SHMQI_MODE_SHARED) {
+        if (c->last - c->first == c->held_max)
+            return NULL;
+        slot = (uint32_t)(c->last++ % c->held_max);
+    } else {
+        for (uint32_t i = 0; i < c->held_max && slot == UINT32_MAX; i++)
+            if (!c->held[i].used)
+                slot = i;
+        if (slot == UINT32_MAX)
+            return NULL;
+    }
+    struct shmqi_held *h = &c->held[slot];
+    uint8_t *copy = h->copy;
+    uint64_t copy_cap = h->copy_cap;
+    uint64_t *bits = h->bits;
+    uint32_t *serials = h->serials;
+    memset(h, 0, sizeof *h);
+    h->copy = copy;
+    h->copy_cap = copy_cap;
+    h->bits = bits;
+    h->serials = serials;
+    h->used = true;
+    h->serial = ++c->serial;
+    c->held_cnt++;
+    *ret_slot = slot;
+    return h;
+}
+
+void shmqi_held_free(struct shmq_consumer *c, struct shmqi_held *h)
+{
+    if (h->used) {
+        h->used = false;
+        c->held_cnt--;
+    }
+    if (c->current != UINT32_MAX && &c->held[c->current] == h)
+        c->current = UINT32_MAX;
+}
+
+int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes)
+{
+    if (bytes <= h->copy_cap)
+        return SHMQ_OK;
+    uint64_t cap = h->copy_cap ? h->copy_cap : 512;
+    while (cap < bytes)
+        cap *= 2;
+    uint8_t *more = realloc(h->copy, cap);
+    if (!more)
+        return shmqi_fail(SHMQ_ERR_NOMEM, "no memory for a copy of %llu bytes",
+                          (unsigned long long)bytes);
+    h->copy = more;
+    h->copy_cap = cap;
+    return SHMQ_OK;
+}
+
+static int clear_bits(struct shmqi_held *h)
+{
+    if (h->cnt < 2)
+        return SHMQ_OK;
+    if (!h->bits) {
+        h->bits = malloc(TRACK_BYTES);
+        if (!h->bits)
+            return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
+        h->serials = (uint32_t *)(void *)(h->bits + BIT_WORDS);
+    }
+    memset(h->bits, 0, BIT_WORDS * sizeof *h->bits);
+    return SHMQ_OK;
+}
+
+int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h,
+                    uint64_t seq, uint64_t slot_word)
+{
+    const struct shmqi_ring *r = c->ring;
+    struct shmqi_frame f;
+    bool good = shmqi_frame_open(r, slot_word, &f);
+    if (!good)
+        return shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >>
+                               r->arena_lg2 < r->producer_cnt &&
+                       c->copies &&
+                       !shmqi_mpmc_copy_valid(
+                           r, seq, slot_word,
+                           (uint32_t)(shmqi_slot_frame(slot_word) *
+                                          SHMQI_FRAME_UNIT >>
+                                      r->arena_lg2))
+                   ? SHMQ_ERR_GAP
+                   : SHMQ_ERR_CORRUPT;
+    h->bytes = f.bytes;
+    if (c->copies) {
+        int rc = shmqi_held_copy_room(h, f.head.len_bytes);
+        if (rc)
+            return rc;
+        shmqi_copy_racy(h->copy, f.bytes, f.head.len_bytes);
+        if (!shmqi_mpmc_copy_valid(r, seq, slot_word, f.arena))
+            return SHMQ_ERR_GAP;
+        h->bytes = h->copy;
+    }
+    h->seq = seq;
+    h->producer = f.head.producer;
+    h->sequence = f.head.sequence;
+    h->time_ns = f.head.time_ns;
+    h->cnt = f.head.record_cnt;
+    h->len = f.head.len_bytes;
+    h->next_off = sizeof(struct shmqi_frame_shm);
+    return clear_bits(h);
+}
+
+uint64_t shmqi_held_pos(const struct shmq_consumer *c,
+                        const struct shmqi_held *h, uint32_t idx)
+{
+    return c->ring->ring == SHMQ_RING_MPMC ? shmqi_pos(h->seq, idx) : h->seq;
+}
+
+int shmqi_held_hand(struct shmq_consumer *c, uint32_t slot,
+                    struct shmq_message *ret)
+{
+    struct shmqi_held *h = &c->held[slot];
+    struct shmqi_view v;
+    if (!shmqi_record_view(h->bytes, h->len, h->next_off, &v))
+        return SHMQ_ERR_CORRUPT;
+    uint32_t idx = h->next_idx;
+    ret->data = v.data;
+    ret->size = v.size;
+    ret->position = shmqi_held_pos(c, h, idx);
+    ret->producer = h->producer;
+    ret->sequence = h->sequence + idx;
+    ret->time_ns = (int64_t)h->time_ns;
+    ret->attempt = 0;
+    ret->flags = h->redelivered ? SHMQ_MESSAGE_REDELIVERED : 0;
+    ret->attrs = v.attrs;
+    ret->attr_bytes = v.attr_bytes;
+    ret->internal[0] = slot;
+    ret->internal[1] = idx;
+    ret->internal[2] = h->serial;
+    h->next_idx++;
+    h->next_off = v.next;
+    h->open++;
+    if (h->cnt > 1) {
+        h->bits[MAP_WORDS + (idx >> 6)] |= 1ull << (idx & 63);
+        h->serials[idx] = h->serial;
+    }
+    shm_st(N2, &c->ring->endpoints[c->idx].messages, ++c->messages);
+    return SHMQ_OK;
+}
+
+/* A message is good while it is the last one handed out for its record: a nack
+ * raises the serial and makes those from its record on void. */
+struct shmqi_held *shmqi_held_of(struct shmq_consumer *c,
+                                 const struct shmq_message *msg)
+{
+    uint32_t slot = msg->internal[0], idx = msg->internal[1];
+    uint32_t serial = msg->internal[2];
+    if (slot >= c->held_max)
+        return NULL;
+    struct shmqi_held *h = &c->held[slot];
+    if (!h->used || idx >= h->next_idx)
+        return NULL;
+    return serial == (h->cnt > 1 ? h->serials[idx] : h->serial) ? h : NULL;
+}
+
+static bool bit_is_set(const struct shmqi_held *h, uint32_t idx)
+{
+    return h->bits && (h->bits[idx >> 6] >> (idx & 63) & 1);
+}
+
+bool shmqi_held_done(struct shmqi_held *h, uint32_t idx)
+{
+    if (idx < h->done)
+        return false;
+    if (idx > h->done) {
+        h->bits[idx >> 6] |= 1ull << (idx & 63);
+        return false;
+    }
+    h->done++;
+    while (h->done < h->cnt && h->cnt > 1 && bit_is_set(h, h->done))
+        h->done++;
+    return true;
+}
+
+bool shmqi_held_release(struct shmqi_held *h, uint32_t idx)
+{
+    if (h->cnt > 1) {
+        uint64_t bit = 1ull << (idx & 63);
+        if (!(h->bits[MAP_WORDS + (idx >> 6)] & bit))
+            return false;
+        h->bits[MAP_WORDS + (idx >> 6)] &= ~bit;
+    } else if (h->open == 0) {
+        return false;
+    }
+    h->open--;
+    return true;
+}
+
+void shmqi_held_forget(struct shmqi_held *h, uint32_t idx)
+{
+    if (h->cnt < 2) {
+        h->open = 0;
+    } else {
+        for (uint32_t i = idx; i < h->cnt; i++) {
+            (void)shmqi_held_release(h, i);
+            h->bits[i >> 6] &= ~(1ull << (i & 63));
+        }
+    }
+    if (h->done > idx)
+        h->done = idx;
+}
+
+bool shmqi_held_is_done(const struct shmqi_held *h, uint32_t idx)
+{
+    return idx < h->done || (h->cnt > 1 && bit_is_set(h, idx));
+}

@@ -1,0 +1,465 @@
+/* member.c - a member of a shared group: claiming, acknowledging, giving back,
+ * and finding again what others gave back. The words' rules: claims.h. */
+#include <string.h>
+
+#include "consumer_impl.h"
+#include "error.h"
+#include "mpmc.h"
+#include "reap.h"
+#include "relieve.h"
+
+#define CLAIM_TRIES 4096
+#define LOST_MAX 64
+
+static struct shmqi_group_shm *group_of(const struct shmq_consumer *c)
+{
+    return &c->ring->groups[c->member.entry];
+}
+
+int shmqi_member_open(struct shmq_consumer *c)
+{
+    struct shmqi_group_shm *g = group_of(c);
+    c->claims.group = g;
+    c->claims.words = c->ring->claims +
+                      ((uint64_t)c->member.entry << c->ring->claim_lg2);
+    c->claims.lg2 = c->ring->claim_lg2;
+    c->claims.endpoint_cnt = c->ring->endpoint_cnt;
+    c->near = shm_ld(G1, &c->ring->data->tail);
+    /* Not the epoch now: the first look rescans. */
+    c->epoch = UINT64_MAX;
+    shmqi_member_renew(c);
+    return SHMQ_OK;
+}
+
+uint64_t shmqi_member_floor(struct shmq_consumer *c)
+{
+    c->near = shm_ld(G1, &c->ring->data->tail);
+    shmqi_claims_walk(&c->claims, c->near);
+    uint64_t w = shm_ld(S1, &group_of(c)->floor);
+    return shmqi_cursor_pos(w, c->near);
+}
+
+void shmqi_member_renew(struct shmq_consumer *c)
+{
+    if (c->member.lease_ns)
+        shm_st(S12, &c->ring->endpoints[c->idx].lease,
+               shmqi_now_monotonic() + c->member.lease_ns);
+}
+
+static void count_holds(struct shmq_consumer *c)
+{
+    shm_st(N2, &c->ring->endpoints[c->idx].holds, c->held_cnt);
+}
+
+/* The word that gives a claim back in an orderly way: attempts stay. A frame
+ * of which nothing was ever handed out goes back to "never claimed". */
+static uint64_t returned_word(const struct shmqi_held *h, uint64_t held)
+{
+    struct shmqi_claim k = shmqi_claim_unpack(held);
+    k.owner = 0;
+    k.state = SHMQI_CLAIM_FREE;
+    if (h && !h->redelivered && h->next_idx == 0) {
+        k.lap--;
+        k.state = SHMQI_CLAIM_DONE;
+    }
+    return shmqi_claim_pack(k);
+}
+
+static const struct shmqi_held *held_with(const struct shmq_consumer *c,
+                                          uint64_t claim, uint64_t seq)
+{
+    for (uint32_t i = 0; i < c->held_max; i++)
+        if (c->held[i].used && !c->held[i].lost && c->held[i].seq == seq &&
+            c->held[i].claim == claim)
+            return &c->held[i];
+    return NULL;
+}
+
+/* Gives everything back that carries our number. Words may come back here; the
+ * worst that a stalled reaper does with one is to give it back again. */
+void shmqi_member_give_back(struct shmq_consumer *c)
+{
+    const struct shmqi_claims *k = &c->claims;
+    c->near = shm_ld(G1, &c->ring->data->tail);
+    uint64_t floor = shmqi_claims_floor(k, c->near);
+    shmqi_freeing_begin(k, c->idx);
+    for (uint64_t q = floor; q < floor + (1ull << k->lg2); q++) {
+        uint64_t w = shm_ld(S2, shmqi_claim_at(k, q));
+        if (shmqi_claim_age(k, w, q) == 0 && shmqi_claim_held_by(w, c->idx))
+            (void)shm_cas(S9, shmqi_claim_at(k, q), w,
+                          returned_word(held_with(c, w, q), w));
+    }
+    shmqi_freeing_end(k, c->idx);
+    shmqi_claims_walk(k, c->near);
+}
+
+void shmqi_member_close(struct shmq_consumer *c)
+{
+    shmqi_member_give_back(c);
+    shmqi_view_end(c);
+    shmqi_wake_members(c->segment);
+}
+
+/* -- claiming -----------------------------------------------------------------*/
+
+enum taken {
+    TAKEN,     /* held[slot] is filled */
+    TAKE_NEXT, /* not this one */
+    TAKE_FAIL  /* *ret_rc */
+};
+
+/* The frame is gone or senseless: done with it, as a gap of one frame. */
+static void discard(struct shmq_consumer *c, uint64_t seq, uint64_t claim,
+                    uint32_t reason)
+{
+    uint64_t w;
+    if (!shmqi_claim_ack(&c->claims, seq, claim, 1, 1, &w))
+        return; /* the claim has moved on: the group has lost nothing */
+    shmqi_claims_walk(&c->claims, c->near);
+    struct shmq_gap g = {shmqi_pos(seq, 0), shmqi_pos(seq + 1, 0), 1,
+                         UINT64_MAX, reason, 0};
+    if (c->gap_pending && c->gap.to == g.from) {
+        g.from = c->gap.from;
+        g.frames += c->gap.frames;
+    }
+    c->gap = g;
+    c->gap_pending = c->gap_known = true;
+    (void)shm_add(N3, reason == SHMQ_GAP_CORRUPT
+                          ? &c->ring->control->dropped_corrupt
+                          : &c->ring->control->dropped_old, 1);
+}
+
+/* A claim that was free at this lap: its records may have been handed out. A
+ * fresh group may begin in the middle of a frame; that does not count. */
+static bool handed_before(struct shmq_consumer *c, uint64_t seq, bool again,
+                          const struct shmqi_claim *k)
+{
+    struct shmqi_group_shm *g = group_of(c);
+    if (again) {
+        uint64_t floor = shmqi_cursor_pos(shm_ld(S1, &g->floor), seq);
+        if (k->attempt > 0 || k->done == 0 ||
+            floor != shmqi_pos(seq, k->done))
+            return true;
+    }
+    return shmqi_cursor_pos(shm_ld(J9, &g->seen), seq) > shmqi_pos(seq, 0);
+}
+
+static enum taken fill(struct shmq_consumer *c, uint64_t seq,
+                       uint64_t slot_word, uint64_t claim, bool again,
+                       uint32_t *ret_slot, int *ret_rc)
+{
+    uint32_t slot;
+    struct shmqi_held *h = shmqi_held_new(c, &slot);
+    int rc = shmqi_held_fill(c, h, seq, slot_word);
+    if (rc == SHMQ_ERR_GAP || rc == SHMQ_ERR_CORRUPT) {
+        shmqi_held_free(c, h);
+        discard(c, seq, claim, rc == SHMQ_ERR_GAP ? SHMQ_GAP_DROPPED
+                                                  : SHMQ_GAP_CORRUPT);
+        return TAKE_NEXT;
+    }
+    if (rc) {
+        shmqi_held_free(c, h);
+        *ret_rc = rc;
+        return TAKE_FAIL;
+    }
+    struct shmqi_claim k = shmqi_claim_unpack(claim);
+    h->claim = claim;
+    h->redelivered = handed_before(c, seq, again, &k);
+    while (h->next_idx < k.done && h->next_idx < h->cnt) {
+        struct shmqi_view v;
+        if (!shmqi_record_view(h->bytes, h->len, h->next_off, &v))
+            break;
+        h->next_off = v.next;
+        h->next_idx++;
+    }
+    h->done = h->next_idx;
+    *ret_slot = slot;
+    return TAKEN;
+}
+
+/* Tries to claim `seq`, whose claim word was loaded as `k`. */
+static enum taken take(struct shmq_consumer *c, uint64_t seq, uint64_t k,
+                       uint64_t slot_word, uint32_t *ret_slot, int *ret_rc)
+{
+    struct shmqi_claim was = shmqi_claim_unpack(k);
+    uint64_t held;
+    bool again = shmqi_claim_age(&c->claims, k, seq) == 0;
+    if (again && was.attempt >= c->member.max_attempts) {
+        shmqi_dead_letter(c, seq, k, slot_word);
+        return TAKE_NEXT;
+    }
+    int rc = shmqi_view_begin(c);
+    if (rc) {
+        *ret_rc = rc;
+        return TAKE_FAIL;
+    }
+    if (!shmqi_claim_take(&c->claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED,
+                          &held))
+        return TAKE_NEXT;
+    return fill(c, seq, slot_word, held, again, ret_slot, ret_rc);
+}
+
+/* Looks at every claim in [floor, next) for one that was freed. */
+static enum taken rescan(struct shmq_consumer *c, uint64_t floor, uint64_t to,
+                         uint32_t *ret_slot, int *ret_rc)
+{
+    uint64_t window = 1ull << c->claims.lg2;
+    for (uint64_t q = floor; q < to && q < floor + window; q++) {
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q)), w;
+        int32_t age = shmqi_claim_age(&c->claims, k, q);
+        if (age > 0 || (age == 0 && shmqi_claim_unpack(k).state !=
+                                        SHMQI_CLAIM_FREE))
+            continue;
+        if (shmqi_mpmc_look(c->ring, q, &w) != 0)
+            continue;
+        enum taken t = take(c, q, k, w, ret_slot, ret_rc);
+        if (t != TAKE_NEXT)
+            return t;
+    }
+    return TAKE_NEXT;
+}
+
+/* Overwritten under drop-old: the floor jumps over what is gone. */
+static void jump_lost(struct shmq_consumer *c, uint64_t seq)
+{
+    struct shmqi_group_shm *g = group_of(c);
+    uint64_t to = shm_ld(G5, &c->ring->data->gate);
+    uint64_t end = shmqi_mpmc_end(c->ring), n = 1ull << c->ring->cap_lg2;
+    if (end > n && to < end - n)
+        to = end - n;
+    uint64_t f = shm_ld(S1, &g->floor);
+    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(f, c->near));
+    if (to <= floor || to <= seq)
+        return;
+    if (!shm_cas(S3, &g->floor, f,
+                 shmqi_cursor(shmqi_cursor_tag(f), shmqi_pos(to, 0))))
+        return;
+    struct shmq_gap gap = {shmqi_pos(floor, 0), shmqi_pos(to, 0), to - floor,
+                           UINT64_MAX, SHMQ_GAP_DROPPED, 0};
+    c->gap = gap;
+    c->gap_pending = c->gap_known = true;
+    (void)shm_add(N3, &c->ring->control->dropped_old, to - floor);
+}
+
+/* One look at the place where fresh frames begin. */
+static enum taken take_fresh(struct shmq_consumer *c, bool *ret_idle,
+                             uint32_t *ret_slot, int *ret_rc)
+{
+    uint64_t nw = shm_ld(S5, &group_of(c)->next);
+    uint64_t floor = shmqi_claims_floor(&c->claims, c->near);
+    uint64_t seq = shmqi_seq_expand(nw, floor), w;
+    c->near = floor;
+    if (seq < floor)
+        seq = floor;
+    if (shmqi_next_epoch(nw) != c->epoch) {
+        enum taken t = rescan(c, floor, seq, ret_slot, ret_rc);
+        if (t != TAKE_NEXT)
+            return t;
+        if (!shmqi_freeing_any(&c->claims))
+            c->epoch = shmqi_next_epoch(nw);
+    }
+    *ret_idle = true;
+    if (seq >= floor + (1ull << c->claims.lg2))
+        return TAKE_NEXT;
+    int64_t age = shmqi_mpmc_look(c->ring, seq, &w);
+    if (age < 0)
+        return TAKE_NEXT;
+    *ret_idle = false;
+    if (age > 0) {
+        jump_lost(c, seq);
+        return TAKE_NEXT;
+    }
+    uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, seq));
+    int32_t kage = shmqi_claim_age(&c->claims, k, seq);
+    if (kage > 0)
+        return TAKE_NEXT;
+    if (kage < 0 || shmqi_claim_unpack(k).state == SHMQI_CLAIM_FREE) {
+        enum taken t = take(c, seq, k, w, ret_slot, ret_rc);
+        if (t != TAKE_NEXT)
+            shmqi_claims_push(&c->claims, nw, seq);
+        return t;
+    }
+    shmqi_claims_push(&c->claims, nw, seq);
+    return TAKE_NEXT;
+}
+
+/* Nothing fresh: what others left undone, then freed claims whose freer has
+ * not told yet. */
+static enum taken take_freed(struct shmq_consumer *c, uint32_t *ret_slot,
+                             int *ret_rc)
+{
+    c->near = shm_ld(G1, &c->ring->data->tail);
+    shmqi_claims_walk(&c->claims, c->near);
+    bool freeing = shmqi_freeing_any(&c->claims);
+    uint64_t nw = shm_ld(S5, &group_of(c)->next);
+    if (!freeing && shmqi_next_epoch(nw) == c->epoch &&
+        (c->empties & 0xff) != 0xff)
+        return TAKE_NEXT;
+    uint64_t floor = shmqi_claims_floor(&c->claims, c->near);
+    return rescan(c, floor, shmqi_seq_expand(nw, floor), ret_slot, ret_rc);
+}
+
+/* Manual acknowledgement: a frame that is no longer looked at and has not been
+ * acknowledged stays claimed, but needs no entry here any more. */
+static bool abandon_one(struct shmq_consumer *c)
+{
+    if (!(c->flags & SHMQ_CONSUMER_MANUAL_ACK))
+        return false;
+    for (uint32_t i = 0; i < c->held_max; i++) {
+        struct shmqi_held *h = &c->held[i];
+        if (h->used && h->open == 0 && h->next_idx == h->cnt) {
+            shmqi_held_free(c, h);
+            return true;
+        }
+    }
+    return false;
+}
+
+static int claim_next(struct shmq_consumer *c, uint32_t *ret_slot)
+{
+    int rc = SHMQ_ERR_EMPTY;
+    bool idle = false;
+    if (c->held_cnt >= c->held_max && !abandon_one(c))
+        return SHMQ_ERR_LIMIT;
+    c->dead_failed = false;
+    for (int i = 0; i < CLAIM_TRIES && !idle; i++) {
+        switch (take_fresh(c, &idle, ret_slot, &rc)) {
+        case TAKEN: return SHMQ_OK;
+        case TAKE_FAIL: return rc;
+        default: break;
+        }
+        if (c->gap_pending)
+            return SHMQ_ERR_GAP;
+    }
+    switch (take_freed(c, ret_slot, &rc)) {
+    case TAKEN: return SHMQ_OK;
+    case TAKE_FAIL: return rc;
+    default: return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
+    }
+}
+
+/* A frame of which records can be handed out: at attempt 1 and above one at a
+ * time, so that the blame falls on the right record. */
+static bool can_hand(struct shmq_consumer *c, struct shmqi_held *h)
+{
+    if (!h->used || h->lost || h->next_idx >= h->cnt)
+        return false;
+    if (shmqi_claim_unpack(h->claim).attempt > 0 && h->open > 0)
+        return false;
+    if (c->member.lease_ns &&
+        shm_ld(S2, shmqi_claim_at(&c->claims, h->seq)) != h->claim) {
+        h->lost = true;
+        if (h->open == 0)
+            shmqi_held_free(c, h);
+        return false;
+    }
+    return true;
+}
+
+static int hand(struct shmq_consumer *c, uint32_t slot,
+                struct shmq_message *ret)
+{
+    struct shmqi_held *h = &c->held[slot];
+    struct shmqi_claim k = shmqi_claim_unpack(h->claim);
+    struct shmq_message msg;
+    int rc = shmqi_held_hand(c, slot, &msg);
+    if (rc) {
+        h->lost = true;
+        discard(c, h->seq, h->claim, SHMQ_GAP_CORRUPT);
+        if (h->open == 0)
+            shmqi_held_free(c, h);
+        return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
+    }
+    if (h->redelivered)
+        (void)shm_add(N3, &group_of(c)->redelivered, 1);
+    if (msg.internal[1] == k.done)
+        msg.attempt = k.attempt;
+    c->current = h->next_idx < h->cnt ? slot : UINT32_MAX;
+    *ret = msg;
+    return SHMQ_OK;
+}
+
+int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
+{
+    uint32_t slot = c->current;
+    shmqi_member_renew(c);
+    if (slot != UINT32_MAX) {
+        if (can_hand(c, &c->held[slot]))
+            return hand(c, slot, ret);
+        c->current = UINT32_MAX;
+    }
+    for (uint32_t i = 0; c->held_cnt && i < c->held_max; i++)
+        if (can_hand(c, &c->held[i]))
+            return hand(c, i, ret);
+    int rc = claim_next(c, &slot);
+    if (rc)
+        return rc;
+    count_holds(c);
+    return hand(c, slot, ret);
+}
+
+/* -- acknowledging, giving back ------------------------------------------------ */
+
+int shmqi_member_ack(struct shmq_consumer *c, struct shmqi_held *h,
+                     uint32_t idx)
+{
+    uint64_t w;
+    shmqi_member_renew(c);
+    if (h->lost)
+        return SHMQ_ERR_STALE;
+    if (!shmqi_held_done(h, idx))
+        return SHMQ_OK; /* out of order: told when the gap before it closes */
+    if (!shmqi_claim_ack(&c->claims, h->seq, h->claim, h->done, h->cnt, &w)) {
+        h->lost = true;
+        return SHMQ_ERR_STALE;
+    }
+    h->claim = w;
+    if (h->done == h->cnt) {
+        shmqi_claims_walk(&c->claims, h->seq);
+        shmqi_wake_producers(c->segment);
+    }
+    return SHMQ_OK;
+}
+
+int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h)
+{
+    if (h->lost)
+        return SHMQ_ERR_STALE;
+    shmqi_freeing_begin(&c->claims, c->idx);
+    bool mine = shm_cas(S9, shmqi_claim_at(&c->claims, h->seq), h->claim,
+                        shmqi_claim_freed(h->claim));
+    shmqi_freeing_end(&c->claims, c->idx);
+    h->lost = true;
+    shmqi_wake_members(c->segment);
+    return mine ? SHMQ_OK : SHMQ_ERR_STALE;
+}
+
+/* -- being held up --------------------------------------------------------------*/
+
+bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
+{
+    struct shmqi_segment *s = c->segment;
+    uint64_t near = shm_ld(G1, &c->ring->data->tail);
+    uint64_t floor = shmqi_claims_floor(&c->claims, near);
+    uint64_t to = shmqi_seq_expand(shm_ld(S5, &group_of(c)->next), floor);
+    uint32_t last = c->idx;
+    bool moved = false;
+    *ret_blocked = false;
+    for (uint64_t q = floor; q < to && q < floor + (1ull << c->claims.lg2);
+         q++) {
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q));
+        struct shmqi_claim u = shmqi_claim_unpack(k);
+        if (shmqi_claim_age(&c->claims, k, q) != 0 ||
+            (u.state != SHMQI_CLAIM_CLAIMED &&
+             u.state != SHMQI_CLAIM_DEADLETTER) ||
+            u.owner == c->idx)
+            continue;
+        *ret_blocked = true;
+        if (u.owner != last && u.owner < c->ring->endpoint_cnt)
+            moved |= shmqi_reap_if_dead(s, c->idx, u.owner);
+        last = u.owner;
+    }
+    if (c->member.lease_ns && *ret_blocked)
+        moved |= shmqi_leases_end(s, c->idx, c->member.entry) > 0;
+    return moved;
+}

@@ -1,0 +1,193 @@
+#include "relieve.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "claims.h"
+#include "reap.h"
+#include "seek.h"
+
+static struct shmqi_claims claims_of(struct shmqi_segment *s, uint32_t entry)
+{
+    struct shmqi_ring *r = &s->ring;
+    struct shmqi_claims c = {&r->groups[entry],
+                             r->claims + ((uint64_t)entry << r->claim_lg2),
+                             r->claim_lg2, r->endpoint_cnt};
+    return c;
+}
+
+static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
+{
+    struct shmqi_group_shm *g = &s->ring.groups[entry];
+    uint32_t state = shmqi_gword_unpack(shm_ld(J1, &g->word)).state;
+    return (state == SHMQI_GROUP_READY || state == SHMQI_GROUP_DELETING) &&
+           (shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED;
+}
+
+/* Names the entry and looks once more. */
+static bool touch_shared(struct shmqi_segment *s, uint32_t self,
+                         uint32_t entry)
+{
+    if (!shared_and_ready(s, entry))
+        return false;
+    (void)shmqi_group_touch(s, self, entry);
+    if (shared_and_ready(s, entry))
+        return true;
+    shmqi_group_untouch(s, self);
+    return false;
+}
+
+void shmqi_walk_floors(struct shmqi_segment *s, uint32_t self)
+{
+    if (s->ring.ring != SHMQ_RING_MPMC)
+        return;
+    for (uint32_t i = 0; i < s->ring.group_cnt; i++) {
+        if (!touch_shared(s, self, i))
+            continue;
+        struct shmqi_claims c = claims_of(s, i);
+        shmqi_claims_walk(&c, shm_ld(G1, &s->ring.data->tail));
+        shmqi_group_untouch(s, self);
+    }
+}
+
+/* The order matters: word, then deadline, then identity, then CAS of exactly
+ * that word; an owner stores its deadline before it claims. */
+static bool lease_over(struct shmqi_segment *s, uint32_t owner, uint64_t now)
+{
+    struct shmqi_ring *r = &s->ring;
+    if (owner >= r->endpoint_cnt)
+        return false;
+    uint64_t deadline = shm_ld(S11, &r->endpoints[owner].lease);
+    uint64_t identity = shm_ld(E6, &r->endpoints[owner].identity);
+    return identity != 0 && deadline != 0 && now > deadline;
+}
+
+uint32_t shmqi_leases_end(struct shmqi_segment *s, uint32_t self,
+                          uint32_t entry)
+{
+    struct shmqi_claims c = claims_of(s, entry);
+    uint64_t near = shm_ld(G1, &s->ring.data->tail);
+    uint64_t floor = shmqi_claims_floor(&c, near);
+    uint64_t now = shmqi_now_monotonic();
+    uint32_t moved = 0;
+    for (uint64_t q = floor; q < floor + (1ull << c.lg2) && q <= near; q++) {
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c, q));
+        struct shmqi_claim u = shmqi_claim_unpack(k);
+        if (shmqi_claim_age(&c, k, q) != 0 ||
+            (u.state != SHMQI_CLAIM_CLAIMED &&
+             u.state != SHMQI_CLAIM_DEADLETTER) ||
+            !lease_over(s, u.owner, now))
+            continue;
+        if (moved == 0)
+            shmqi_freeing_begin(&c, self);
+        (void)shm_cas(S9, shmqi_claim_at(&c, q), k, shmqi_claim_freed(k));
+        moved++;
+    }
+    if (moved)
+        shmqi_freeing_end(&c, self);
+    return moved;
+}
+
+void shmqi_relieve(struct shmqi_segment *s, uint32_t self)
+{
+    struct shmqi_ring *r = &s->ring;
+    (void)shmqi_reap_all(s, self);
+    if (r->ring != SHMQ_RING_MPMC)
+        return;
+    shmqi_walk_floors(s, self);
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        if (shm_ld(N1, &r->groups[i].lease_ns) == 0 ||
+            !touch_shared(s, self, i))
+            continue;
+        (void)shmqi_leases_end(s, self, i);
+        shmqi_group_untouch(s, self);
+    }
+}
+
+/* -- blame -------------------------------------------------------------------- */
+
+static uint32_t holder_of(struct shmqi_segment *s, uint32_t entry,
+                          uint64_t floor)
+{
+    struct shmqi_ring *r = &s->ring;
+    struct shmqi_group_shm *g = &r->groups[entry];
+    struct shmqi_gword gw = shmqi_gword_unpack(shm_ld(J1, &g->word));
+    uint32_t idx = UINT32_MAX;
+    if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
+        struct shmqi_claims c = claims_of(s, entry);
+        uint64_t seq = shmqi_pos_seq(floor);
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c, seq));
+        struct shmqi_claim u = shmqi_claim_unpack(k);
+        if (shmqi_claim_age(&c, k, seq) == 0 &&
+            (u.state == SHMQI_CLAIM_CLAIMED ||
+             u.state == SHMQI_CLAIM_DEADLETTER))
+            return u.owner;
+    } else {
+        uint64_t reader = shm_ld(J9, &g->reader);
+        for (uint32_t i = 0; reader && i < r->endpoint_cnt; i++)
+            if (shmqi_identity_at(r, i) == reader)
+                return i;
+    }
+    (void)shmqi_group_named(r, entry, gw.generation, true, UINT32_MAX, &idx);
+    return idx;
+}
+
+bool shmqi_blame_find(struct shmqi_segment *s, struct shmqi_blamed *ret)
+{
+    struct shmqi_ring *r = &s->ring;
+    uint64_t end = shmqi_ring_end(r);
+    bool found = false;
+    if (r->on_full == SHMQ_ON_FULL_DROP_OLD)
+        return false;
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        struct shmqi_group_shm *g = &r->groups[i];
+        if (!shmqi_group_gates(r, i, shm_ld(G3, &g->word)))
+            continue;
+        uint64_t floor = shmqi_pos_of(r, shm_ld(J9, &g->floor));
+        if (floor >= end || (found && floor >= ret->floor))
+            continue;
+        found = true;
+        ret->floor = floor;
+        ret->entry = i;
+    }
+    if (!found)
+        return false;
+    uint64_t a = shm_ld(N1, &r->groups[ret->entry].attrs);
+    shmqi_group_name_read(r, (uint32_t)(a >> 32) & 0xffffff, ret->group);
+    ret->endpoint = holder_of(s, ret->entry, ret->floor);
+    return true;
+}
+
+enum shmq_state shmqi_peer_state(struct shmqi_segment *s, uint32_t idx,
+                                 const struct shmqi_peer *peer)
+{
+    struct shmqi_procstat st;
+    if (shmqi_endpoint_dead(s, idx, peer->identity))
+        return SHMQ_STATE_DEAD;
+    if (!shmqi_peer_pid_valid(peer) || !shmqi_procstat(peer->pid, &st))
+        return SHMQ_STATE_UNKNOWN;
+    return st.state == 'T' || st.state == 't' ? SHMQ_STATE_STOPPED
+                                              : SHMQ_STATE_RUNNING;
+}
+
+void shmqi_blame(struct shmqi_segment *s, char *buf, size_t size)
+{
+    static const char *const names[] = {"", "running", "stopped", "dead",
+                                        "in another pid namespace"};
+    struct shmqi_blamed b;
+    struct shmqi_peer peer;
+    if (!shmqi_blame_find(s, &b)) {
+        (void)snprintf(buf, size, "a single record or loan fills the arena");
+        return;
+    }
+    if (b.endpoint >= s->ring.endpoint_cnt ||
+        !shmqi_peer_read(&s->ring, b.endpoint, &peer)) {
+        (void)snprintf(buf, size, "held up by group %s, which has no reader; "
+                       "start one, or remove the group", b.group);
+        return;
+    }
+    enum shmq_state state = shmqi_peer_state(s, b.endpoint, &peer);
+    (void)snprintf(buf, size, "held up by group %s, pid %u (%s, endpoint %u), "
+                   "%s; wait, evict it, or remove the group", b.group,
+                   peer.pid, peer.comm, b.endpoint, names[state]);
+}

@@ -1,0 +1,451 @@
+/* topic.c - topics: attributes, opening, listing, removing. */
+#define _GNU_SOURCE
+#include "topic_impl.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "endpoint.h"
+#include "files.h"
+#include "process.h"
+#include "wait.h"
+
+/* -- attributes --------------------------------------------------------------- */
+
+static const char *check_sizes(const struct shmq_topic_attrs *a, bool spsc)
+{
+    if (spsc && a->capacity_frames)
+        return "capacity is for mpmc rings; an spsc ring is one arena of bytes";
+    if (a->capacity_frames && (a->capacity_frames < 2 ||
+                               a->capacity_frames > 1u << 24 ||
+                               (a->capacity_frames & (a->capacity_frames - 1))))
+        return "capacity must be a power of two from 2 to 2^24";
+    if (a->arena_bytes && (a->arena_bytes < 4096 ||
+                           a->arena_bytes > 8ull << 30 ||
+                           (a->arena_bytes & (a->arena_bytes - 1))))
+        return "arena must be a power of two from 4K to 8G";
+    return NULL;
+}
+
+static const char *check_limits(const struct shmq_topic_attrs *a, bool spsc)
+{
+    if (a->max_producers > (spsc ? 1u : 256u))
+        return spsc ? "an spsc topic has one producer at a time"
+                    : "max-producers must be 1 to 256";
+    if (a->max_groups > 256)
+        return "max-groups must be 1 to 256";
+    if (a->max_members > 512)
+        return "max-members must be 1 to 512";
+    if ((a->mode | a->data_mode) & ~0777u)
+        return "mode must be permission bits, at most 0777";
+    if (a->flags & ~(uint32_t)SHMQ_TOPIC_ASYMMETRIC)
+        return "unknown flags";
+    return NULL;
+}
+
+static const char *check_attrs(const struct shmq_topic_attrs *a)
+{
+    if (a->struct_bytes != sizeof *a)
+        return "struct_bytes is not sizeof(struct shmq_topic_attrs)";
+    if (a->ring > SHMQ_RING_SPSC)
+        return "ring must be mpmc or spsc";
+    if (a->on_full > SHMQ_ON_FULL_DROP_OLD)
+        return "on-full must be block, drop-new or drop-old";
+    if (a->durability > SHMQ_DURABILITY_DISK)
+        return "durability must be none, os or disk";
+    bool spsc = a->ring == SHMQ_RING_SPSC;
+    if (a->on_full == SHMQ_ON_FULL_DROP_OLD && spsc)
+        return "on-full: an spsc ring cannot drop old records; use mpmc";
+    if (a->on_full == SHMQ_ON_FULL_DROP_OLD && a->durability)
+        return "on-full: a durable topic does not drop old records; use retention";
+    const char *why = check_sizes(a, spsc);
+    return why ? why : check_limits(a, spsc);
+}
+
+static uint32_t or_default(uint32_t v, uint32_t otherwise)
+{
+    return v ? v : otherwise;
+}
+
+int shmqi_topic_constants(const char *topic,
+                          const struct shmq_topic_attrs *attrs,
+                          struct shmqi_constants_shm *c)
+{
+    struct shmq_topic_attrs a = {sizeof a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    if (attrs)
+        a = *attrs;
+    const char *why = check_attrs(&a);
+    if (why)
+        return shmqi_fail(SHMQ_ERR_INVAL, "%s: %s", topic, why);
+    memset(c, 0, sizeof *c);
+    bool spsc = a.ring == SHMQ_RING_SPSC;
+    c->layout_version = SHMQI_LAYOUT_VERSION;
+    c->ring = or_default(a.ring, SHMQ_RING_MPMC);
+    c->on_full = or_default(a.on_full, SHMQ_ON_FULL_BLOCK);
+    c->durability = a.durability;
+    uint64_t frames = a.capacity_frames ? a.capacity_frames : 4096;
+    c->cap_lg2 = spsc ? 0 : (uint32_t)__builtin_ctzll(frames);
+    c->claim_lg2 = c->cap_lg2 < 12 ? c->cap_lg2 : 12;
+    c->arena_bytes = a.arena_bytes ? a.arena_bytes
+                                   : spsc ? 1u << 20 : 256u << 10;
+    uint64_t most = c->arena_bytes / 2 - 128;
+    c->max_message_bytes = a.max_message_bytes;
+    if (!c->max_message_bytes)
+        c->max_message_bytes = most < 65536 ? most : 65536;
+    if (c->max_message_bytes > most)
+        return shmqi_fail(SHMQ_ERR_INVAL, "%s: max-message %llu does not fit "
+                          "half the arena of %llu bytes with its headers; at "
+                          "most %llu, or use a larger --arena", topic,
+                          (unsigned long long)c->max_message_bytes,
+                          (unsigned long long)c->arena_bytes,
+                          (unsigned long long)most);
+    c->max_producers = spsc ? 1 : or_default(a.max_producers, 64);
+    if (c->arena_bytes * c->max_producers > 16ull << 30)
+        return shmqi_fail(SHMQ_ERR_INVAL, "%s: %u arenas of %llu bytes are "
+                          "more than 16 GiB; use a smaller --arena or fewer "
+                          "--max-producers", topic, c->max_producers,
+                          (unsigned long long)c->arena_bytes);
+    c->max_groups = or_default(a.max_groups, 16);
+    c->max_members = or_default(a.max_members, 64);
+    c->mode = or_default(a.mode, 0600);
+    c->data_mode = or_default(a.data_mode, c->mode);
+    c->flags = a.flags;
+    c->created_ns = shmqi_now_realtime();
+    return SHMQ_OK;
+}
+
+int shmqi_topic_create_system(const char *ns, const char *topic,
+                              const struct shmq_topic_attrs *attrs,
+                              uint64_t start_seq)
+{
+    struct shmqi_constants_shm c;
+    char space[SHMQ_NAMESPACE_MAX + 1];
+    int rc = shmqi_namespace(ns, space);
+    if (rc == SHMQ_OK)
+        rc = shmqi_topic_name_check(topic, true);
+    if (rc == SHMQ_OK)
+        rc = shmqi_topic_constants(topic, attrs, &c);
+    if (rc)
+        return rc;
+    c.start_seq = start_seq;
+    return shmqi_files_create(space, topic, &c);
+}
+
+int shmq_topic_create(const char *ns, const char *topic,
+                      const struct shmq_topic_attrs *attrs)
+{
+    struct shmqi_constants_shm c;
+    char space[SHMQ_NAMESPACE_MAX + 1];
+    if (shmqi_generation() == 0)
+        return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
+    int rc = shmqi_namespace(ns, space);
+    if (rc == SHMQ_OK)
+        rc = shmqi_topic_name_check(topic, false);
+    if (rc == SHMQ_OK)
+        rc = shmqi_topic_constants(topic, attrs, &c);
+    if (rc)
+        return rc;
+    if (c.durability)
+        return shmqi_fail(SHMQ_ERR_NODAEMON, "%s: a durable topic is made by "
+                          "shmqd, which is not running in namespace %s; start "
+                          "it, or use --durability none", topic, space);
+    return shmqi_files_create(space, topic, &c);
+}
+
+/* -- handles ------------------------------------------------------------------ */
+
+int shmq_topic_open(const char *ns, const char *topic,
+                    struct shmq_topic **ret)
+{
+    struct shmqi_segment *s = NULL;
+    if (!ret)
+        return shmqi_fail(SHMQ_ERR_INVAL, "topic: no place for the handle");
+    uint32_t generation = shmqi_generation();
+    struct shmq_topic *t = calloc(1, sizeof *t);
+    if (!t || !generation) {
+        free(t);
+        return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
+    }
+    int rc = shmqi_segment_open(ns, topic, &s);
+    if (rc == SHMQ_OK && shmqi_segment_deleted(s)) {
+        /* Its remover has not come to take the names away. */
+        rc = shmqi_fail(SHMQ_ERR_NOENT, "%s: no such topic in namespace %s; "
+                        "make it with shmq create", s->topic, s->ns);
+        shmqi_segment_unref(s);
+    }
+    if (rc) {
+        free(t);
+        return rc;
+    }
+    t->segment = s;
+    t->generation = generation;
+    *ret = t;
+    return SHMQ_OK;
+}
+
+void shmq_topic_close(struct shmq_topic *t)
+{
+    if (!t)
+        return;
+    if (shmqi_same_process(t->generation))
+        shmqi_segment_unref(t->segment);
+    free(t);
+}
+
+int shmqi_topic_look(struct shmq_topic *t, struct shmqi_segment **ret)
+{
+    if (!t)
+        return shmqi_fail(SHMQ_ERR_INVAL, "topic: no handle");
+    if (!shmqi_same_process(t->generation))
+        return shmqi_fail(SHMQ_ERR_FORKED, "topic: the handle belongs to the "
+                          "parent process; open it in the child");
+    *ret = t->segment;
+    return SHMQ_OK;
+}
+
+int shmqi_topic_use(struct shmq_topic *t, struct shmqi_segment **ret)
+{
+    struct shmqi_segment *s = NULL;
+    int rc = shmqi_topic_look(t, &s);
+    if (rc)
+        return rc;
+    if (shmqi_segment_deleted(s))
+        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the topic was removed; open "
+                          "it again", s->topic);
+    *ret = s;
+    return SHMQ_OK;
+}
+
+int shmq_topic_check(struct shmq_topic *t)
+{
+    struct shmqi_segment *s = NULL;
+    struct stat st;
+    int rc = shmqi_topic_use(t, &s);
+    if (rc)
+        return rc;
+    /* Removed by rm(1), a cleaner of /dev/shm, or logind's RemoveIPC. */
+    if (shmqi_segment_data_fd(s) >= 0 && fstat(s->data_fd, &st) == 0 &&
+        st.st_nlink == 0)
+        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: its files were removed; open "
+                          "it again", s->topic);
+    return SHMQ_OK;
+}
+
+int shmq_topic_attrs(struct shmq_topic *t, struct shmq_topic_attrs *ret)
+{
+    struct shmqi_segment *s = NULL;
+    int rc = shmqi_topic_look(t, &s);
+    if (rc)
+        return rc;
+    if (!ret || ret->struct_bytes != sizeof *ret)
+        return shmqi_fail(SHMQ_ERR_INVAL, "attributes: struct_bytes is not "
+                          "sizeof(struct shmq_topic_attrs)");
+    const struct shmqi_constants_shm *c = &s->constants;
+    ret->ring = c->ring;
+    ret->on_full = c->on_full;
+    ret->durability = c->durability;
+    ret->capacity_frames = c->ring == SHMQ_RING_MPMC ? 1ull << c->cap_lg2 : 0;
+    ret->arena_bytes = c->arena_bytes;
+    ret->max_message_bytes = c->max_message_bytes;
+    ret->max_producers = c->max_producers;
+    ret->max_groups = c->max_groups;
+    ret->max_members = c->max_members;
+    ret->mode = c->mode;
+    ret->data_mode = c->data_mode;
+    ret->flags = c->flags;
+    return SHMQ_OK;
+}
+
+const char *shmq_topic_name(const struct shmq_topic *t)
+{
+    return t->segment->topic;
+}
+
+const char *shmq_topic_namespace(const struct shmq_topic *t)
+{
+    return t->segment->ns;
+}
+
+/* -- listing -------------------------------------------------------------------*/
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void free_names(char **names, size_t cnt)
+{
+    for (size_t i = 0; i < cnt; i++)
+        free(names[i]);
+    free(names);
+}
+
+static int collect(DIR *dir, const char *prefix, char ***ret, size_t *ret_cnt)
+{
+    size_t n = strlen(prefix), cap = 0;
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (strncmp(e->d_name, prefix, n) != 0 ||
+            shmqi_topic_name_check(e->d_name + n, true) != SHMQ_OK)
+            continue;
+        if (*ret_cnt == cap) {
+            cap = cap ? cap * 2 : 32;
+            char **more = realloc(*ret, cap * sizeof *more);
+            if (!more)
+                return SHMQ_ERR_NOMEM;
+            *ret = more;
+        }
+        char *name = strdup(e->d_name + n);
+        if (!name)
+            return SHMQ_ERR_NOMEM;
+        (*ret)[(*ret_cnt)++] = name;
+    }
+    return SHMQ_OK;
+}
+
+int shmq_topic_list(const char *ns, int (*visit)(void *ctx, const char *topic),
+                    void *ctx)
+{
+    char space[SHMQ_NAMESPACE_MAX + 1], prefix[SHMQ_NAMESPACE_MAX + 16];
+    char **names = NULL;
+    size_t cnt = 0;
+    if (!visit)
+        return shmqi_fail(SHMQ_ERR_INVAL, "list: no function to call");
+    int rc = shmqi_namespace(ns, space);
+    if (rc)
+        return rc;
+    (void)snprintf(prefix, sizeof prefix, "shmq.%s.d.", space);
+    DIR *dir = opendir(SHMQI_DIR);
+    if (!dir)
+        return shmqi_fail_sys(errno, "cannot list " SHMQI_DIR);
+    rc = collect(dir, prefix, &names, &cnt);
+    (void)closedir(dir);
+    if (rc)
+        (void)shmqi_fail(rc, "no memory");
+    if (rc == SHMQ_OK && cnt)
+        qsort(names, cnt, sizeof *names, by_name);
+    for (size_t i = 0; rc == SHMQ_OK && i < cnt; i++)
+        rc = visit(ctx, names[i]);
+    free_names(names, cnt);
+    return rc;
+}
+
+/* -- removing -------------------------------------------------------------------*/
+
+/* BUSY naming the pids of living endpoints. */
+static int check_unused(struct shmqi_segment *s)
+{
+    char pids[128] = "";
+    size_t used = 0;
+    uint32_t cnt = 0;
+    for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
+        struct shmqi_peer peer;
+        uint64_t identity = shmqi_identity_at(&s->ring, i);
+        if (identity == 0 || shmqi_endpoint_dead(s, i, identity))
+            continue;
+        cnt++;
+        if (shmqi_peer_read(&s->ring, i, &peer) && used < sizeof pids - 16) {
+            int n = snprintf(pids + used, sizeof pids - used, " %u", peer.pid);
+            used += n > 0 ? (size_t)n : 0;
+        }
+    }
+    if (cnt == 0)
+        return SHMQ_OK;
+    return shmqi_fail(SHMQ_ERR_BUSY, "%s: in use by pid%s%s; end them, or use "
+                      "--force", s->topic, cnt > 1 ? "s" : "", pids);
+}
+
+static void remove_doorbells(const struct shmqi_segment *s)
+{
+    for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
+        char path[256];
+        uint64_t identity = shmqi_identity_at(&s->ring, i);
+        if (identity == 0)
+            continue;
+        shmqi_doorbell_path(path, s, identity & ~SHMQI_IDENTITY_INIT);
+        (void)unlink(path);
+    }
+}
+
+/* The names go, data first. The caller holds the namespace lock. */
+static int unlink_both(const char *ns, const char *topic)
+{
+    char data[SHMQI_PATH_MAX], control[SHMQI_PATH_MAX];
+    shmqi_path(data, ns, 'd', topic);
+    shmqi_path(control, ns, 'c', topic);
+    int err = unlink(data) == 0 ? 0 : errno;
+    if (err && err != ENOENT)
+        return shmqi_fail_sys(err, "%s: cannot remove", topic);
+    if (unlink(control) != 0 && errno != ENOENT)
+        return shmqi_fail_sys(errno, "%s: cannot remove the control file",
+                              topic);
+    if (err == ENOENT)
+        return shmqi_fail(SHMQ_ERR_NOENT, "%s: no such topic in namespace %s",
+                          topic, ns);
+    return SHMQ_OK;
+}
+
+/* /dev/shm is sticky: only the owner and root may take a name away, so say so
+ * before anybody is told that the topic is gone. */
+static bool access_denied(const struct shmqi_segment *s)
+{
+    return geteuid() != 0 && geteuid() != s->owner;
+}
+
+static int unlink_open(struct shmqi_segment *s, uint32_t flags)
+{
+    if (!(flags & SHMQ_UNLINK_FORCE)) {
+        int rc = check_unused(s);
+        if (rc)
+            return rc;
+    }
+    if (access_denied(s))
+        return shmqi_fail(SHMQ_ERR_PERM, "%s: it belongs to uid %u; only its "
+                          "owner and root remove it", s->topic,
+                          (unsigned)s->owner);
+    (void)shm_or(J4, &s->ring.control->version, SHMQI_DELETED);
+    shmqi_wake_all(s);
+    remove_doorbells(s);
+    return unlink_both(s->ns, s->topic);
+}
+
+int shmq_topic_unlink(const char *ns, const char *topic, uint32_t flags)
+{
+    struct shmqi_files f;
+    struct shmqi_segment *s = NULL;
+    struct stat st;
+    char path[SHMQI_PATH_MAX];
+    int lock_fd = -1;
+    if (flags & ~(uint32_t)SHMQ_UNLINK_FORCE)
+        return shmqi_fail(SHMQ_ERR_INVAL, "unlink: unknown flags");
+    if (shmqi_generation() == 0)
+        return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
+    int rc = shmqi_files_init(&f, ns, topic);
+    if (rc)
+        return rc;
+    shmqi_path(path, f.ns, 'd', f.topic);
+    /* Without a data file a control file may be left: then its owner's lock. */
+    if (lstat(path, &st) != 0 && shmqi_files_stat_control(&f, &st) != 0)
+        return shmqi_fail(SHMQ_ERR_NOENT, "%s: no such topic in namespace %s",
+                          f.topic, f.ns);
+    uid_t owner = st.st_uid;
+    rc = shmqi_namespace_lock(f.ns, owner, &lock_fd);
+    if (rc)
+        return rc;
+    rc = shmqi_segment_open(f.ns, f.topic, &s);
+    if (rc == SHMQ_OK)
+        rc = unlink_open(s, flags);
+    else if ((rc == SHMQ_ERR_LAYOUT || (rc == SHMQ_ERR_PERM &&
+                                        geteuid() == 0)) &&
+             (flags & SHMQ_UNLINK_FORCE))
+        rc = unlink_both(f.ns, f.topic); /* nobody we could tell */
+    shmqi_namespace_unlock(f.ns, owner, lock_fd);
+    if (s)
+        shmqi_segment_unref(s);
+    return rc;
+}

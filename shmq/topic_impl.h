@@ -1,0 +1,32 @@
+/* topic_impl.h - the inside of a topic handle. */
+#ifndef SHMQI_TOPIC_IMPL_H
+#define SHMQI_TOPIC_IMPL_H
+
+#include <pthread.h>
+
+#include <shmq/topic.h>
+
+#include "segment.h"
+
+struct shmq_topic {
+    struct shmqi_segment *segment;
+    uint32_t generation;
+};
+
+/* The segment of a handle that may be used: INVAL, FORKED, CLOSED. */
+int shmqi_topic_use(struct shmq_topic *topic, struct shmqi_segment **ret);
+/* As above, without CLOSED: for looking. */
+int shmqi_topic_look(struct shmq_topic *topic, struct shmqi_segment **ret);
+
+/* Fills constants from attributes; INVAL names what is wrong. */
+int shmqi_topic_constants(const char *topic,
+                          const struct shmq_topic_attrs *attrs,
+                          struct shmqi_constants_shm *ret);
+
+/* Creates without the checks for users' names: for "@..." topics, and with a
+ * start sequence for tests. */
+int shmqi_topic_create_system(const char *ns, const char *topic,
+                              const struct shmq_topic_attrs *attrs,
+                              uint64_t start_seq);
+
+#endif

@@ -1,0 +1,248 @@
+#define _GNU_SOURCE
+#include "wait.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "files.h"
+
+/* -- system calls ------------------------------------------------------------ */
+
+static int futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ns)
+{
+    struct timespec ts = {(time_t)(ns / 1000000000u),
+                          (long)(ns % 1000000000u)};
+    if (syscall(SYS_futex, word, FUTEX_WAIT, value, &ts, NULL, 0) == 0)
+        return 0;
+    return errno;
+}
+
+static void futex_wake(_Atomic uint32_t *word)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static int membarrier(int cmd)
+{
+    return (int)syscall(SYS_membarrier, cmd, 0, 0);
+}
+
+int shmqi_asymmetric_register(void)
+{
+    if (membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) != 0)
+        return shmqi_fail_sys(errno, "asymmetric topic: this kernel has no "
+                              "expedited membarrier; create it without "
+                              "--asymmetric");
+    return SHMQ_OK;
+}
+
+/* -- waking -------------------------------------------------------------------*/
+
+/* Rings a FIFO. Opened for reading, too, so that a reader that has just died
+ * does not cost us a SIGPIPE. */
+static void ring_doorbell(struct shmqi_segment *s, uint64_t identity)
+{
+    char path[256];
+    struct stat st;
+    shmqi_doorbell_path(path, s, identity);
+    int fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        return;
+    if (fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) &&
+        (shmqi_owner_trusted(st.st_uid) || st.st_uid == s->owner)) {
+        ssize_t n = write(fd, "", 1);
+        (void)n; /* full: then it is readable already */
+    }
+    (void)close(fd);
+}
+
+static void wake_one(struct shmqi_segment *s, uint32_t idx)
+{
+    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
+    uint64_t identity = shmqi_identity_at(&s->ring, idx);
+    if (identity == 0 || (identity & SHMQI_IDENTITY_INIT))
+        return;
+    (void)shm_add(T2, &e->wake, 1);
+    if (shm_ld(T3, &e->waiting) != SHMQI_AWAKE)
+        futex_wake(&e->wake);
+    if (shm_ld(T4, &e->doorbell) != 0 && shm_xchg(T5, &e->doorbell, 0) != 0)
+        ring_doorbell(s, identity);
+}
+
+static void wake_range(struct shmqi_segment *s, uint32_t from, uint32_t to,
+                       uint64_t bits)
+{
+    for (uint32_t i = from; i < to; i++)
+        if (bits & shmqi_armed_bit(&s->ring, i))
+            wake_one(s, i);
+}
+
+void shmqi_wake_members_slow(struct shmqi_segment *s)
+{
+    const struct shmqi_ring *r = &s->ring;
+    uint64_t bits = shm_xchg(T6, &r->control->armed_members, 0);
+    wake_range(s, r->producer_cnt, r->producer_cnt + r->member_cnt, bits);
+}
+
+void shmqi_wake_producers_slow(struct shmqi_segment *s)
+{
+    const struct shmqi_ring *r = &s->ring;
+    uint64_t bits = shm_xchg(T6, &r->control->armed_producers, 0);
+    wake_range(s, 0, r->producer_cnt, bits);
+}
+
+void shmqi_wake_all(struct shmqi_segment *s)
+{
+    (void)shm_xchg(T6, &s->ring.control->armed_members, 0);
+    (void)shm_xchg(T6, &s->ring.control->armed_producers, 0);
+    wake_range(s, 0, s->ring.endpoint_cnt, UINT64_MAX);
+}
+
+/* -- sleeping ---------------------------------------------------------------- */
+
+static shmqi_word *armed_word(const struct shmqi_ring *r, uint32_t idx)
+{
+    return idx < r->producer_cnt ? &r->control->armed_producers
+                                 : &r->control->armed_members;
+}
+
+/* True: settle. Announces and makes sure that later loads see what was published before the
+ * publisher could see the announcement (mpmc: both sides seq_cst). */
+static bool arm(struct shmqi_segment *s, uint32_t idx)
+{
+    uint64_t bit = shmqi_armed_bit(&s->ring, idx);
+    uint64_t was = shm_or(T7, armed_word(&s->ring, idx), bit);
+    shm_fence(T8);
+    if (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC) {
+        (void)membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
+        return false;
+    }
+    return (was & bit) == 0 && s->ring.ring == SHMQ_RING_SPSC;
+}
+
+void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,
+                       uint32_t idx, enum shmqi_waiting what)
+{
+    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
+    sl->segment = s;
+    sl->idx = idx;
+    sl->value = shm_ld(T9, &e->wake);
+    shm_st(T10, &e->waiting, what);
+    sl->settle = arm(s, idx);
+}
+
+int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline)
+{
+    struct shmqi_endpoint_shm *e = &sl->segment->ring.endpoints[sl->idx];
+    if (ns > SHMQI_NAP_MAX_NS)
+        ns = SHMQI_NAP_MAX_NS;
+    if (deadline != SHMQ_FOREVER) {
+        uint64_t now = shmqi_now_monotonic();
+        uint64_t left = deadline > now ? deadline - now : 0;
+        if (left < ns)
+            ns = left;
+    }
+    int err = ns ? futex_wait(&e->wake, sl->value, ns) : 0;
+    shm_st(T10, &e->waiting, SHMQI_AWAKE);
+    return err == EINTR ? SHMQ_ERR_INTR : SHMQ_OK;
+}
+
+void shmqi_sleep_cancel(struct shmqi_sleep *sl)
+{
+    shm_st(T10, &sl->segment->ring.endpoints[sl->idx].waiting, SHMQI_AWAKE);
+}
+
+/* -- pollable descriptor ------------------------------------------------------*/
+
+static int poll_add(int epoll_fd, int fd)
+{
+    struct epoll_event ev;
+    memset(&ev, 0, sizeof ev);
+    ev.events = EPOLLIN;
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static int poll_open_fds(struct shmqi_poll *p, const char *path, mode_t mode)
+{
+    if (mkfifo(path, 0600) != 0)
+        return -1;
+    p->fifo_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+    if (p->fifo_fd < 0 || fchmod(p->fifo_fd, mode) != 0)
+        return -1;
+    p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (p->timer_fd < 0 || p->epoll_fd < 0)
+        return -1;
+    if (poll_add(p->epoll_fd, p->fifo_fd) != 0)
+        return -1;
+    return poll_add(p->epoll_fd, p->timer_fd);
+}
+
+int shmqi_poll_open(struct shmqi_poll *p, struct shmqi_segment *s,
+                    uint64_t identity)
+{
+    char path[256];
+    shmqi_doorbell_path(path, s, identity);
+    p->epoll_fd = p->fifo_fd = p->timer_fd = -1;
+    p->armed = false;
+    if (poll_open_fds(p, path, (mode_t)s->constants.mode) == 0)
+        return SHMQ_OK;
+    int err = errno;
+    shmqi_poll_close(p, s, identity);
+    return shmqi_fail_sys(err, "%s: cannot make a doorbell", s->topic);
+}
+
+void shmqi_poll_close(struct shmqi_poll *p, struct shmqi_segment *s,
+                      uint64_t identity)
+{
+    char path[256];
+    shmqi_doorbell_path(path, s, identity);
+    if (p->epoll_fd >= 0)
+        (void)close(p->epoll_fd);
+    if (p->timer_fd >= 0)
+        (void)close(p->timer_fd);
+    if (p->fifo_fd >= 0)
+        (void)close(p->fifo_fd);
+    (void)unlink(path);
+    p->epoll_fd = p->fifo_fd = p->timer_fd = -1;
+}
+
+static void set_timer(int fd, uint64_t ns)
+{
+    struct itimerspec t;
+    memset(&t, 0, sizeof t);
+    t.it_value.tv_sec = (time_t)(ns / 1000000000u);
+    t.it_value.tv_nsec = (long)(ns % 1000000000u);
+    (void)timerfd_settime(fd, 0, &t, NULL);
+}
+
+bool shmqi_poll_arm(struct shmqi_poll *p, struct shmqi_segment *s,
+                    uint32_t idx, uint64_t ns)
+{
+    shm_st(T11, &s->ring.endpoints[idx].doorbell, 1);
+    bool settle = arm(s, idx);
+    set_timer(p->timer_fd, ns);
+    p->armed = true;
+    return settle;
+}
+
+void shmqi_poll_disarm(struct shmqi_poll *p, struct shmqi_segment *s,
+                       uint32_t idx)
+{
+    char drop[64];
+    (void)shm_xchg(T5, &s->ring.endpoints[idx].doorbell, 0);
+    while (read(p->fifo_fd, drop, sizeof drop) == (ssize_t)sizeof drop)
+        ;
+    set_timer(p->timer_fd, 0);
+    p->armed = false;
+}
