@@ -1,6 +1,7 @@
 /* consumer.c - the public consumer calls: checks, handing out, waiting. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "consumer_impl.h"
 #include "error.h"
@@ -135,8 +136,10 @@ int shmq_consumer_open(struct shmq_topic *topic,
 static void leave(struct shmq_consumer *c)
 {
     struct shmqi_segment *s = c->segment;
-    if (c->has_poll)
+    if (c->has_fifo)
         shmqi_poll_close(&c->poll, s, c->identity);
+    if (c->watched && c->pidfd >= 0)
+        (void)close(c->pidfd);
     if (c->mode == SHMQI_MODE_SHARED)
         shmqi_member_close(c);
     else
@@ -248,8 +251,10 @@ static int receive(struct shmq_consumer *c, struct shmq_message *ret)
     }
     int rc = c->mode == SHMQI_MODE_SHARED ? shmqi_member_next(c, ret)
                                           : shmqi_reader_next(c, ret);
-    if (rc == SHMQ_OK)
+    if (__builtin_expect(rc == SHMQ_OK, 1)) {
+        c->last_blocked_ns = 0;
         return rc;
+    }
     if (rc == SHMQ_ERR_EMPTY)
         return report_empty(c);
     if (rc == SHMQ_ERR_GAP)
@@ -291,6 +296,28 @@ static int last_look(struct shmq_consumer *c, bool settle,
     do
         rc = receive(c, ret);
     while (rc == SHMQ_ERR_EMPTY && settle && shmqi_now_monotonic() < until);
+    return rc;
+}
+
+static int open_fifo(struct shmq_consumer *c)
+{
+    if (c->has_fifo)
+        return SHMQ_OK;
+    int rc = shmqi_poll_open(&c->poll, c->segment, c->identity);
+    c->has_fifo = rc == SHMQ_OK;
+    return rc;
+}
+
+/* Held up for long by a living peer: waits for a publish and for that peer's
+ * death at once, so that its claim is taken over without delay. */
+static int sleep_watching(struct shmq_consumer *c, int pidfd,
+                          uint64_t deadline, struct shmq_message *ret)
+{
+    bool settle = shmqi_poll_arm(&c->poll, c->segment, c->idx, SHMQI_NAP_NS);
+    int rc = last_look(c, settle, ret);
+    if (rc == SHMQ_ERR_EMPTY && shmqi_poll_wait(&c->poll, pidfd, deadline))
+        rc = SHMQ_ERR_INTR;
+    shmqi_poll_disarm(&c->poll, c->segment, c->idx);
     return rc;
 }
 
@@ -357,6 +384,12 @@ static int timed_out(struct shmq_consumer *c)
                       "deadline", c->segment->topic);
 }
 
+static int interrupted(struct shmq_consumer *c)
+{
+    return shmqi_fail(SHMQ_ERR_INTR, "%s: interrupted by a signal",
+                      c->segment->topic);
+}
+
 static int sleep_until(struct shmq_consumer *c, uint64_t deadline,
                        struct shmq_message *ret)
 {
@@ -368,6 +401,15 @@ static int sleep_until(struct shmq_consumer *c, uint64_t deadline,
         uint64_t ns = nap_ns(c, naps, now);
         if (c->held_cnt == 0)
             shmqi_view_end(c); /* asleep nobody looks at anything */
+        int pidfd = ns == SHMQI_NAP_PEER_LATE_NS ? shmqi_member_watch(c) : -1;
+        if (pidfd >= 0 && open_fifo(c) == SHMQ_OK) {
+            int rc = sleep_watching(c, pidfd, deadline, ret);
+            if (rc == SHMQ_ERR_INTR)
+                return interrupted(c);
+            if (rc != SHMQ_ERR_EMPTY)
+                return rc;
+            continue;
+        }
         shmqi_sleep_begin(&sl, c->segment, c->idx, SHMQI_WAITS_DATA);
         c->empties |= 0xff; /* the last look before sleeping is a full one */
         int rc = last_look(c, sl.settle, ret);
@@ -379,8 +421,7 @@ static int sleep_until(struct shmq_consumer *c, uint64_t deadline,
             shmqi_view_end(c);
         rc = shmqi_sleep_commit(&sl, ns, deadline);
         if (rc)
-            return shmqi_fail(rc, "%s: interrupted by a signal",
-                              c->segment->topic);
+            return interrupted(c);
         rc = receive(c, ret);
         if (rc != SHMQ_ERR_EMPTY)
             return rc;
@@ -677,7 +718,7 @@ int shmq_consumer_fd(struct shmq_consumer *c, int *ret_fd)
     if (!ret_fd)
         return shmqi_fail(SHMQ_ERR_INVAL, "fd: no place for it");
     if (!c->has_poll) {
-        rc = shmqi_poll_open(&c->poll, c->segment, c->identity);
+        rc = open_fifo(c);
         if (rc)
             return rc;
         c->has_poll = true;

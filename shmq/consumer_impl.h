@@ -84,8 +84,13 @@ struct shmq_consumer {
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;
-    bool has_poll;
+    bool has_fifo; /* `poll` is open */
+    bool has_poll; /* the application waits on it */
     struct shmqi_poll poll;
+    /* the peer whose claim holds us up */
+    uint32_t blocker;         /* endpoint, UINT32_MAX: none */
+    uint64_t watched;         /* identity behind pidfd, 0: none */
+    int pidfd;
 };
 
 /* -- held.c ------------------------------------------------------------------- */
@@ -163,6 +168,8 @@ void shmqi_member_renew(struct shmq_consumer *c);
 /* Held up by a claim of another member; looks whether it is dead or late.
  * True when claims moved. */
 bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked);
+/* A pidfd of the process that holds us up, or -1 (another pid namespace). */
+int shmqi_member_watch(struct shmq_consumer *c);
 uint64_t shmqi_member_floor(struct shmq_consumer *c);
 
 /* Moves the poison record of FREE claim word `k` to the dead-letter topic. */

@@ -13,6 +13,8 @@ static inline void shmqi_copy(void *to, const void *from, uint64_t n)
     const uint8_t *s = from;
     if (n > 128) {
         memcpy(d, s, n);
+    } else if (n == 64) { /* a cache line: no loop */
+        memcpy(d, s, 64);
     } else if (n >= 16) {
         for (uint64_t i = 0; i + 16 < n; i += 16)
             memcpy(d + i, s + i, 16);

@@ -1,6 +1,8 @@
 /* member.c - a member of a shared group: claiming, acknowledging, giving back,
  * and finding again what others gave back. The words' rules: claims.h. */
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "consumer_impl.h"
 #include "error.h"
@@ -434,6 +436,30 @@ int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h)
     return mine ? SHMQ_OK : SHMQ_ERR_STALE;
 }
 
+/* -- watching the one who holds us up -------------------------------------------*/
+
+int shmqi_member_watch(struct shmq_consumer *c)
+{
+    struct shmqi_peer peer;
+    if (c->blocker >= c->ring->endpoint_cnt ||
+        !shmqi_peer_read(c->ring, c->blocker, &peer))
+        return -1;
+    if (peer.identity == c->watched)
+        return c->pidfd;
+    if (c->watched && c->pidfd >= 0)
+        (void)close(c->pidfd);
+    c->watched = peer.identity;
+    c->pidfd = -1;
+    if (peer.pid == shmqi_self()->pid || !shmqi_peer_pid_valid(&peer))
+        return -1;
+    c->pidfd = (int)syscall(SYS_pidfd_open, (pid_t)peer.pid, 0);
+    if (c->pidfd >= 0 && !shmqi_peer_pid_valid(&peer)) {
+        (void)close(c->pidfd); /* the number has been used again */
+        c->pidfd = -1;
+    }
+    return c->pidfd;
+}
+
 /* -- being held up --------------------------------------------------------------*/
 
 bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
@@ -454,6 +480,8 @@ bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
              u.state != SHMQI_CLAIM_DEADLETTER) ||
             u.owner == c->idx)
             continue;
+        if (!*ret_blocked)
+            c->blocker = u.owner;
         *ret_blocked = true;
         if (u.owner != last && u.owner < c->ring->endpoint_cnt)
             moved |= shmqi_reap_if_dead(s, c->idx, u.owner);

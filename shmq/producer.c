@@ -123,6 +123,11 @@ static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
         break;
     case SHMQ_ERR_CLOSED:
         return shmqi_fail(rc, "%s: the topic was removed", p->segment->topic);
+    case SHMQ_ERR_LIMIT:
+        if (p->loans >= SHMQI_LOANS_MAX)
+            break;
+        return shmqi_fail(rc, "%s: all positions are used up; make a new "
+                          "topic", p->segment->topic);
     case SHMQ_ERR_CORRUPT:
         return shmqi_fail(rc, "%s: the ring is damaged; remove the topic with "
                           "--force", p->segment->topic);
@@ -304,10 +309,6 @@ static int publish_many(struct shmq_producer *p,
     if (!p || !records || cnt < 1 || cnt > SHMQ_BATCH_MAX)
         return shmqi_fail(SHMQ_ERR_INVAL, "publish: a batch has 1 to %d "
                           "records", SHMQ_BATCH_MAX);
-    for (uint32_t i = 0; i < cnt; i++)
-        if (records[i].size && !records[i].data)
-            return shmqi_fail(SHMQ_ERR_INVAL, "publish: record %u has no data",
-                              i);
     if (!shmqi_same_process(p->generation))
         return forked();
     struct job j = {JOB_BATCH, NULL, 0, {records, cnt, ret_positions},

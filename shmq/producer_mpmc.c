@@ -57,6 +57,17 @@ static int publish_piece(struct shmq_producer *p, uint64_t piece, uint32_t cnt,
     return SHMQ_OK;
 }
 
+/* Takes the lines of the next frame for writing while nobody waits for it: the
+ * readers had them a lap ago. */
+static inline void prefetch_next(const struct shmq_producer *p)
+{
+    const uint8_t *at = p->arena.base + p->arena.write;
+    if (p->arena.room >= 128) {
+        __builtin_prefetch(at, 1);
+        __builtin_prefetch(at + 64, 1);
+    }
+}
+
 int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data,
                        uint64_t size, uint64_t *ret_position)
 {
@@ -72,11 +83,28 @@ int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data,
     memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
     shmqi_copy(at + sizeof(struct shmqi_frame_shm) + sizeof rec, data, size);
     rc = publish_piece(p, piece, 1, size, &seq);
-    if (rc)
+    if (__builtin_expect(rc, 0)) {
         shmqi_arena_abort(&p->arena, piece);
-    else if (ret_position)
+        return rc;
+    }
+    prefetch_next(p);
+    if (ret_position)
         *ret_position = shmqi_pos(seq, 0);
-    return rc;
+    return SHMQ_OK;
+}
+
+/* Length and payload of a record with attributes. */
+static int attributed(const struct shmq_producer *p,
+                      const struct shmq_record *rec, uint64_t *ret_len)
+{
+    uint32_t attrs = 0;
+    int rc = shmqi_attrs_bytes(rec->attrs, rec->attr_cnt, &attrs);
+    if (rc)
+        return rc;
+    if (rec->size + attrs > p->ring->max_message)
+        return shmqi_too_large(p, rec->size + attrs);
+    *ret_len = shmqi_record_len(rec->size, attrs);
+    return SHMQ_OK;
 }
 
 /* Frame length of a batch, its payload bytes, or why it is not legal. */
@@ -85,26 +113,28 @@ static int batch_len(const struct shmq_producer *p,
                      uint64_t *ret_bytes)
 {
     uint64_t len = sizeof(struct shmqi_frame_shm), bytes = 0;
+    uint64_t max = p->ring->max_message;
     for (uint32_t i = 0; i < pub->cnt; i++) {
         const struct shmq_record *rec = &pub->records[i];
-        uint32_t attrs = 0;
-        int rc = rec->attr_cnt == 0 ? SHMQ_OK
-                                    : shmqi_attrs_bytes(rec->attrs,
-                                                        rec->attr_cnt,
-                                                        &attrs);
-        if (rc)
-            return rc;
-        if (rec->size > p->ring->max_message ||
-            rec->size + attrs > p->ring->max_message)
-            return shmqi_too_large(p, rec->size + attrs);
-        len += shmqi_record_len(rec->size, attrs);
+        uint64_t one = sizeof(struct shmqi_record_shm) + shmqi_pad8(rec->size);
+        if (__builtin_expect(rec->size > max, 0))
+            return shmqi_too_large(p, rec->size);
+        if (__builtin_expect(rec->size && !rec->data, 0))
+            return shmqi_fail(SHMQ_ERR_INVAL, "publish: record %u has no data",
+                              i);
+        if (__builtin_expect(rec->attr_cnt != 0, 0)) {
+            int rc = attributed(p, rec, &one);
+            if (rc)
+                return rc;
+        }
+        len += one;
         bytes += rec->size;
-        if (len > p->ring->arena_bytes / 2 && pub->cnt > 1)
-            return shmqi_fail(SHMQ_ERR_TOO_LARGE, "%s: the batch does not fit "
-                              "half the arena of %llu bytes; publish fewer at "
-                              "a time", p->segment->topic,
-                              (unsigned long long)p->ring->arena_bytes);
     }
+    if (len > p->ring->arena_bytes / 2 && pub->cnt > 1)
+        return shmqi_fail(SHMQ_ERR_TOO_LARGE, "%s: the batch does not fit "
+                          "half the arena of %llu bytes; publish fewer at a "
+                          "time", p->segment->topic,
+                          (unsigned long long)p->ring->arena_bytes);
     *ret_len = len;
     *ret_bytes = bytes;
     return SHMQ_OK;

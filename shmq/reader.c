@@ -299,6 +299,8 @@ int shmqi_reader_advance(struct shmq_consumer *c)
         shmqi_held_free(c, h);
         c->first++;
     }
+    if (c->first == c->last && !is_mpmc(c))
+        c->done_pos = c->next; /* behind a pad, perhaps */
     if (c->mode == SHMQI_MODE_EXCLUSIVE &&
         c->unflushed >= c->ring->arena_bytes / 8)
         return shmqi_reader_flush(c);
@@ -528,7 +530,9 @@ static int next_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     uint64_t w;
     for (;;) {
-        enum shmqi_spsc_seen seen = shmqi_spsc_look(c->ring, c->next, &w);
+        enum shmqi_spsc_seen seen =
+            c->copies ? shmqi_spsc_look_racy(c->ring, c->next, &w)
+                      : shmqi_spsc_look(c->ring, c->next, &w);
         /* A zero may be the payload of a later lap; it is the end unless the
          * place has been given up. (The word itself may be committed at any
          * moment, so looking at it twice would prove nothing.) */

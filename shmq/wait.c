@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -234,6 +235,19 @@ bool shmqi_poll_arm(struct shmqi_poll *p, struct shmqi_segment *s,
     set_timer(p->timer_fd, ns);
     p->armed = true;
     return settle;
+}
+
+int shmqi_poll_wait(struct shmqi_poll *p, int pidfd, uint64_t deadline)
+{
+    struct pollfd fds[2] = {{p->epoll_fd, POLLIN, 0}, {pidfd, POLLIN, 0}};
+    uint64_t ns = SHMQI_NAP_MAX_NS, now = shmqi_now_monotonic();
+    if (deadline < now + ns)
+        ns = deadline > now ? deadline - now : 0;
+    struct timespec ts = {(time_t)(ns / 1000000000u),
+                          (long)(ns % 1000000000u)};
+    if (ppoll(fds, 2, &ts, NULL) < 0 && errno == EINTR)
+        return SHMQ_ERR_INTR;
+    return SHMQ_OK;
 }
 
 void shmqi_poll_disarm(struct shmqi_poll *p, struct shmqi_segment *s,

@@ -92,6 +92,9 @@ void shmqi_poll_close(struct shmqi_poll *p, struct shmqi_segment *s,
  * when the last look must go on for SHMQI_SETTLE_NS. */
 bool shmqi_poll_arm(struct shmqi_poll *p, struct shmqi_segment *s,
                     uint32_t idx, uint64_t ns);
+/* Waits for the doorbell, the timer, or `pidfd` becoming readable (the death of
+ * that process). 0, or INTR. */
+int shmqi_poll_wait(struct shmqi_poll *p, int pidfd, uint64_t deadline);
 void shmqi_poll_disarm(struct shmqi_poll *p, struct shmqi_segment *s,
                        uint32_t idx);
 

@@ -54,7 +54,7 @@ SHMQ_API void shmq_producer_close(struct shmq_producer *producer);
  * Returns 0, or FULL: under `block` the ring or arena has no room until a
  * gating group moves on (retry, or use the _wait form); under `drop-new` the
  * record was dropped and counted. Other errors: TOO_LARGE (over
- * max_message_bytes), CLOSED, CORRUPT, FORKED, LIMIT (2^52 slots used up),
+ * max_message_bytes), CLOSED, CORRUPT, FORKED, LIMIT (2^52 slots, or 2^55 bytes of an spsc ring, are used up),
  * INVAL, NOMEM. Wait-free on spsc, lock-free on mpmc; never blocks, makes no
  * system call unless a consumer sleeps. */
 SHMQ_API int shmq_producer_publish(struct shmq_producer *producer,
