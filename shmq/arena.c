@@ -276,8 +276,12 @@ static bool try_alloc(const struct shmqi_ring *r, struct shmqi_arena *a,
     if (a->held_cnt)
         forget_held(a, gate);
     while (!find_place(a, gate, len, &off, &taken))
-        if (!free_oldest(a, gate))
+        if (!free_oldest(a, gate)) {
+            /* What was freed is free: abort() may hand it out without coming
+             * here again. */
+            tell_reclaimed(r, a);
             return false;
+        }
     /* Some more at once, so that the next calls need not come here. */
     for (uint64_t goal = a->used > a->bytes / 16 ? a->used - a->bytes / 16 : 0;
          a->used > goal && free_oldest(a, gate);)
@@ -304,6 +308,7 @@ int shmqi_arena_alloc_slow(const struct shmqi_ring *r, struct shmqi_arena *a,
         while (a->last - a->first > a->piece_cap / 2 &&
                free_oldest(a, gate->seq))
             ;
+        tell_reclaimed(r, a);
         if (a->last - a->first == a->piece_cap) {
             int rc = more_pieces(a);
             if (rc)

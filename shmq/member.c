@@ -201,6 +201,22 @@ static enum taken take(struct shmq_consumer *c, uint64_t seq, uint64_t k,
     return fill(c, seq, slot_word, held, again, ret_slot, ret_rc);
 }
 
+/* Overwritten between the floor and here (drop-old), or scribbled: this frame
+ * is done, as a gap. */
+static enum taken take_lost(struct shmq_consumer *c, uint64_t seq)
+{
+    uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, seq)), held;
+    int32_t age = shmqi_claim_age(&c->claims, k, seq);
+    bool open = age < 0 || (age == 0 && shmqi_claim_unpack(k).state ==
+                                            SHMQI_CLAIM_FREE);
+    if (open && shmqi_claim_take(&c->claims, seq, k, c->idx,
+                                 SHMQI_CLAIM_CLAIMED, &held))
+        discard(c, seq, held, SHMQ_GAP_DROPPED);
+    else
+        shmqi_claims_push(&c->claims, shm_ld(S5, &group_of(c)->next), seq);
+    return TAKE_NEXT;
+}
+
 /* Looks at every claim in [floor, next) for one that was freed. */
 static enum taken rescan(struct shmq_consumer *c, uint64_t floor, uint64_t to,
                          uint32_t *ret_slot, int *ret_rc)
@@ -212,7 +228,10 @@ static enum taken rescan(struct shmq_consumer *c, uint64_t floor, uint64_t to,
         if (age > 0 || (age == 0 && shmqi_claim_unpack(k).state !=
                                         SHMQI_CLAIM_FREE))
             continue;
-        if (shmqi_mpmc_look(c->ring, q, &w) != 0)
+        int64_t slot = shmqi_mpmc_look(c->ring, q, &w);
+        if (slot > 0)
+            (void)take_lost(c, q);
+        if (slot != 0)
             continue;
         enum taken t = take(c, q, k, w, ret_slot, ret_rc);
         if (t != TAKE_NEXT)
@@ -221,26 +240,47 @@ static enum taken rescan(struct shmq_consumer *c, uint64_t floor, uint64_t to,
     return TAKE_NEXT;
 }
 
-/* Overwritten under drop-old: the floor jumps over what is gone. */
-static void jump_lost(struct shmq_consumer *c, uint64_t seq)
+/* Frames in [from, to) that nobody of the group has finished or has now. */
+static uint64_t count_lost(struct shmq_consumer *c, uint64_t from, uint64_t to)
+{
+    uint64_t window = 1ull << c->claims.lg2, lost = to - from;
+    for (uint64_t q = from; q < to && q < from + window; q++) {
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q));
+        if (shmqi_claim_age(&c->claims, k, q) == 0 &&
+            shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE)
+            lost--;
+    }
+    return lost;
+}
+
+/* Under drop-old the frame at the floor has been overwritten: the floor jumps
+ * over what is gone. Claims behind it are of an older lap from then on. True
+ * when it moved. */
+static bool jump_lost(struct shmq_consumer *c)
 {
     struct shmqi_group_shm *g = group_of(c);
+    uint64_t f = shm_ld(S1, &g->floor), w;
+    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(f, c->near));
+    if (shmqi_mpmc_look(c->ring, floor, &w) <= 0)
+        return false;
     uint64_t to = shm_ld(G5, &c->ring->data->gate);
     uint64_t end = shmqi_mpmc_end(c->ring), n = 1ull << c->ring->cap_lg2;
     if (end > n && to < end - n)
         to = end - n;
-    uint64_t f = shm_ld(S1, &g->floor);
-    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(f, c->near));
-    if (to <= floor || to <= seq)
-        return;
+    if (to <= floor)
+        return false;
+    uint64_t lost = count_lost(c, floor, to);
     if (!shm_cas(S3, &g->floor, f,
                  shmqi_cursor(shmqi_cursor_tag(f), shmqi_pos(to, 0))))
-        return;
-    struct shmq_gap gap = {shmqi_pos(floor, 0), shmqi_pos(to, 0), to - floor,
+        return true;
+    if (lost == 0)
+        return true;
+    struct shmq_gap gap = {shmqi_pos(floor, 0), shmqi_pos(to, 0), lost,
                            UINT64_MAX, SHMQ_GAP_DROPPED, 0};
     c->gap = gap;
     c->gap_pending = c->gap_known = true;
-    (void)shm_add(N3, &c->ring->control->dropped_old, to - floor);
+    (void)shm_add(N3, &c->ring->control->dropped_old, lost);
+    return true;
 }
 
 /* One look at the place where fresh frames begin. */
@@ -251,6 +291,8 @@ static enum taken take_fresh(struct shmq_consumer *c, bool *ret_idle,
     uint64_t floor = shmqi_claims_floor(&c->claims, c->near);
     uint64_t seq = shmqi_seq_expand(nw, floor), w;
     c->near = floor;
+    if (c->ring->on_full == SHMQ_ON_FULL_DROP_OLD && jump_lost(c))
+        return TAKE_NEXT;
     if (seq < floor)
         seq = floor;
     if (shmqi_next_epoch(nw) != c->epoch) {
@@ -267,10 +309,10 @@ static enum taken take_fresh(struct shmq_consumer *c, bool *ret_idle,
     if (age < 0)
         return TAKE_NEXT;
     *ret_idle = false;
-    if (age > 0) {
-        jump_lost(c, seq);
-        return TAKE_NEXT;
-    }
+    if (age > 0 && shmqi_claims_floor(&c->claims, c->near) != floor)
+        return TAKE_NEXT; /* others have gone on meanwhile */
+    if (age > 0)
+        return take_lost(c, seq);
     uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, seq));
     int32_t kage = shmqi_claim_age(&c->claims, k, seq);
     if (kage > 0)
