@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "endpoint.h"
 #include "error.h"
 #include "files.h"
 #include "frame.h"
@@ -74,8 +75,11 @@ static int take_free(struct shmqi_segment *s, uint64_t identity,
 {
     struct shmqi_ring *r = &s->ring;
     for (uint32_t i = 0; i < r->producer_cnt; i++) {
-        if (shm_ld(A1, &r->arenas[i].owner) != 0 ||
-            !shm_cas(A2, &r->arenas[i].owner, 0, identity))
+        /* Whoever reaped its owner may not have been able to write here. An
+         * identity is in the table before it owns an arena and leaves after. */
+        uint64_t owner = shm_ld(A1, &r->arenas[i].owner);
+        if ((owner != 0 && !shmqi_identity_gone(r, owner)) ||
+            !shm_cas(A2, &r->arenas[i].owner, owner, identity))
             continue;
         a->idx = i;
         a->base = r->arena_base + ((uint64_t)i << r->arena_lg2);
@@ -125,7 +129,8 @@ int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
         shmqi_arena_leave(s, identity, &a);
         return rc;
     }
-    a.reclaimed = a.freed = gate->seq;
+    uint64_t before = shm_ld(A3, &r->arenas[a.idx].reclaimed);
+    a.reclaimed = a.freed = before > gate->seq ? before : gate->seq;
     shm_st(A5, &r->arenas[a.idx].reclaimed, a.reclaimed);
     shm_fence(A6);
     shm_st(N2, &r->arenas[a.idx].loaned_bytes, 0);

@@ -188,9 +188,11 @@ static bool evicted(struct shmq_consumer *c)
     if (mark == c->identity && !c->stale) {
         c->stale = true;
         if (c->mode == SHMQI_MODE_SHARED) {
+            c->give_back_later = shmqi_member_views_any(c);
             for (uint32_t i = 0; i < c->held_max; i++)
                 c->held[i].lost = true;
-            shmqi_member_give_back(c);
+            if (!c->give_back_later)
+                shmqi_member_give_back(c);
         }
     }
     return shmqi_reader_still_ours(c) != SHMQ_OK;
@@ -491,12 +493,16 @@ static int end_view(struct shmq_consumer *c, struct shmqi_held *h)
             return stale(c);
         return shmqi_reader_advance(c) ? stale(c) : SHMQ_OK;
     }
+    if (h->open > 0)
+        return SHMQ_OK;
+    bool was_lost = h->lost;
+    int rc = shmqi_member_viewed(c, h) && !was_lost ? moved(c) : SHMQ_OK;
     bool waits = (c->flags & SHMQ_CONSUMER_MANUAL_ACK) && h->done < h->cnt;
-    if (h->open == 0 && (h->lost || (h->next_idx == h->cnt && !waits))) {
+    if (h->lost || (h->next_idx == h->cnt && !waits)) {
         shmqi_held_free(c, h);
         shm_st(N2, &c->ring->endpoints[c->idx].holds, c->held_cnt);
     }
-    return SHMQ_OK;
+    return rc;
 }
 
 int shmq_consumer_release(struct shmq_consumer *c, struct shmq_message *msg)
@@ -541,7 +547,7 @@ int shmq_consumer_nack(struct shmq_consumer *c, struct shmq_message *msg)
         shmqi_reader_rewind(c, h, msg->internal[1]);
         return SHMQ_OK;
     }
-    rc = shmqi_member_nack(c, h) ? moved(c) : SHMQ_OK;
+    rc = shmqi_member_nack(c, h, msg->internal[1]) ? moved(c) : SHMQ_OK;
     (void)end_view(c, h);
     return rc;
 }

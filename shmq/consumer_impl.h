@@ -24,6 +24,7 @@ struct shmqi_held {
     bool used;
     bool redelivered; /* all its records were, or may have been, handed out */
     bool lost;        /* the claim has moved on */
+    bool nacked;      /* goes back when its last view is over */
     uint64_t seq;     /* mpmc sequence; spsc position */
     uint64_t claim;   /* shared: the claim word we hold */
     uint64_t producer, sequence, time_ns;
@@ -81,6 +82,7 @@ struct shmq_consumer {
     struct shmq_topic *dead_topic;
     struct shmq_producer *dead_producer;
     bool dead_failed; /* in this call already */
+    bool give_back_later; /* evicted while records were looked at */
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;
@@ -115,6 +117,8 @@ bool shmqi_held_done(struct shmqi_held *h, uint32_t idx);
 bool shmqi_held_is_done(const struct shmqi_held *h, uint32_t idx);
 /* Ends the use of record `idx`; false when it was over already. */
 bool shmqi_held_release(struct shmqi_held *h, uint32_t idx);
+/* Messages of records from `idx` on are void. */
+void shmqi_held_void(struct shmqi_held *h, uint32_t idx);
 /* Records from `idx` on count as never handed out. */
 void shmqi_held_forget(struct shmqi_held *h, uint32_t idx);
 uint64_t shmqi_held_pos(const struct shmq_consumer *c,
@@ -163,7 +167,10 @@ void shmqi_member_give_back(struct shmq_consumer *c);
 int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret);
 int shmqi_member_ack(struct shmq_consumer *c, struct shmqi_held *h,
                      uint32_t idx);
-int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h);
+int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
+                      uint32_t idx);
+int shmqi_member_viewed(struct shmq_consumer *c, struct shmqi_held *h);
+bool shmqi_member_views_any(const struct shmq_consumer *c);
 void shmqi_member_renew(struct shmq_consumer *c);
 /* Held up by a claim of another member; looks whether it is dead or late.
  * True when claims moved. */

@@ -93,7 +93,8 @@ static uint8_t *copy_frame(struct shmq_consumer *c, uint64_t seq,
         return NULL;
     shmqi_copy_racy(copy, f->bytes, f->head.len_bytes);
     shm_fence(C2);
-    if (shm_ld(S2, shmqi_claim_at(&c->claims, seq)) == held)
+    if (shm_ld(S2, shmqi_claim_at(&c->claims, seq)) == held &&
+        shmqi_mpmc_copy_valid(c->ring, seq, slot_word, f->arena))
         return copy;
     free(copy);
     return NULL;

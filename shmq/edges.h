@@ -258,6 +258,9 @@
 #ifndef EDGE_E4
 #define EDGE_E4 memory_order_seq_cst /* pairs with E2: still the same owner */
 #endif
+#ifndef EDGE_E8
+#define EDGE_E8 memory_order_acquire /* pairs with E2: fields before E4 */
+#endif
 #ifndef EDGE_E5
 #define EDGE_E5 memory_order_seq_cst /* pairs with J6: names nothing any more */
 #endif

@@ -12,6 +12,7 @@
 #include "files.h"
 
 #define ATTACH_TRIES 4
+#define HALF_MADE_NS 1000000000ull
 
 /* -- reading ---------------------------------------------------------------- */
 
@@ -34,9 +35,18 @@ bool shmqi_peer_read(const struct shmqi_ring *r, uint32_t idx,
     uint64_t comm[2] = {shm_ld(N1, &e->comm[0]), shm_ld(N1, &e->comm[1])};
     memcpy(p.comm, comm, sizeof p.comm);
     p.comm[sizeof p.comm - 1] = '\0';
+    shm_fence(E8); /* the fields above before the second look */
     if (shm_ld(E4, &e->identity) != p.identity)
         return false;
     *ret = p;
+    return true;
+}
+
+bool shmqi_identity_gone(const struct shmqi_ring *r, uint64_t identity)
+{
+    for (uint32_t i = 0; i < r->endpoint_cnt; i++)
+        if ((shmqi_identity_at(r, i) & ~SHMQI_IDENTITY_INIT) == identity)
+            return false;
     return true;
 }
 
@@ -90,6 +100,23 @@ bool shmqi_peer_pid_valid(const struct shmqi_peer *peer)
     return st.image == 0 || peer->image == 0 || st.image == peer->image;
 }
 
+/* Nothing but its lock is known of an entry in the making, and an application
+ * that closes descriptors can make a living one look dead for an instant. It
+ * holds nothing yet: a second's patience costs nothing. */
+static bool stays_half_made(struct shmqi_segment *s, uint32_t idx,
+                            uint64_t identity)
+{
+    uint64_t now = shmqi_now_monotonic(), *seen = &s->init_seen[2 * idx];
+    shmqi_process_lock();
+    if (seen[0] != identity) {
+        seen[0] = identity;
+        seen[1] = now;
+    }
+    bool long_enough = now - seen[1] >= HALF_MADE_NS;
+    shmqi_process_unlock();
+    return long_enough;
+}
+
 bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
                          uint64_t identity)
 {
@@ -99,7 +126,7 @@ bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
         return false;
     bool lock_free = lock_is_free(s, id);
     if (identity & SHMQI_IDENTITY_INIT)
-        return lock_free; /* nothing else is known of it yet */
+        return lock_free && stays_half_made(s, idx, id);
     if (!shmqi_peer_read(&s->ring, idx, &peer) || peer.identity != id)
         return false; /* somebody else's business by now */
     if (lock_free)

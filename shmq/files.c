@@ -205,15 +205,34 @@ static bool still_named(int fd, const char *path)
            a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+/* Not O_CREAT alone: root may not "create" another user's file that exists in
+ * a sticky directory (fs.protected_regular), and one that root makes for a user
+ * must be that user's. */
+static int open_lock(const char *path, uid_t uid)
+{
+    const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
+    int fd = open(path, flags);
+    if (fd >= 0 || errno != ENOENT)
+        return fd;
+    fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0 && uid != geteuid() && fchown(fd, uid, (gid_t)-1) != 0) {
+        int err = errno;
+        (void)unlink(path);
+        (void)close(fd);
+        errno = err;
+        return -1;
+    }
+    return fd;
+}
+
 int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd)
 {
     char path[SHMQI_PATH_MAX];
     lock_path(path, ns, uid);
     uint64_t deadline = shmqi_now_monotonic() + LOCK_WAIT_NS;
     do {
-        int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-                      O_NOCTTY, 0600);
-        if (fd < 0 && errno != ENOENT)
+        int fd = open_lock(path, uid);
+        if (fd < 0 && errno != ENOENT && errno != EEXIST)
             return shmqi_fail_sys(errno, "%s: cannot open the lock", path);
         if (fd >= 0) {
             if (flock(fd, LOCK_EX | LOCK_NB) == 0 && still_named(fd, path)) {
@@ -277,6 +296,7 @@ void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd)
     remove_leftovers(ns, uid);
     if (namespace_empty(ns))
         (void)unlink(path);
+    (void)flock(fd, LOCK_UN); /* a fork child may share the descriptor */
     (void)close(fd);
 }
 

@@ -40,10 +40,13 @@ static inline bool shmqi_removed_is_viewed(const struct shmqi_ring *r,
                                            uint32_t entry, uint64_t word)
 {
     uint64_t name = shmqi_naming(entry, shmqi_gword_unpack(word).generation);
-    for (uint32_t i = 0; i < r->endpoint_cnt; i++)
-        if (shm_ld(J6, &r->endpoints[i].member_of) == name &&
+    for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
+        uint64_t identity = shm_ld(J6, &r->endpoints[i].identity);
+        if (identity != 0 && !(identity & SHMQI_IDENTITY_INIT) &&
+            shm_ld(J6, &r->endpoints[i].member_of) == name &&
             shm_ld(V1, &r->endpoints[i].views) != 0)
             return true;
+    }
     return false;
 }
 

@@ -233,16 +233,22 @@ static void take_reader_role(struct admin *a, uint32_t entry,
 }
 
 /* The mark makes its later calls fail; an identity never comes back, so a mark
- * that arrives late means nobody. */
-static void take_from(struct admin *a, uint32_t entry, uint32_t idx,
-                      uint64_t identity)
+ * that arrives late means nobody. Mark, then look at views; the member stores
+ * views, then looks at the mark: one of the two sees the other. */
+static int take_from(struct admin *a, uint32_t entry, uint32_t idx,
+                     const struct shmqi_peer *peer)
 {
     struct shmqi_ring *r = &a->segment->ring;
-    shm_st(V7, &r->endpoints[idx].evicted, identity);
+    shm_st(V7, &r->endpoints[idx].evicted, peer->identity);
+    if (shm_ld(V1, &r->endpoints[idx].views) != 0) {
+        (void)shm_cas(V7, &r->endpoints[idx].evicted, peer->identity, 0);
+        return may_view(a, peer, idx);
+    }
     if ((shm_ld(N1, &r->groups[entry].attrs) & 0xff) == SHMQ_GROUP_SHARED)
-        shmqi_claims_free_of(a->segment, a->idx, entry, idx, identity);
+        shmqi_claims_free_of(a->segment, a->idx, entry, idx, peer->identity);
     else
-        take_reader_role(a, entry, identity);
+        take_reader_role(a, entry, peer->identity);
+    return SHMQ_OK;
 }
 
 static int evict_member(struct admin *a, uint32_t idx,
@@ -259,10 +265,8 @@ static int evict_member(struct admin *a, uint32_t idx,
         return SHMQ_OK;
     }
     int rc = SHMQ_OK;
-    if (shm_ld(V1, &r->endpoints[idx].views) != 0)
-        rc = may_view(a, peer, idx);
-    else
-        take_from(a, entry, idx, peer->identity);
+    if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY)
+        rc = take_from(a, entry, idx, peer);
     shmqi_group_untouch(a->segment, a->idx);
     shmqi_version_bump(a->segment);
     shmqi_wake_all(a->segment);

@@ -47,7 +47,10 @@ bool shmqi_group_named(const struct shmqi_ring *r, uint32_t entry,
     uint64_t name = shmqi_naming(entry, generation);
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
         struct shmqi_endpoint_shm *e = &r->endpoints[i];
-        if (i == skip || shm_ld(J6, &e->identity) == 0)
+        /* What stands in a free entry, or in one being taken, is its last
+         * owner's; an owner stores its own names after it is through. */
+        uint64_t identity = shm_ld(J6, &e->identity);
+        if (i == skip || identity == 0 || (identity & SHMQI_IDENTITY_INIT))
             continue;
         if (shm_ld(J6, &e->member_of) == name ||
             (!members_only && shm_ld(J6, &e->touching) == name)) {
@@ -392,7 +395,8 @@ static int join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
             *ret_absent = true;
         } else if (gw.state == SHMQI_GROUP_READY) {
             struct shmqi_gword up = gw;
-            up.joins++;
+            up.joins = (up.joins + 1) & 0xfffffu;
+            up.joins += up.joins == 0; /* 0: never had a member */
             joined = shm_cas(J12, &g->word, w, shmqi_gword_pack(up));
         } else {
             shmqi_group_sweep(s, entry);

@@ -223,3 +223,12 @@ bool shmqi_held_is_done(const struct shmqi_held *h, uint32_t idx)
 {
     return idx < h->done || (h->cnt > 1 && bit_is_set(h, idx));
 }
+
+void shmqi_held_void(struct shmqi_held *h, uint32_t idx)
+{
+    for (uint32_t i = idx; h->cnt > 1 && i < h->cnt; i++)
+        h->serials[i] = 0;
+    if (h->cnt == 1)
+        h->serial = 0;
+    h->next_idx = h->cnt; /* nothing more is handed out */
+}

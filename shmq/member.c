@@ -13,6 +13,9 @@
 #define CLAIM_TRIES 4096
 #define LOST_MAX 64
 
+static int tell_done(struct shmq_consumer *c, struct shmqi_held *h);
+static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h);
+
 static struct shmqi_group_shm *group_of(const struct shmq_consumer *c)
 {
     return &c->ring->groups[c->member.entry];
@@ -55,9 +58,14 @@ static void count_holds(struct shmq_consumer *c)
 
 /* The word that gives a claim back in an orderly way: attempts stay. A frame
  * of which nothing was ever handed out goes back to "never claimed". */
-static uint64_t returned_word(const struct shmqi_held *h, uint64_t held)
+static uint64_t returned_word(const struct shmq_consumer *c,
+                              const struct shmqi_held *h, uint64_t held)
 {
     struct shmqi_claim k = shmqi_claim_unpack(held);
+    /* A stalled evictor may hold this very word: then it must not come back,
+     * because the next owner of our number may look at ring memory. */
+    if (c->stale || (c->copies && c->member.views))
+        return shmqi_claim_freed(held);
     k.owner = 0;
     k.state = SHMQI_CLAIM_FREE;
     if (h && !h->redelivered && h->next_idx == 0) {
@@ -89,7 +97,7 @@ void shmqi_member_give_back(struct shmq_consumer *c)
         uint64_t w = shm_ld(S2, shmqi_claim_at(k, q));
         if (shmqi_claim_age(k, w, q) == 0 && shmqi_claim_held_by(w, c->idx))
             (void)shm_cas(S9, shmqi_claim_at(k, q), w,
-                          returned_word(held_with(c, w, q), w));
+                          returned_word(c, held_with(c, w, q), w));
     }
     shmqi_freeing_end(k, c->idx);
     shmqi_claims_walk(k, c->near);
@@ -97,6 +105,14 @@ void shmqi_member_give_back(struct shmq_consumer *c)
 
 void shmqi_member_close(struct shmq_consumer *c)
 {
+    for (uint32_t i = 0; i < c->held_max; i++) {
+        struct shmqi_held *h = &c->held[i];
+        h->open = 0; /* the handle's views end here */
+        if (h->used && !h->lost && h->nacked)
+            (void)free_nacked(c, h);
+        else if (h->used && !h->lost && h->done == h->cnt)
+            (void)tell_done(c, h);
+    }
     shmqi_member_give_back(c);
     shmqi_view_end(c);
     shmqi_wake_members(c->segment);
@@ -386,7 +402,7 @@ static int claim_next(struct shmq_consumer *c, uint32_t *ret_slot)
  * time, so that the blame falls on the right record. */
 static bool can_hand(struct shmq_consumer *c, struct shmqi_held *h)
 {
-    if (!h->used || h->lost || h->next_idx >= h->cnt)
+    if (!h->used || h->lost || h->nacked || h->next_idx >= h->cnt)
         return false;
     if (shmqi_claim_unpack(h->claim).attempt > 0 && h->open > 0)
         return false;
@@ -444,31 +460,41 @@ int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
 
 /* -- acknowledging, giving back ------------------------------------------------ */
 
-int shmqi_member_ack(struct shmq_consumer *c, struct shmqi_held *h,
-                     uint32_t idx)
+/* Tells the group how far the frame is done. While records of it are being
+ * looked at in the ring it is not told to be done altogether: then its memory
+ * could go. */
+static int tell_done(struct shmq_consumer *c, struct shmqi_held *h)
 {
+    uint32_t done = h->done;
     uint64_t w;
-    shmqi_member_renew(c);
-    if (h->lost)
-        return SHMQ_ERR_STALE;
-    if (!shmqi_held_done(h, idx))
-        return SHMQ_OK; /* out of order: told when the gap before it closes */
-    if (!shmqi_claim_ack(&c->claims, h->seq, h->claim, h->done, h->cnt, &w)) {
+    if (done == h->cnt && h->open > 0 && !c->copies)
+        done--;
+    if (done == shmqi_claim_unpack(h->claim).done && done < h->cnt)
+        return SHMQ_OK;
+    if (!shmqi_claim_ack(&c->claims, h->seq, h->claim, done, h->cnt, &w)) {
         h->lost = true;
         return SHMQ_ERR_STALE;
     }
     h->claim = w;
-    if (h->done == h->cnt) {
+    if (done == h->cnt) {
         shmqi_claims_walk(&c->claims, h->seq);
         shmqi_wake_producers(c->segment);
     }
     return SHMQ_OK;
 }
 
-int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h)
+int shmqi_member_ack(struct shmq_consumer *c, struct shmqi_held *h,
+                     uint32_t idx)
 {
+    shmqi_member_renew(c);
     if (h->lost)
         return SHMQ_ERR_STALE;
+    (void)shmqi_held_done(h, idx); /* the prefix is told, the rest kept here */
+    return tell_done(c, h);
+}
+
+static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h)
+{
     shmqi_freeing_begin(&c->claims, c->idx);
     bool mine = shm_cas(S9, shmqi_claim_at(&c->claims, h->seq), h->claim,
                         shmqi_claim_freed(h->claim));
@@ -476,6 +502,44 @@ int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h)
     h->lost = true;
     shmqi_wake_members(c->segment);
     return mine ? SHMQ_OK : SHMQ_ERR_STALE;
+}
+
+/* Record `idx` and those behind it go back; not before the records before it
+ * have been released, since they lie in the same frame. */
+int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
+                      uint32_t idx)
+{
+    if (h->lost)
+        return SHMQ_ERR_STALE;
+    shmqi_held_forget(h, idx);
+    shmqi_held_void(h, idx);
+    h->nacked = true;
+    return h->open == 0 ? free_nacked(c, h) : SHMQ_OK;
+}
+
+/* The last view of the frame is over: tells what had to wait for it. */
+int shmqi_member_viewed(struct shmq_consumer *c, struct shmqi_held *h)
+{
+    int rc = SHMQ_OK;
+    if (h->lost)
+        rc = SHMQ_ERR_STALE;
+    else if (h->nacked)
+        rc = free_nacked(c, h);
+    else if (h->done == h->cnt)
+        rc = tell_done(c, h);
+    if (c->give_back_later && !shmqi_member_views_any(c)) {
+        c->give_back_later = false;
+        shmqi_member_give_back(c);
+    }
+    return rc;
+}
+
+bool shmqi_member_views_any(const struct shmq_consumer *c)
+{
+    for (uint32_t i = 0; !c->copies && i < c->held_max; i++)
+        if (c->held[i].used && c->held[i].open > 0)
+            return true;
+    return false;
 }
 
 /* -- watching the one who holds us up -------------------------------------------*/

@@ -173,12 +173,17 @@ bool shmqi_process_has_no_memory(uint32_t pid)
     DIR *dir = opendir(path);
     if (!dir)
         return false;
+    struct shmqi_procstat st;
+    uint32_t threads = 0;
     bool none = true;
     for (struct dirent *e; none && (e = readdir(dir));)
-        if (e->d_name[0] != '.')
+        if (e->d_name[0] != '.') {
             none = statm_is_zero(pid_text, e->d_name);
+            threads++;
+        }
     (void)closedir(dir);
-    return none;
+    /* A thread made while we were listing would be missing from the list. */
+    return none && shmqi_procstat(pid, &st) && st.threads <= threads;
 }
 
 /* -- random, clocks ------------------------------------------------------- */

@@ -200,11 +200,27 @@ static uint64_t nap(uint64_t waited_ns)
                                            : SHMQI_NAP_NS;
 }
 
+/* Callers that never wait, and those whose records are dropped, help as well:
+ * what they are held up by may be dead. */
+static void relieve_sometimes(struct shmq_producer *p)
+{
+    uint64_t now = shmqi_now_monotonic();
+    shmqi_walk_floors(p->segment, p->idx);
+    if (now - p->relieved_ns < SHMQI_NAP_PEER_NS)
+        return;
+    p->relieved_ns = now;
+    shmqi_relieve(p->segment, p->idx);
+}
+
 static int try_until(struct shmq_producer *p, const struct job *j,
                      uint64_t deadline)
 {
     int rc = try_job(p, j);
-    if (rc != SHMQ_ERR_FULL || p->ring->on_full != SHMQ_ON_FULL_BLOCK)
+    if (rc == SHMQ_ERR_FULL && p->ring->on_full != SHMQ_ON_FULL_BLOCK) {
+        relieve_sometimes(p);
+        return try_job(p, j);
+    }
+    if (rc != SHMQ_ERR_FULL)
         return rc;
     uint64_t start = shmqi_now_monotonic(), now = start;
     while (p->spin_ns == SHMQ_FOREVER || now - start < p->spin_ns) {
@@ -242,8 +258,8 @@ static int run(struct shmq_producer *p, const struct job *j, uint32_t cnt,
         rc = try_job(p, j);
         if (__builtin_expect(rc == SHMQ_OK, 1))
             return rc;
-        if (rc == SHMQ_ERR_FULL && p->ring->on_full == SHMQ_ON_FULL_BLOCK) {
-            shmqi_walk_floors(p->segment, p->idx);
+        if (rc == SHMQ_ERR_FULL) {
+            relieve_sometimes(p);
             rc = try_job(p, j);
         }
     } else {

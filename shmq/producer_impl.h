@@ -20,6 +20,7 @@ struct shmq_producer {
     uint64_t identity;
     uint64_t sequence; /* of the next record */
     uint64_t spin_ns;
+    uint64_t relieved_ns;
     uint64_t messages, bytes; /* of the arena words */
     struct shmqi_arena_shm *words;
     uint32_t loans;

@@ -130,7 +130,8 @@ static int batch_len(const struct shmq_producer *p,
         len += one;
         bytes += rec->size;
     }
-    if (len > p->ring->arena_bytes / 2 && pub->cnt > 1)
+    if (pub->cnt > 1 &&
+        (len > p->ring->arena_bytes / 2 || len > UINT32_MAX - 64u))
         return shmqi_fail(SHMQ_ERR_TOO_LARGE, "%s: the batch does not fit "
                           "half the arena of %llu bytes; publish fewer at a "
                           "time", p->segment->topic,

@@ -28,16 +28,6 @@ int shmqi_spsc_busy(struct shmqi_segment *s)
     return role_busy(s, shm_ld(A1, &s->ring.data->role));
 }
 
-/* True when no endpoint carries this identity: its owner left or was reaped
- * after giving up its entry. */
-static bool orphaned(const struct shmqi_ring *r, uint64_t holder)
-{
-    for (uint32_t i = 0; i < r->endpoint_cnt; i++)
-        if ((shmqi_identity_at(r, i) & ~SHMQI_IDENTITY_INIT) == holder)
-            return false;
-    return true;
-}
-
 /* The role passes from nobody, or on proof of death (the attach has reaped). */
 static int take_role(struct shmq_producer *p)
 {
@@ -45,7 +35,7 @@ static int take_role(struct shmq_producer *p)
     shmqi_word *role = &s->ring.data->role;
     for (int i = 0; i < 16; i++) {
         uint64_t holder = shm_ld(A1, role);
-        if (holder != 0 && !orphaned(&s->ring, holder)) {
+        if (holder != 0 && !shmqi_identity_gone(&s->ring, holder)) {
             (void)shmqi_reap_all(s, p->idx);
             if (shm_ld(A1, role) == holder)
                 return role_busy(s, holder);
@@ -81,6 +71,7 @@ int shmqi_spsc_open(struct shmq_producer *p)
     uint64_t gate = shm_ld(G5, &r->data->gate);
     p->writer.pos = shmqi_spsc_walk(r, hint, UINT64_MAX);
     p->writer.gate.seq = gate;
+    p->writer.reclaimed = shm_ld(A3, &r->data->reclaimed);
     if (p->writer.pos == UINT64_MAX || gate > p->writer.pos) {
         (void)shm_cas(A2, &r->data->role, p->identity, 0);
         return shmqi_fail(SHMQ_ERR_CORRUPT, "%s: the ring is damaged at "

@@ -93,6 +93,30 @@ static int take_role(struct shmq_consumer *c)
     return busy(c, UINT32_MAX);
 }
 
+/* A reader killed inside a seek may have left the floor below what producers
+ * may overwrite: as after any pin, the place counts only at or above the gate
+ * as it is after everybody was told. */
+static int raise_floor(struct shmq_consumer *c)
+{
+    const struct shmqi_ring *r = c->ring;
+    shmqi_version_bump(c->segment);
+    shm_fence(J7);
+    uint64_t low = shmqi_ring_low(r);
+    if (c->done_pos >= low)
+        return SHMQ_OK;
+    uint64_t w = shmqi_cursor_of(r, shmqi_cursor_tag(c->floor_word), low);
+    if (!shm_cas(J10, &group_of(c)->floor, c->floor_word, w))
+        return busy(c, UINT32_MAX);
+    struct shmq_gap g = {c->done_pos, low, 0, UINT64_MAX, SHMQ_GAP_DROPPED, 0};
+    if (is_mpmc(c))
+        g.frames = shmqi_pos_seq(low) - shmqi_pos_seq(c->done_pos);
+    c->gap = g;
+    c->gap_pending = c->gap_known = true;
+    c->floor_word = w;
+    c->done_pos = low;
+    return SHMQ_OK;
+}
+
 /* Fences earlier readers off and learns where to go on. */
 static int take_floor(struct shmq_consumer *c)
 {
@@ -114,7 +138,7 @@ static int take_floor(struct shmq_consumer *c)
         c->seen_pos = c->redeliver_until > c->done_pos ? c->redeliver_until
                                                        : c->done_pos;
         shm_st(V4, &g->seen, shmqi_cursor_of(r, tag + 1, c->seen_pos));
-        return SHMQ_OK;
+        return raise_floor(c);
     }
     return busy(c, UINT32_MAX);
 }
@@ -137,6 +161,10 @@ int shmqi_view_begin(struct shmq_consumer *c)
         return SHMQ_OK;
     shm_st(V5, &c->ring->endpoints[c->idx].views, 1);
     c->viewing = true;
+    if (shm_ld(V8, &c->ring->endpoints[c->idx].evicted) == c->identity) {
+        shmqi_view_end(c);
+        return SHMQ_ERR_STALE;
+    }
     int rc = shmqi_reader_still_ours(c);
     /* A removed group gates only for those whose views were up in time. */
     uint64_t w = shm_ld(J1, &group_of(c)->word);
@@ -169,6 +197,22 @@ static void set_next(struct shmq_consumer *c, uint64_t pos, uint64_t skip)
     c->role_cnt = 0;
 }
 
+/* Nothing holds the memory that is walked over: when it has been given up
+ * meanwhile, what was found means nothing. */
+static uint64_t seek_unpinned(struct shmq_consumer *c,
+                              const struct shmq_start *from, uint64_t *ret_skip)
+{
+    const struct shmqi_ring *r = c->ring;
+    for (int i = 0; i < TAKE_TRIES; i++) {
+        uint64_t low = shmqi_ring_low(r);
+        uint64_t pos = shmqi_seek(r, from, low, ret_skip);
+        if (is_mpmc(c) || !shmqi_spsc_given_up(r, low))
+            return pos;
+    }
+    *ret_skip = 0;
+    return shmqi_ring_end(r);
+}
+
 int shmqi_reader_open(struct shmq_consumer *c, const struct shmq_start *start)
 {
     uint64_t skip = 0;
@@ -176,9 +220,7 @@ int shmqi_reader_open(struct shmq_consumer *c, const struct shmq_start *start)
         struct shmq_start from = *start;
         if (from.kind == SHMQ_START_DEFAULT)
             from.kind = SHMQ_START_LATEST;
-        uint64_t low = shmqi_ring_low(c->ring);
-        set_next(c, shmqi_seek(c->ring, &from, low, &skip), skip);
-        c->skip_before = skip;
+        set_next(c, seek_unpinned(c, &from, &skip), skip);
         return SHMQ_OK;
     }
     int rc = take_role(c);
@@ -236,7 +278,9 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
         shm_fence(J7);
         low = shmqi_ring_low(r);
     }
-    uint64_t pos = shmqi_seek(r, &from, low, &skip);
+    uint64_t pos = c->mode == SHMQI_MODE_EPHEMERAL
+                       ? seek_unpinned(c, &from, &skip)
+                       : shmqi_seek(r, &from, low, &skip);
     set_next(c, pos, skip);
     c->redeliver_until = 0;
     c->seen_pos = pos;
@@ -484,7 +528,8 @@ uint64_t shmqi_author(struct shmq_consumer *c, uint64_t pos)
     if (cnt == c->role_cnt && pos >= c->role_from)
         return c->role_identity;
     c->role_identity = 0;
-    for (uint64_t i = 1; i <= cnt && i <= SHMQI_ROLE_HISTORY; i++) {
+    /* The oldest entry may be the one that the next holder is writing. */
+    for (uint64_t i = 1; i <= cnt && i < SHMQI_ROLE_HISTORY; i++) {
         struct shmqi_role_shm *h = &d->history[(cnt - i) % SHMQI_ROLE_HISTORY];
         uint64_t start = shm_ld(N1, &h->start);
         if (start > pos)

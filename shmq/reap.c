@@ -63,8 +63,10 @@ static void reap_membership(struct shmqi_segment *s, uint32_t self,
         return;
     uint64_t w = shmqi_group_touch(s, self, entry);
     struct shmqi_gword gw = shmqi_gword_unpack(w);
+    /* READY after naming, or nothing: claims of a group that is being removed
+     * matter to nobody, and its words may become another group's. */
     if (shmqi_naming(entry, gw.generation) == name &&
-        gw.state != SHMQI_GROUP_FREE && gw.state != SHMQI_GROUP_CREATING) {
+        gw.state == SHMQI_GROUP_READY) {
         struct shmqi_group_shm *g = &r->groups[entry];
         if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
             shmqi_claims_free_of(s, self, entry, victim, identity);
@@ -88,7 +90,7 @@ static void reap_announcements(struct shmqi_segment *s, uint32_t self,
         if ((shm_ld(S8, &g->freeing[victim >> 6]) & bit) == 0)
             continue;
         uint64_t w = shmqi_group_touch(s, self, i);
-        if (shmqi_gword_unpack(w).state != SHMQI_GROUP_FREE) {
+        if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY) {
             struct shmqi_claims c = claims_of(s, i);
             shmqi_freeing_end(&c, self); /* the bump */
             clear_freeing_bit(s, i, victim, identity);

@@ -20,11 +20,12 @@ static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
 {
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint32_t state = shmqi_gword_unpack(shm_ld(J1, &g->word)).state;
-    return (state == SHMQI_GROUP_READY || state == SHMQI_GROUP_DELETING) &&
+    return state == SHMQI_GROUP_READY &&
            (shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED;
 }
 
-/* Names the entry and looks once more. */
+/* Names the entry and looks once more. READY after naming: whoever deletes it
+ * does so later and then finds the name. */
 static bool touch_shared(struct shmqi_segment *s, uint32_t self,
                          uint32_t entry)
 {
@@ -113,6 +114,8 @@ static uint32_t holder_of(struct shmqi_segment *s, uint32_t entry,
     struct shmqi_group_shm *g = &r->groups[entry];
     struct shmqi_gword gw = shmqi_gword_unpack(shm_ld(J1, &g->word));
     uint32_t idx = UINT32_MAX;
+    if (gw.state == SHMQI_GROUP_CREATING || gw.state == SHMQI_GROUP_GATING)
+        return gw.endpoint; /* stopped while making it */
     if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
         struct shmqi_claims c = claims_of(s, entry);
         uint64_t seq = shmqi_pos_seq(floor);

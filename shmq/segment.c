@@ -269,7 +269,7 @@ static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
                struct shmqi_segment **ret)
 {
     struct shmqi_segment *s = calloc(1, sizeof *s);
-    uint64_t *own = calloc(plan->endpoint_cnt, sizeof *own);
+    uint64_t *own = calloc(plan->endpoint_cnt, 3 * sizeof *own);
     int rc = SHMQ_ERR_NOMEM;
     if (s && own)
         rc = map(s, f, plan);
@@ -282,6 +282,7 @@ static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
     }
     s->constants = f->data;
     s->own = own;
+    s->init_seen = own + plan->endpoint_cnt;
     (void)strcpy(s->ns, f->ns);
     (void)strcpy(s->topic, f->topic);
     s->device = f->control_stat.st_dev;

@@ -35,6 +35,7 @@ struct shmqi_segment {
     size_t data_bytes, control_bytes;
     uint32_t refs;
     uint64_t *own; /* identities of this process's endpoints, by index */
+    uint64_t *init_seen; /* by index: an INIT identity, and when first seen */
     struct shmqi_segment *next;
 };
 

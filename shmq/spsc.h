@@ -30,6 +30,7 @@
 struct shmqi_writer {
     uint64_t pos; /* where the next record begins */
     struct shmqi_gate gate;
+    uint64_t reclaimed; /* as stored; it only goes up */
     uint64_t checkpoint[SHMQI_CHECKPOINTS]; /* record boundaries, newest at
                                                [checkpoint_cnt - 1 mod] */
     uint32_t checkpoint_cnt;
@@ -88,10 +89,11 @@ static inline int shmqi_spsc_room(const struct shmqi_ring *r,
 /* Declares everything below `end` + 8 - ring bytes gone, before a byte of it
  * is overwritten. Partner: readers that do not gate (R4). */
 static inline void shmqi_spsc_reclaim(const struct shmqi_ring *r,
-                                      uint64_t end)
+                                      struct shmqi_writer *w, uint64_t end)
 {
-    if (end + 8 > r->arena_bytes) {
-        shm_st(W2, &r->data->reclaimed, end + 8 - r->arena_bytes);
+    if (end + 8 > w->reclaimed + r->arena_bytes) {
+        w->reclaimed = end + 8 - r->arena_bytes;
+        shm_st(W2, &r->data->reclaimed, w->reclaimed);
         shm_fence(W3);
     }
 }
@@ -122,7 +124,7 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
         return rc;
     if (pad) {
         uint64_t pos = w->pos;
-        shmqi_spsc_reclaim(r, pos + pad);
+        shmqi_spsc_reclaim(r, w, pos + pad);
         shm_st(W5, shmqi_spsc_at(r, pos + pad), 0);
         shm_st(W1, shmqi_spsc_at(r, pos),
                shmqi_commit((uint32_t)pad, SHMQI_COMMIT_PAD, pos));
@@ -130,7 +132,7 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
         shm_st(W4, &r->data->hint, w->pos);
         shmqi_spsc_note(r, w, pos);
     }
-    shmqi_spsc_reclaim(r, w->pos + len);
+    shmqi_spsc_reclaim(r, w, w->pos + len);
     *ret_pos = w->pos;
     return SHMQ_OK;
 }

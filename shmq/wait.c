@@ -122,13 +122,13 @@ static shmqi_word *armed_word(const struct shmqi_ring *r, uint32_t idx)
 static bool arm(struct shmqi_segment *s, uint32_t idx)
 {
     uint64_t bit = shmqi_armed_bit(&s->ring, idx);
-    uint64_t was = shm_or(T7, armed_word(&s->ring, idx), bit);
+    (void)shm_or(T7, armed_word(&s->ring, idx), bit);
     shm_fence(T8);
     if (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC) {
         (void)membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
         return false;
     }
-    return (was & bit) == 0 && s->ring.ring == SHMQ_RING_SPSC;
+    return s->ring.ring == SHMQ_RING_SPSC;
 }
 
 void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,

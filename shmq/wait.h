@@ -24,7 +24,7 @@
 #define SHMQI_SETTLE_NS 2000ull
 #define SHMQI_NAP_NS 20000000ull
 #define SHMQI_NAP_MAX_NS 40000000ull
-#define SHMQI_NAP_PEER_NS 500000ull    /* held up by a living peer's claim */
+#define SHMQI_NAP_PEER_NS 250000ull /* held up by a living peer, at first */
 #define SHMQI_NAP_PEER_LATE_NS 5000000ull
 #define SHMQI_PEER_WATCH_NS 100000000ull
 

@@ -92,7 +92,8 @@ shmq_consumer_open(struct shmq_topic *topic,
 
 /* Gives back what is held, leaves the group, frees the handle. What had been
  * handed out comes again marked as redelivered, but this counts as no failed
- * attempt. NULL is legal. Does not block. */
+ * attempt (except from a SHMQ_CONSUMER_COPY member of a group that hands out
+ * views). NULL is legal. Does not block. */
 SHMQ_API void shmq_consumer_close(struct shmq_consumer *consumer);
 
 /* Hands out the next record into *ret; it stays held until released,
@@ -118,15 +119,18 @@ SHMQ_API int shmq_consumer_receive_wait(struct shmq_consumer *consumer,
 SHMQ_API int shmq_consumer_release(struct shmq_consumer *consumer,
                                    struct shmq_message *msg);
 
-/* Acknowledges a record; its memory stays valid until it is released. STALE as
- * above, or when it is no longer among those held. INVAL when this consumer
- * never received it. */
+/* Acknowledges a record; its memory stays valid until it is released. While a
+ * zero-copy view of the record's frame is held the group may be told only when
+ * the view ends, so a reader killed in between leaves it to be delivered again.
+ * STALE as above, or when it is no longer among those held. INVAL when this
+ * consumer never received it. */
 SHMQ_API int shmq_consumer_ack(struct shmq_consumer *consumer,
                                const struct shmq_message *msg);
 
 /* Gives a record back for another try by any member (shared groups), together
- * with the later records of its frame that this consumer holds, whose releases
- * then return STALE. In an exclusive group the reader itself gets it, and all
+ * with the later records of its frame that this consumer holds, whose views
+ * end and whose releases then return STALE; it goes when the earlier records of
+ * the frame, if any are held, have been released. In an exclusive group the reader itself gets it, and all
  * after it, again. Ephemeral readers: INVAL. */
 SHMQ_API int shmq_consumer_nack(struct shmq_consumer *consumer,
                                 struct shmq_message *msg);
