@@ -1,0 +1,32 @@
+/* cli_units.h - the written forms of sizes, durations, positions and times.
+ *
+ *   SIZE      integer, optionally with K, M or G (1024)
+ *   DURATION  number with us, ms, s, m, h or d; bare: seconds
+ *   POSITION  decimal, as printed; bare digits are always a position
+ *   TIME      RFC 3339, @UNIX[.fraction], or -DURATION (ago)
+ *
+ * All are strict: nothing may stand before or after, nothing may overflow.
+ * They return true and fill *ret, or false and leave it alone. */
+#ifndef SHMQ_CLI_UNITS_H
+#define SHMQ_CLI_UNITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <shmq.h>
+
+bool cli_parse_u64(const char *text, uint64_t *ret);
+bool cli_parse_octal(const char *text, uint32_t *ret);
+bool cli_parse_size(const char *text, uint64_t *ret_bytes);
+bool cli_parse_duration(const char *text, uint64_t *ret_ns);
+
+/* A positive decimal number such as 0.5 or 2000. */
+bool cli_parse_rate(const char *text, double *ret);
+
+/* CLOCK_REALTIME nanoseconds; `now_ns` is what -DURATION counts from. */
+bool cli_parse_time(const char *text, uint64_t now_ns, uint64_t *ret_ns);
+
+/* earliest, latest, POSITION or TIME. */
+bool cli_parse_start(const char *text, uint64_t now_ns, struct shmq_start *ret);
+
+#endif

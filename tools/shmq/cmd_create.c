@@ -1,0 +1,240 @@
+/* cmd_create.c - `shmq create`: makes a topic. */
+#include "commands.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli_names.h"
+#include "cli_optval.h"
+
+/* What the library takes; it checks the rest, and names what is wrong. */
+enum { PRODUCERS_MAX = 256, GROUPS_MAX = 256, MEMBERS_MAX = 512 };
+
+static int take_choices(
+    const struct cli_args *args, struct shmq_topic_attrs *attrs)
+{
+    /* The words stand in the order of the enumerations. */
+    uint32_t ring = 0, on_full = 0;
+    int status = cli_optval_choice(args, CLI_OPT_RING, &ring);
+    if (status == CLI_DONE)
+        status = cli_optval_choice(args, CLI_OPT_ON_FULL, &on_full);
+    if (status == CLI_DONE)
+        status =
+            cli_optval_choice(args, CLI_OPT_DURABILITY, &attrs->durability);
+    if (cli_opt_given(args, CLI_OPT_RING))
+        attrs->ring = SHMQ_RING_MPMC + ring;
+    if (cli_opt_given(args, CLI_OPT_ON_FULL))
+        attrs->on_full = SHMQ_ON_FULL_BLOCK + on_full;
+    if (cli_opt_given(args, CLI_OPT_ASYMMETRIC))
+        attrs->flags |= SHMQ_TOPIC_ASYMMETRIC;
+    return status;
+}
+
+static int take_numbers(
+    const struct cli_args *args, struct shmq_topic_attrs *attrs)
+{
+    int status = cli_optval_u64(
+        args, CLI_OPT_CAPACITY, 2, UINT64_C(1) << 24, &attrs->capacity_frames);
+    if (status == CLI_DONE)
+        status = cli_optval_size(args, CLI_OPT_ARENA, &attrs->arena_bytes);
+    if (status == CLI_DONE)
+        status = cli_optval_size(
+            args, CLI_OPT_MAX_MESSAGE, &attrs->max_message_bytes);
+    if (status == CLI_DONE)
+        status = cli_optval_u32(args, CLI_OPT_MAX_PRODUCERS, 1, PRODUCERS_MAX,
+            &attrs->max_producers);
+    if (status == CLI_DONE)
+        status = cli_optval_u32(
+            args, CLI_OPT_MAX_GROUPS, 1, GROUPS_MAX, &attrs->max_groups);
+    if (status == CLI_DONE)
+        status = cli_optval_u32(
+            args, CLI_OPT_MAX_MEMBERS, 1, MEMBERS_MAX, &attrs->max_members);
+    if (status == CLI_DONE)
+        status = cli_optval_mode(args, CLI_OPT_MODE, &attrs->mode);
+    if (status == CLI_DONE)
+        status = cli_optval_mode(args, CLI_OPT_DATA_MODE, &attrs->data_mode);
+    return status;
+}
+
+/* Combinations that the line itself shows to be wrong; the library would find
+ * other words, or a missing shmqd first. */
+static int check_attrs(const struct shmq_topic_attrs *attrs)
+{
+    bool spsc = attrs->ring == SHMQ_RING_SPSC;
+    if (spsc && attrs->capacity_frames != 0)
+        return cli_fail(CLI_USAGE,
+            "--capacity: an spsc ring has no frames; give its bytes with "
+            "--arena");
+    if (spsc && attrs->on_full == SHMQ_ON_FULL_DROP_OLD)
+        return cli_fail(CLI_USAGE,
+            "--on-full: an spsc ring cannot drop old records; give block, "
+            "drop-new, or --ring mpmc");
+    if (attrs->durability != SHMQ_DURABILITY_NONE &&
+        attrs->on_full == SHMQ_ON_FULL_DROP_OLD)
+        return cli_fail(CLI_USAGE,
+            "--on-full: a durable topic cannot drop old records, retention "
+            "does; give block or drop-new");
+    return CLI_DONE;
+}
+
+/* One attribute that was asked for, and what the topic has. */
+struct difference {
+    const char *option;
+    uint64_t wanted; /* 0: not asked for */
+    uint64_t found;
+};
+
+static int tell_word(const char *topic, const char *option, const char *found,
+    const char *wanted)
+{
+    return cli_fail(CLI_IN_USE,
+        "%s: exists with another %s: %s, not %s; use it as it is, or remove "
+        "it first",
+        topic, option, found, wanted);
+}
+
+static int tell_number(const char *topic, const struct difference *d)
+{
+    char found[32], wanted[32];
+    bool is_mode = strstr(d->option, "mode") != NULL;
+    if (is_mode) {
+        snprintf(found, sizeof(found), "%04" PRIo64, d->found);
+        snprintf(wanted, sizeof(wanted), "%04" PRIo64, d->wanted);
+    } else {
+        snprintf(found, sizeof(found), "%" PRIu64, d->found);
+        snprintf(wanted, sizeof(wanted), "%" PRIu64, d->wanted);
+    }
+    return tell_word(topic, d->option, found, wanted);
+}
+
+static int compare_numbers(const char *topic,
+    const struct shmq_topic_attrs *wanted, const struct shmq_topic_attrs *found)
+{
+    const struct difference all[] = {
+        {"--capacity", wanted->capacity_frames, found->capacity_frames},
+        {"--arena", wanted->arena_bytes, found->arena_bytes},
+        {"--max-message", wanted->max_message_bytes, found->max_message_bytes},
+        {"--max-producers", wanted->max_producers, found->max_producers},
+        {"--max-groups", wanted->max_groups, found->max_groups},
+        {"--max-members", wanted->max_members, found->max_members},
+        {"--mode", wanted->mode, found->mode},
+        {"--data-mode", wanted->data_mode, found->data_mode},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (all[i].wanted != 0 && all[i].wanted != all[i].found)
+            return tell_number(topic, &all[i]);
+    }
+    return CLI_DONE;
+}
+
+/* What was asked for must agree; what was not may be anything. */
+static int compare_attrs(const char *topic, bool durability_given,
+    const struct shmq_topic_attrs *wanted, const struct shmq_topic_attrs *found)
+{
+    if (wanted->ring != 0 && wanted->ring != found->ring)
+        return tell_word(topic, "--ring", cli_ring_name(found->ring),
+            cli_ring_name(wanted->ring));
+    if (wanted->on_full != 0 && wanted->on_full != found->on_full)
+        return tell_word(topic, "--on-full", cli_on_full_name(found->on_full),
+            cli_on_full_name(wanted->on_full));
+    if (durability_given && wanted->durability != found->durability)
+        return tell_word(topic, "--durability",
+            cli_durability_name(found->durability),
+            cli_durability_name(wanted->durability));
+    if ((wanted->flags & ~found->flags & SHMQ_TOPIC_ASYMMETRIC) != 0)
+        return tell_word(topic, "--asymmetric", "off", "on");
+    return compare_numbers(topic, wanted, found);
+}
+
+/* --if-missing of a topic that is there. */
+static int compare_with_topic(const struct cli_args *args, const char *name,
+    const struct shmq_topic_attrs *wanted)
+{
+    struct shmq_topic *topic;
+    struct shmq_topic_attrs found;
+    int rc = shmq_topic_open(cli_namespace(args), name, &topic);
+    if (rc != SHMQ_OK)
+        return cli_fail_rc(rc, name);
+    memset(&found, 0, sizeof(found));
+    found.struct_bytes = sizeof(found);
+    rc = shmq_topic_attrs(topic, &found);
+    int status = rc != SHMQ_OK
+        ? cli_fail_rc(rc, name)
+        : compare_attrs(
+              name, cli_opt_given(args, CLI_OPT_DURABILITY), wanted, &found);
+    shmq_topic_close(topic);
+    return status;
+}
+
+static int run_create(const struct cli_args *args)
+{
+    const char *name = args->operands[0];
+    struct shmq_topic_attrs attrs;
+    memset(&attrs, 0, sizeof(attrs));
+    attrs.struct_bytes = sizeof(attrs);
+    int status = take_choices(args, &attrs);
+    if (status == CLI_DONE)
+        status = take_numbers(args, &attrs);
+    if (status == CLI_DONE)
+        status = check_attrs(&attrs);
+    if (status != CLI_DONE)
+        return status;
+    int rc = shmq_topic_create(cli_namespace(args), name, &attrs);
+    if (rc == SHMQ_ERR_EXISTS && cli_opt_given(args, CLI_OPT_IF_MISSING))
+        return compare_with_topic(args, name, &attrs);
+    return rc == SHMQ_OK ? CLI_DONE : cli_fail_rc(rc, name);
+}
+
+static const struct cli_option_help create_opts[] = {
+    {CLI_OPT_RING,
+        "many producers and shared groups, or one producer, exclusive\n"
+        "groups and the lowest latency (mpmc)"},
+    {CLI_OPT_CAPACITY,
+        "frames in the ring, a power of two from 2 to 2^24 (4096); mpmc\n"
+        "only"},
+    {CLI_OPT_ARENA,
+        "payload memory, a power of two: mpmc per producer (256K), spsc\n"
+        "the whole ring (1M)"},
+    {CLI_OPT_MAX_MESSAGE,
+        "longest record, payload and attributes; must fit half the arena\n"
+        "(64K)"},
+    {CLI_OPT_ON_FULL,
+        "what a full ring does: make producers wait for the groups, refuse\n"
+        "new records, or overwrite old ones (block)"},
+    {CLI_OPT_DURABILITY,
+        "none: lives in memory; os, disk: shmqd writes it to files (none)"},
+    {CLI_OPT_MODE, "permission bits of all files (0600)"},
+    {CLI_OPT_DATA_MODE,
+        "permission bits of the data file, e.g. 0640 for read-only\n"
+        "consumers (the same as --mode)"},
+    {CLI_OPT_MAX_PRODUCERS, "producers at a time, 1 to 256 (64)"},
+    {CLI_OPT_MAX_GROUPS, "named groups, 1 to 256 (16)"},
+    {CLI_OPT_MAX_MEMBERS, "consumers at a time, 1 to 512 (64)"},
+    {CLI_OPT_ASYMMETRIC,
+        "sleepers issue a memory barrier for all, so that publishing\n"
+        "needs none (off)"},
+    {CLI_OPT_IF_MISSING,
+        "status 0 when it exists and has the attributes asked for, else 5\n"
+        "naming the difference"},
+    {CLI_OPT_NONE, NULL},
+};
+
+const struct cli_command cmd_create = {
+    .name = "create",
+    .operands = "TOPIC",
+    .operand_min = 1,
+    .operand_max = 1,
+    .summary = "make a topic",
+    .opts = create_opts,
+    .notes =
+        "Prints nothing. A topic that exists: status 5. Attributes are fixed\n"
+        "when the topic is made. Without a named group nothing gates the "
+        "ring,\n"
+        "and block never blocks. Names: letters, digits and . _ -, up to 128,\n"
+        "not starting with a dot.\n",
+    .examples = "  shmq create orders\n"
+                "  shmq create ticks --ring spsc --arena 4M\n"
+                "  shmq create metrics --on-full drop-old --if-missing\n",
+    .run = run_create,
+};

@@ -1,0 +1,96 @@
+/* pub.h - the parts of `shmq pub`.
+ *
+ *   cmd_pub.c      options and help
+ *   pub_open.c     the topic (made when missing) and the producer
+ *   pub_run.c      input -> frames, at the asked pace
+ *   pub_frame.c    the frame being filled
+ *   pub_publish.c  frames -> ring, with what was acknowledged
+ */
+#ifndef SHMQ_CLI_PUB_H
+#define SHMQ_CLI_PUB_H
+
+#include "cli.h"
+#include "cli_out.h"
+#include "cli_source.h"
+
+/* A frame's records, copied: the input buffer moves on. Offsets into `heap`
+ * become pointers when the frame is complete. */
+struct pub_frame {
+    char *heap;
+    size_t heap_len;
+    size_t heap_cap;
+    struct shmq_record *records;
+    size_t record_cap;
+    struct shmq_attr *attrs;
+    size_t attr_cap;
+    uint64_t *lines; /* place in the input of each record */
+    size_t line_cap;
+    uint32_t attr_cnt;
+    uint32_t record_cnt;
+    uint64_t bytes; /* what it takes in the ring */
+    uint64_t blocked_ns; /* when its input first would have blocked, or 0 */
+};
+
+/* In the order of the words of --wait. */
+enum pub_level { PUB_PUBLISHED, PUB_WRITTEN, PUB_DURABLE };
+
+struct pub_options {
+    const char *ns;
+    const char *topic;
+    const char **files;
+    uint32_t file_cnt;
+    uint32_t batch;
+    uint32_t window;
+    uint32_t format; /* enum cli_format */
+    uint32_t level; /* enum pub_level */
+    bool level_given;
+    bool no_create;
+    bool positions;
+    double rate; /* 0: as fast as it goes */
+    uint64_t timeout_ns; /* SHMQ_FOREVER: none */
+    struct cli_record attrs; /* --key and --header, for every record */
+};
+
+struct pub {
+    const struct pub_options *options;
+    struct shmq_topic *topic;
+    struct shmq_producer *producer;
+    struct shmq_topic_attrs attrs;
+    struct cli_source source;
+    struct pub_frame frame;
+    struct cli_out out; /* positions */
+    uint64_t read_cnt;
+    uint64_t acked_cnt;
+    uint64_t dropped_cnt;
+    uint64_t last_position;
+    uint64_t due_ns; /* when the next record may go, with --rate */
+    uint64_t positions[SHMQ_BATCH_MAX];
+};
+
+/* Each returns an exit status and has told a failure. */
+int pub_open(struct pub *pub);
+void pub_close(struct pub *pub);
+int pub_run(struct pub *pub);
+
+/* Publishes the frame, and empties it when that succeeds. */
+int pub_flush(struct pub *pub);
+int pub_flush_positions(struct pub *pub);
+
+void pub_frame_add(
+    struct pub_frame *frame, const struct cli_record *record, uint64_t line);
+void pub_frame_link(struct pub_frame *frame);
+void pub_frame_clear(struct pub_frame *frame);
+void pub_frame_free(struct pub_frame *frame);
+
+/* A failure, with what was acknowledged until then. `thing` NULL: the topic.
+ * The others tell the library's last error, and a file that cannot be
+ * opened. */
+int pub_fail(
+    const struct pub *pub, int status, const char *thing, const char *reason);
+int pub_fail_rc(const struct pub *pub, int rc);
+int pub_fail_file(const struct pub *pub, const char *path, int err);
+
+/* The status of a signal that came, told. */
+int pub_fail_signal(const struct pub *pub);
+
+#endif

@@ -1,0 +1,72 @@
+/* topic_view.c - snapshots of a topic, its groups and its endpoints. */
+#include "topic_view.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli_mem.h"
+
+enum { ROOM = 32, TRIES = 8 };
+
+/* Groups and endpoints come and go while we look: try with what the last call
+ * said there are, a bounded number of times. */
+static int load_groups(struct topic_view *view)
+{
+    uint32_t cap = ROOM, cnt = 0;
+    int rc = SHMQ_OK;
+    for (int i = 0; i < TRIES; i++) {
+        view->groups = cli_alloc(cap, sizeof(*view->groups));
+        rc = shmq_topic_groups(view->topic, view->groups, cap, &cnt);
+        if (rc != SHMQ_OK || cnt <= cap || i == TRIES - 1)
+            break;
+        free(view->groups);
+        view->groups = NULL;
+        cap = cnt;
+    }
+    if (rc == SHMQ_OK)
+        view->group_cnt = cnt < cap ? cnt : cap;
+    return rc;
+}
+
+static int load_endpoints(struct topic_view *view)
+{
+    uint32_t cap = ROOM, cnt = 0;
+    int rc = SHMQ_OK;
+    for (int i = 0; i < TRIES; i++) {
+        view->endpoints = cli_alloc(cap, sizeof(*view->endpoints));
+        rc = shmq_topic_endpoints(view->topic, view->endpoints, cap, &cnt);
+        if (rc != SHMQ_OK || cnt <= cap || i == TRIES - 1)
+            break;
+        free(view->endpoints);
+        view->endpoints = NULL;
+        cap = cnt;
+    }
+    if (rc == SHMQ_OK)
+        view->endpoint_cnt = cnt < cap ? cnt : cap;
+    return rc;
+}
+
+int topic_view_open(const char *ns, const char *name, struct topic_view *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->attrs.struct_bytes = sizeof(ret->attrs);
+    ret->stat.struct_bytes = sizeof(ret->stat);
+    int rc = shmq_topic_open(ns, name, &ret->topic);
+    if (rc == SHMQ_OK)
+        rc = shmq_topic_attrs(ret->topic, &ret->attrs);
+    if (rc == SHMQ_OK)
+        rc = shmq_topic_stat(ret->topic, &ret->stat);
+    if (rc == SHMQ_OK)
+        rc = load_groups(ret);
+    if (rc == SHMQ_OK)
+        rc = load_endpoints(ret);
+    return rc == SHMQ_OK ? CLI_DONE : cli_fail_rc(rc, name);
+}
+
+void topic_view_close(struct topic_view *view)
+{
+    free(view->groups);
+    free(view->endpoints);
+    shmq_topic_close(view->topic);
+    memset(view, 0, sizeof(*view));
+}

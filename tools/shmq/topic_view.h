@@ -1,0 +1,33 @@
+/* topic_view.h - what `stat` and `groups` show of a topic. */
+#ifndef SHMQ_CLI_TOPIC_VIEW_H
+#define SHMQ_CLI_TOPIC_VIEW_H
+
+#include "cli.h"
+#include "cli_json.h"
+#include "cli_out.h"
+
+struct topic_view {
+    struct shmq_topic *topic;
+    struct shmq_topic_attrs attrs;
+    struct shmq_topic_stat stat;
+    struct shmq_group_stat *groups;
+    uint32_t group_cnt;
+    struct shmq_endpoint_stat *endpoints;
+    uint32_t endpoint_cnt;
+};
+
+/* Opens the topic and takes the snapshots. Returns an exit status and has told
+ * a failure; close in any case. */
+int topic_view_open(const char *ns, const char *name, struct topic_view *ret);
+void topic_view_close(struct topic_view *view);
+
+/* The array of groups; the whole topic as one object. */
+void topic_view_groups_json(
+    const struct topic_view *view, struct cli_json *json);
+void topic_view_json(const struct topic_view *view, struct cli_json *json);
+
+/* The same as tables for people. */
+void topic_view_groups_text(const struct topic_view *view, struct cli_out *out);
+void topic_view_text(const struct topic_view *view, struct cli_out *out);
+
+#endif
