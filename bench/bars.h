@@ -1,0 +1,47 @@
+/* bars.h - a bar: one figure of ours against one reference and a limit. */
+#ifndef LAB_BARS_H
+#define LAB_BARS_H
+
+#include "stats.h"
+
+#include <stdint.h>
+
+#define LAB_BAR_REPEATS_MAX 64u
+
+enum lab_sense { LAB_AT_MOST = 1, LAB_AT_LEAST = 2, LAB_REPORT = 3 };
+
+/* What the repetitions of one bar gave. */
+struct lab_bar {
+    const char *name;
+    const char *what; /* one line: ours / reference */
+    enum lab_sense sense;
+    double limit;
+    uint32_t cnt;
+    double ratios[LAB_BAR_REPEATS_MAX];
+    double ours[LAB_BAR_REPEATS_MAX], reference[LAB_BAR_REPEATS_MAX];
+    const char *unit; /* of ours and reference */
+    uint32_t kills; /* recovery: how many, and the longest one in ns */
+    double worst;
+    char skipped[160]; /* why it could not be measured here */
+    char failed[192]; /* why measuring went wrong */
+};
+
+void lab_bar_add(struct lab_bar *bar, double ours, double reference);
+
+/* 1 pass, 0 miss, -1 skipped. Reports (LAB_REPORT) always pass. */
+int lab_bar_verdict(const struct lab_bar *bar);
+
+void lab_bar_print(const struct lab_bar *bar);
+
+/* The bars that are no comparison of two transports; bars_special.c. Each
+ * fills in one or more bars with `repeats` repetitions. */
+struct lab_special {
+    const char *names; /* what it is for, comma-separated */
+    double seconds; /* about, per repetition */
+    void (*measure)(struct lab_bar *bars, uint32_t kills);
+    struct lab_bar *bars; /* ends with a bar without a name */
+    uint32_t once; /* repetitions make no sense */
+};
+extern struct lab_special lab_specials[];
+
+#endif

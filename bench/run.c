@@ -1,0 +1,92 @@
+/* run.c - `shmq-bench run`: the transports side by side. */
+#include "clock.h"
+#include "env.h"
+#include "plan.h"
+
+#include <string.h>
+
+static int known_names(
+    const char *list, const char *what, int (*known)(const char *name))
+{
+    char name[64];
+
+    for (const char *at = list; at && *at;) {
+        size_t n = strcspn(at, ",");
+
+        snprintf(name, sizeof(name), "%.*s", n < 63 ? (int)n : 63, at);
+        if (!known(name)) {
+            fprintf(stderr,
+                "shmq-bench: run: %s: unknown; see shmq-bench "
+                "list\n",
+                name);
+            return -1;
+        }
+        at += at[n] ? n + 1 : n;
+    }
+    (void)what;
+    return 0;
+}
+
+static int known_transport(const char *name)
+{
+    return lab_transport_find(name) || strcmp(name, "memcpy") == 0 ||
+        strcmp(name, "fdatasync") == 0;
+}
+
+static int known_mode(const char *name)
+{
+    return lab_listed("pingpong,rate,stream,wake,cost,recovery,ops", name);
+}
+
+static uint32_t run_all(struct lab_plan *plan,
+    const struct lab_options *options, struct lab_figures *figures)
+{
+    uint32_t repeats;
+
+    plan->load_at_start = lab_env_load();
+    plan->steal_ticks = lab_env_steal();
+    lab_progress_start(
+        plan->seconds + lab_recovery_seconds(options), (int)options->quiet);
+    repeats = lab_plan_run(plan, options);
+    lab_clock_check();
+    lab_plan_read(plan, repeats, figures);
+    if (lab_listed(options->modes, "recovery") && !lab_interrupted)
+        lab_run_recovery(options, plan->seconds, figures);
+    if (lab_listed(options->modes, "ops") && !lab_interrupted)
+        lab_run_ops(options, plan->repeats, figures);
+    plan->steal_ticks = lab_env_steal() - plan->steal_ticks;
+    lab_progress_end();
+    return repeats;
+}
+
+int lab_cmd_run(const struct lab_options *options)
+{
+    struct lab_figures figures = {0};
+    static struct lab_plan plan;
+    uint32_t repeats;
+    int rc = 0;
+
+    if (known_names(options->transports, "--transports", known_transport) ||
+        known_names(options->modes, "--modes", known_mode) ||
+        lab_plan_make(&plan, options))
+        return 2;
+    lab_env_print_short(stderr);
+    repeats = run_all(&plan, options, &figures);
+    if (repeats == 0 && plan.cnt)
+        fprintf(stderr,
+            "shmq-bench: run: stopped before the first repetition "
+            "was complete\n");
+    if (!options->out || strcmp(options->out, "-") != 0)
+        lab_report_table(&plan, &figures);
+    if (options->out &&
+        lab_report_json(options->out, options, &plan, repeats, &figures))
+        rc = 1;
+    if (options->raw && lab_report_raw(options->raw, &plan))
+        rc = 1;
+    if (lab_clock_doubt())
+        fprintf(stderr, "shmq-bench: do not trust latencies: %s\n",
+            lab_clock_doubt());
+    lab_figures_free(&figures);
+    lab_plan_free(&plan);
+    return rc;
+}

@@ -1,0 +1,134 @@
+/* selftest_compare.c - does `compare` see a ring made 10 % slower, and does it
+ * leave equal ones alone? In each of 20 tries three short runs are made: one,
+ * the same again, and one with a handicap. */
+#include "compare.h"
+#include "jitter.h"
+#include "selftest.h"
+#include "stats.h"
+#include "transports/handicap.h"
+
+#include <math.h>
+#include <string.h>
+
+#define TRIES 20u
+#define REPEATS 15u
+#define SLICE_NS UINT64_C(30000000)
+#define SLOWER 0.10
+
+/* More disturbed measurements than this, and nothing can be said. */
+#define TOO_BUSY (TRIES * REPEATS / 4)
+
+static struct lab_quiet quiet = {.again_max = 2 * TRIES * REPEATS};
+
+static int measure(const char *name, double *ret_p50, char *error)
+{
+    struct lab_spec spec = {.mode = LAB_PINGPONG,
+        .transport = lab_transport_find(name),
+        .size = 64,
+        .warm_ns = SLICE_NS / 4,
+        .measure_ns = SLICE_NS};
+    struct lab_result result;
+
+    lab_measure_quietly(&spec, &quiet, &result);
+    if (result.failed) {
+        snprintf(error, 192, "%.20s: %.160s", name, result.error);
+        return -1;
+    }
+    *ret_p50 = result.p50;
+    return 0;
+}
+
+/* One run: the handicapped ring and its floor, interleaved. */
+static int short_run(uint32_t steps, double *ret, double *ret_p50, char *error)
+{
+    double p50s[REPEATS];
+
+    lab_handicap_steps = steps;
+    for (uint32_t i = 0; i < REPEATS; i++) {
+        double floor;
+
+        if (measure("handover", &floor, error) ||
+            measure("handicap", &p50s[i], error))
+            return -1;
+        ret[i] = floor > 0.0 ? p50s[i] / floor : 0.0;
+    }
+    if (ret_p50)
+        *ret_p50 = lab_median(p50s, REPEATS);
+    return 0;
+}
+
+/* How many steps make the ring a tenth slower: measured with many of them, so
+ * that what one step costs is known in place. */
+static int calibrate(uint32_t *ret_steps, char *error)
+{
+    double series[REPEATS], plain, slow;
+
+    if (short_run(0, series, &plain, error) ||
+        short_run(200, series, &slow, error))
+        return -1;
+    if (slow <= plain) {
+        snprintf(error, 192, "the handicap has no effect");
+        return -1;
+    }
+    *ret_steps = (uint32_t)lround(SLOWER * plain / ((slow - plain) / 200.0));
+    if (*ret_steps == 0)
+        *ret_steps = 1;
+    return 0;
+}
+
+struct outcome {
+    uint32_t tries, noticed, false_alarms;
+    double changes[TRIES]; /* of the slower ring, as measured */
+};
+
+static int one_try(uint32_t steps, struct outcome *outcome, char *error)
+{
+    double a[REPEATS], again[REPEATS], slow[REPEATS];
+    struct lab_difference d;
+
+    if (short_run(0, a, NULL, error) || short_run(0, again, NULL, error) ||
+        short_run(steps, slow, NULL, error))
+        return -1;
+    lab_compare_series(a, REPEATS, again, REPEATS, &d);
+    outcome->false_alarms += lab_difference_counts(&d, 1) ? 1 : 0;
+    lab_compare_series(a, REPEATS, slow, REPEATS, &d);
+    outcome->noticed += lab_difference_counts(&d, 1) && d.change > 0 ? 1 : 0;
+    outcome->changes[outcome->tries++] = d.change;
+    return 0;
+}
+
+int lab_selftest_compare(const struct lab_options *options)
+{
+    struct outcome outcome = {0};
+    char error[192] = "";
+    uint32_t steps = 0;
+    double try_s = 3.0 * REPEATS * 2 * ((double)SLICE_NS * 1.25e-9 + 0.015);
+    int failed;
+
+    lab_progress_start(try_s * TRIES, (int)options->quiet);
+    if (calibrate(&steps, error))
+        return lab_check("compare", 0, "%s", error);
+    while (outcome.tries < TRIES && !lab_interrupted &&
+        quiet.disturbed <= TOO_BUSY) {
+        lab_progress(outcome.tries * try_s, "compare: slower and equal rings");
+        if (one_try(steps, &outcome, error))
+            return lab_check("compare", 0, "%s", error);
+    }
+    lab_progress_end();
+    if (lab_interrupted)
+        return 0;
+    if (quiet.disturbed > TOO_BUSY)
+        return lab_check("compare", 0,
+            "cannot tell: the cores were busy with other things in %u of %u "
+            "measurements; try again on a quiet machine",
+            quiet.again + quiet.disturbed, quiet.measured);
+    failed = lab_check("compare-slower", outcome.noticed >= 18,
+        "a ring made 10 %% slower (measured %+.1f %%) noticed in %u of %u "
+        "tries",
+        lab_median(outcome.changes, outcome.tries) * 100.0, outcome.noticed,
+        outcome.tries);
+    failed += lab_check("compare-equal", outcome.false_alarms <= 1,
+        "two runs of the same ring told apart in %u of %u tries",
+        outcome.false_alarms, outcome.tries);
+    return failed;
+}
