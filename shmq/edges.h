@@ -258,8 +258,11 @@
 #ifndef EDGE_E4
 #define EDGE_E4 memory_order_seq_cst /* pairs with E2: still the same owner */
 #endif
+#ifndef EDGE_E9
+#define EDGE_E9 memory_order_release /* pairs with E8: E2 before the fields */
+#endif
 #ifndef EDGE_E8
-#define EDGE_E8 memory_order_acquire /* pairs with E2: fields before E4 */
+#define EDGE_E8 memory_order_acquire /* pairs with E9: fields before E4 */
 #endif
 #ifndef EDGE_E5
 #define EDGE_E5 memory_order_seq_cst /* pairs with J6: names nothing any more */

@@ -12,7 +12,6 @@
 #include "files.h"
 
 #define ATTACH_TRIES 4
-#define HALF_MADE_NS 1000000000ull
 
 /* -- reading ---------------------------------------------------------------- */
 
@@ -102,7 +101,7 @@ bool shmqi_peer_pid_valid(const struct shmqi_peer *peer)
 
 /* Nothing but its lock is known of an entry in the making, and an application
  * that closes descriptors can make a living one look dead for an instant. It
- * holds nothing yet: a second's patience costs nothing. */
+ * holds nothing yet, so a little patience costs nothing. */
 static bool stays_half_made(struct shmqi_segment *s, uint32_t idx,
                             uint64_t identity)
 {
@@ -112,7 +111,7 @@ static bool stays_half_made(struct shmqi_segment *s, uint32_t idx,
         seen[0] = identity;
         seen[1] = now;
     }
-    bool long_enough = now - seen[1] >= HALF_MADE_NS;
+    bool long_enough = now - seen[1] >= SHMQI_HALF_MADE_NS;
     shmqi_process_unlock();
     return long_enough;
 }
@@ -201,6 +200,7 @@ static void write_fields(struct shmqi_endpoint_shm *e, uint32_t role)
     const struct shmqi_self *self = shmqi_self();
     struct shmqi_procstat st;
     uint64_t comm[2] = {0, 0};
+    shm_fence(E9); /* our entry before our fields */
     if (shmqi_procstat(self->pid, &st))
         memcpy(comm, st.comm, sizeof comm);
     shm_st(N2, &e->pid_namespace, self->pid_namespace);

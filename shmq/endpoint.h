@@ -42,6 +42,9 @@ static inline uint64_t shmqi_identity_at(const struct shmqi_ring *r,
 /* True when no endpoint carries this identity (any more). */
 bool shmqi_identity_gone(const struct shmqi_ring *r, uint64_t identity);
 
+/* How long an entry in the making whose lock is free must look so. */
+#define SHMQI_HALF_MADE_NS 10000000ull
+
 /* True on proof that the process behind `identity` (seen at `idx`) is dead. */
 bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
                          uint64_t identity);

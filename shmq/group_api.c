@@ -222,10 +222,15 @@ static void take_reader_role(struct admin *a, uint32_t entry,
                              uint64_t identity)
 {
     struct shmqi_group_shm *g = &a->segment->ring.groups[entry];
+    /* Its tag, not that of a reader who comes after: loaded while the role is
+     * the victim's. */
+    uint64_t tag = shmqi_cursor_tag(shm_ld(J9, &g->floor));
     if (!shm_cas(V3, &g->reader, identity, 0))
         return;
     for (int i = 0; i < 64; i++) {
         uint64_t f = shm_ld(J9, &g->floor);
+        if (shmqi_cursor_tag(f) != tag)
+            break;
         if (shm_cas(J10, &g->floor, f,
                     shmqi_cursor(shmqi_cursor_tag(f) + 1, f)))
             break;

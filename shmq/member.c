@@ -469,7 +469,8 @@ static int tell_done(struct shmq_consumer *c, struct shmqi_held *h)
     uint64_t w;
     if (done == h->cnt && h->open > 0 && !c->copies)
         done--;
-    if (done == shmqi_claim_unpack(h->claim).done && done < h->cnt)
+    struct shmqi_claim told = shmqi_claim_unpack(h->claim);
+    if (told.state == SHMQI_CLAIM_DONE || (done == told.done && done < h->cnt))
         return SHMQ_OK;
     if (!shmqi_claim_ack(&c->claims, h->seq, h->claim, done, h->cnt, &w)) {
         h->lost = true;

@@ -206,6 +206,14 @@ static int no_entry(const struct shmqi_segment *s, uint32_t role)
                       "--max-members", s->topic, r->member_cnt);
 }
 
+static bool any_half_made(const struct shmqi_ring *r)
+{
+    for (uint32_t i = 0; i < r->endpoint_cnt; i++)
+        if (shmqi_identity_at(r, i) & SHMQI_IDENTITY_INIT)
+            return true;
+    return false;
+}
+
 int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
                  uint64_t *ret_identity)
 {
@@ -228,8 +236,14 @@ int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
         (void)shmqi_reap_all(s, admin);
         return SHMQ_OK;
     }
-    (void)shmqi_reap_all(s, admin);
-    rc = shmqi_endpoint_claim(s, role, ret_idx, ret_identity);
+    /* Twice: entries of the dead that were only half made need some patience. */
+    for (int i = 0; i < 2; i++) {
+        (void)shmqi_reap_all(s, admin);
+        rc = shmqi_endpoint_claim(s, role, ret_idx, ret_identity);
+        if (rc != SHMQ_ERR_LIMIT || !any_half_made(&s->ring))
+            break;
+        (void)usleep(SHMQI_HALF_MADE_NS / 1000 + 1000);
+    }
     shmqi_endpoint_free(s, admin, admin_identity);
     return rc == SHMQ_ERR_LIMIT ? no_entry(s, role) : rc;
 }

@@ -31,8 +31,9 @@ static bool touch_shared(struct shmqi_segment *s, uint32_t self,
 {
     if (!shared_and_ready(s, entry))
         return false;
-    (void)shmqi_group_touch(s, self, entry);
-    if (shared_and_ready(s, entry))
+    uint64_t w = shmqi_group_touch(s, self, entry);
+    if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY &&
+        shared_and_ready(s, entry))
         return true;
     shmqi_group_untouch(s, self);
     return false;

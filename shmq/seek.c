@@ -5,6 +5,9 @@
 #include "mpmc.h"
 #include "spsc.h"
 
+/* Farther ahead of the end no reader waits for a position. */
+#define POSITION_AHEAD_MAX (1ull << 50)
+
 uint64_t shmqi_ring_end(const struct shmqi_ring *r)
 {
     if (r->ring == SHMQ_RING_MPMC)
@@ -56,8 +59,10 @@ static uint64_t mpmc_time(const struct shmqi_ring *r, uint64_t time_ns,
                           uint64_t low, uint64_t end)
 {
     struct shmqi_frame f;
-    uint64_t to = shmqi_pos_seq(end);
-    for (uint64_t s = shmqi_pos_seq(low); s < to; s++)
+    uint64_t to = shmqi_pos_seq(end), from = shmqi_pos_seq(low);
+    if (to - from > 1ull << r->cap_lg2)
+        from = to - (1ull << r->cap_lg2); /* a scribbled gate */
+    for (uint64_t s = from; s < to; s++)
         if (frame_at(r, s, &f) && f.head.time_ns >= time_ns)
             return shmqi_pos(s, 0);
     return end;
@@ -104,6 +109,10 @@ uint64_t shmqi_seek(const struct shmqi_ring *r, const struct shmq_start *start,
     case SHMQ_START_POSITION:
         if (start->value <= low)
             break;
+        if (start->value - end > POSITION_AHEAD_MAX && start->value > end) {
+            pos = end; /* no word could tell it from the past */
+            break;
+        }
         pos = spsc ? spsc_position(r, start->value, low, end, ret_skip)
                    : mpmc_position(r, start->value, end);
         break;

@@ -185,7 +185,7 @@ static void count_members(struct shmqi_segment *s, uint32_t entry,
     uint64_t naming = shmqi_naming(entry, generation);
     for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
         uint64_t identity = shmqi_identity_at(&s->ring, i);
-        if (identity &&
+        if (identity && !(identity & SHMQI_IDENTITY_INIT) &&
             shm_ld(J6, &s->ring.endpoints[i].member_of) == naming &&
             !shmqi_endpoint_dead(s, i, identity))
             g->member_cnt++;

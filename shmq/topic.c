@@ -346,8 +346,9 @@ static int check_unused(struct shmqi_segment *s)
     for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
         struct shmqi_peer peer;
         uint64_t identity = shmqi_identity_at(&s->ring, i);
-        if (identity == 0 || shmqi_endpoint_dead(s, i, identity))
-            continue;
+        if (identity == 0 || (identity & SHMQI_IDENTITY_INIT) ||
+            shmqi_endpoint_dead(s, i, identity))
+            continue; /* who is just attaching gets CLOSED */
         cnt++;
         if (shmqi_peer_read(&s->ring, i, &peer) && used < sizeof pids - 16) {
             int n = snprintf(pids + used, sizeof pids - used, " %u", peer.pid);
