@@ -83,6 +83,7 @@ struct shmq_consumer {
     struct shmq_producer *dead_producer;
     bool dead_failed; /* in this call already */
     bool give_back_later; /* evicted while records were looked at */
+    bool abandoned;       /* claims without an entry in `held` */
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;

@@ -232,7 +232,7 @@ static void take_reader_role(struct admin *a, uint32_t entry,
         if (shmqi_cursor_tag(f) != tag)
             break;
         if (shm_cas(J10, &g->floor, f,
-                    shmqi_cursor(shmqi_cursor_tag(f) + 1, f)))
+                    shmqi_cursor(tag + SHMQI_TAG_STEP, f)))
             break;
     }
 }

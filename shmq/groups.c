@@ -170,7 +170,8 @@ static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
 {
     const struct shmq_start *start = &make->start;
     struct shmqi_ring *r = &s->ring;
-    uint64_t tag = shmqi_cursor_tag(shm_ld(N1, &g->floor)) + 1, skip;
+    uint64_t tag = (shmqi_cursor_tag(shm_ld(N1, &g->floor)) &
+                    ~SHMQI_TAG_PIN) + SHMQI_TAG_STEP, skip;
     bool latest = start->kind == SHMQ_START_LATEST;
     uint64_t pin = latest ? shmqi_ring_end(r) : shmqi_ring_low(r);
     shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pin));

@@ -64,7 +64,8 @@ static uint64_t returned_word(const struct shmq_consumer *c,
     struct shmqi_claim k = shmqi_claim_unpack(held);
     /* A stalled evictor may hold this very word: then it must not come back,
      * because the next owner of our number may look at ring memory. */
-    if (c->stale || (c->copies && c->member.views))
+    bool unviewed = c->copies || c->abandoned;
+    if (c->stale || (c->member.views && unviewed))
         return shmqi_claim_freed(held);
     k.owner = 0;
     k.state = SHMQI_CLAIM_FREE;
@@ -369,6 +370,7 @@ static bool abandon_one(struct shmq_consumer *c)
         struct shmqi_held *h = &c->held[i];
         if (h->used && h->open == 0 && h->next_idx == h->cnt) {
             shmqi_held_free(c, h);
+            c->abandoned = true;
             return true;
         }
     }

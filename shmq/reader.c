@@ -93,27 +93,30 @@ static int take_role(struct shmq_consumer *c)
     return busy(c, UINT32_MAX);
 }
 
-/* A reader killed inside a seek may have left the floor below what producers
- * may overwrite: as after any pin, the place counts only at or above the gate
- * as it is after everybody was told. */
-static int raise_floor(struct shmq_consumer *c)
+/* A reader killed inside a seek left its pin, which may lie below what producers
+ * may overwrite: as after any pin, the place counts only at or above the gate as
+ * it is after everybody was told. (Settled floors are never raised: the gate
+ * word may stand above them for a moment without anybody relying on it.) */
+static int settle_pin(struct shmq_consumer *c)
 {
     const struct shmqi_ring *r = c->ring;
+    uint64_t tag = shmqi_cursor_tag(c->floor_word) & ~SHMQI_TAG_PIN;
     shmqi_version_bump(c->segment);
     shm_fence(J7);
-    uint64_t low = shmqi_ring_low(r);
-    if (c->done_pos >= low)
-        return SHMQ_OK;
-    uint64_t w = shmqi_cursor_of(r, shmqi_cursor_tag(c->floor_word), low);
+    uint64_t low = shmqi_ring_low(r), was = c->done_pos;
+    if (c->done_pos < low)
+        c->done_pos = low;
+    uint64_t w = shmqi_cursor_of(r, tag, c->done_pos);
     if (!shm_cas(J10, &group_of(c)->floor, c->floor_word, w))
         return busy(c, UINT32_MAX);
-    struct shmq_gap g = {c->done_pos, low, 0, UINT64_MAX, SHMQ_GAP_DROPPED, 0};
+    c->floor_word = w;
+    if (was == c->done_pos)
+        return SHMQ_OK;
+    struct shmq_gap g = {was, low, 0, UINT64_MAX, SHMQ_GAP_DROPPED, 0};
     if (is_mpmc(c))
-        g.frames = shmqi_pos_seq(low) - shmqi_pos_seq(c->done_pos);
+        g.frames = shmqi_pos_seq(low) - shmqi_pos_seq(was);
     c->gap = g;
     c->gap_pending = c->gap_known = true;
-    c->floor_word = w;
-    c->done_pos = low;
     return SHMQ_OK;
 }
 
@@ -126,19 +129,23 @@ static int take_floor(struct shmq_consumer *c)
         uint64_t seen = shm_ld(J9, &g->seen);
         uint64_t f = shm_ld(J9, &g->floor);
         uint64_t tag = shmqi_cursor_tag(f);
-        uint64_t mine = shmqi_cursor(tag + 1, f);
+        uint64_t mine = shmqi_cursor(tag + SHMQI_TAG_STEP, f);
         if (!shm_cas(J10, &g->floor, f, mine))
             continue;
         c->floor_word = mine;
         c->done_pos = shmqi_pos_of(r, mine);
         /* A seen word of another reader's time says nothing for sure. */
-        c->redeliver_until = shmqi_cursor_tag(seen) == tag
+        c->redeliver_until = shmqi_cursor_tag(seen) == (tag & ~SHMQI_TAG_PIN)
                                  ? shmqi_pos_of(r, seen)
                                  : shmqi_ring_end(r);
         c->seen_pos = c->redeliver_until > c->done_pos ? c->redeliver_until
                                                        : c->done_pos;
-        shm_st(V4, &g->seen, shmqi_cursor_of(r, tag + 1, c->seen_pos));
-        return raise_floor(c);
+        int rc = tag & SHMQI_TAG_PIN ? settle_pin(c) : SHMQ_OK;
+        if (rc == SHMQ_OK)
+            shm_st(V4, &g->seen,
+                   shmqi_cursor_of(r, shmqi_cursor_tag(c->floor_word),
+                                   c->seen_pos));
+        return rc;
     }
     return busy(c, UINT32_MAX);
 }
@@ -269,7 +276,8 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
         struct shmqi_group_shm *g = group_of(c);
         uint64_t tag = shmqi_cursor_tag(c->floor_word);
         uint64_t at = shmqi_pos_of(r, c->floor_word);
-        uint64_t pin = shmqi_cursor_of(r, tag, at < low ? at : low);
+        uint64_t pin = shmqi_cursor_of(r, tag | SHMQI_TAG_PIN,
+                                       at < low ? at : low);
         if (!shm_cas(J10, &g->floor, c->floor_word, pin))
             return shmqi_reader_still_ours(c) ? SHMQ_ERR_STALE
                                               : SHMQ_ERR_CORRUPT;
@@ -285,7 +293,7 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
     c->redeliver_until = 0;
     c->seen_pos = pos;
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
-        uint64_t tag = shmqi_cursor_tag(c->floor_word);
+        uint64_t tag = shmqi_cursor_tag(c->floor_word) & ~SHMQI_TAG_PIN;
         shm_st(V4, &group_of(c)->seen, shmqi_cursor_of(r, tag, pos));
         return shmqi_reader_flush(c);
     }
@@ -309,7 +317,7 @@ int shmqi_reader_flush(struct shmq_consumer *c)
     if (c->mode != SHMQI_MODE_EXCLUSIVE)
         return SHMQ_OK;
     uint64_t to = c->done_pos < c->freeze ? c->done_pos : c->freeze;
-    uint64_t tag = shmqi_cursor_tag(c->floor_word);
+    uint64_t tag = shmqi_cursor_tag(c->floor_word) & ~SHMQI_TAG_PIN;
     uint64_t w = shmqi_cursor_of(c->ring, tag, to);
     c->unflushed = 0;
     if (w == c->floor_word)

@@ -117,6 +117,11 @@ static inline uint64_t shmqi_seq_expand(uint64_t low, uint64_t near)
 #define SHMQI_PLACE_BITS 52u
 #define SHMQI_PLACE_MASK ((1ull << SHMQI_PLACE_BITS) - 1)
 
+/* Tag of an exclusive floor: the lowest bit marks the pin of a seek that is not
+ * through; whoever takes the role adds a step. */
+#define SHMQI_TAG_PIN 1ull
+#define SHMQI_TAG_STEP 2ull
+
 static inline uint64_t shmqi_cursor(uint64_t tag, uint64_t place)
 {
     return tag << SHMQI_PLACE_BITS | (place & SHMQI_PLACE_MASK);
