@@ -15,6 +15,37 @@ void lab_bar_add(struct lab_bar *bar, double ours, double reference)
     bar->cnt = i + 1;
 }
 
+void lab_bar_undo(struct lab_bar *bar)
+{
+    if (bar->cnt)
+        bar->cnt--;
+    bar->failed[0] = '\0';
+}
+
+#define QUIET_LEAST 5u
+
+void lab_bar_settle(struct lab_bar *bar)
+{
+    uint32_t quiet = 0, to = 0;
+
+    for (uint32_t i = 0; i < bar->cnt; i++)
+        quiet += !bar->disturbed[i];
+    if (quiet < QUIET_LEAST)
+        return;
+    for (uint32_t i = 0; i < bar->cnt; i++) {
+        if (bar->disturbed[i])
+            continue;
+        bar->ratios[to] = bar->ratios[i];
+        bar->ours[to] = bar->ours[i];
+        bar->reference[to] = bar->reference[i];
+        bar->kills[to] = bar->kills[i];
+        bar->worst[to] = bar->worst[i];
+        bar->disturbed[to++] = 0;
+    }
+    bar->left_out = bar->cnt - to;
+    bar->cnt = to;
+}
+
 int lab_bar_verdict(const struct lab_bar *bar)
 {
     double median = lab_median(bar->ratios, bar->cnt);
@@ -50,13 +81,24 @@ static void print_value(double v, const char *unit)
 
 static void print_detail(const struct lab_bar *bar)
 {
+    uint32_t kills = 0, busy = 0;
+
     printf("    %s: ", bar->what);
     print_value(lab_median(bar->ours, bar->cnt), bar->unit);
     printf(" / ");
     print_value(lab_median(bar->reference, bar->cnt), bar->unit);
     printf(", %u repetitions", bar->cnt);
-    if (bar->kills)
-        printf(", %u kills, longest %.3g ms", bar->kills, bar->worst * 1e-6);
+    for (uint32_t i = 0; i < bar->cnt; i++)
+        busy += bar->disturbed[i];
+    if (bar->left_out)
+        printf(", %u disturbed ones left out", bar->left_out);
+    if (busy)
+        printf(", %u of them disturbed", busy);
+    for (uint32_t i = 0; i < bar->cnt; i++)
+        kills += bar->kills[i];
+    if (kills)
+        printf(", %u kills, longest %.3g ms", kills,
+            lab_most(bar->worst, bar->cnt) * 1e-6);
     printf("\n");
 }
 

@@ -19,14 +19,24 @@ struct lab_bar {
     uint32_t cnt;
     double ratios[LAB_BAR_REPEATS_MAX];
     double ours[LAB_BAR_REPEATS_MAX], reference[LAB_BAR_REPEATS_MAX];
+    uint8_t disturbed[LAB_BAR_REPEATS_MAX]; /* the cores were busy */
+    uint32_t left_out; /* disturbed repetitions that do not count */
     const char *unit; /* of ours and reference */
-    uint32_t kills; /* recovery: how many, and the longest one in ns */
-    double worst;
+    /* Recovery: kills in each repetition, and the longest one in ns. */
+    uint32_t kills[LAB_BAR_REPEATS_MAX];
+    double worst[LAB_BAR_REPEATS_MAX];
     char skipped[160]; /* why it could not be measured here */
     char failed[192]; /* why measuring went wrong */
 };
 
 void lab_bar_add(struct lab_bar *bar, double ours, double reference);
+
+/* When at least five repetitions (or all of fewer) were not disturbed, the
+ * others are left out. */
+void lab_bar_settle(struct lab_bar *bar);
+
+/* Forgets the newest repetition. */
+void lab_bar_undo(struct lab_bar *bar);
 
 /* 1 pass, 0 miss, -1 skipped. Reports (LAB_REPORT) always pass. */
 int lab_bar_verdict(const struct lab_bar *bar);

@@ -188,14 +188,14 @@ static struct lab_bar recovery_bars[] = {
         .unit = "ns"},
     {0}};
 
-/* p99 and the range of the single kills: a bar's own min and max would hide
- * the worst one, so it goes to the note. */
+/* p99 of the kills of one repetition; the longest is shown beside it. */
 static void add_p99(struct lab_bar *bar, const double *times, uint32_t cnt)
 {
+    if (bar->cnt < LAB_BAR_REPEATS_MAX) {
+        bar->kills[bar->cnt] = cnt;
+        bar->worst[bar->cnt] = lab_most(times, cnt);
+    }
     lab_bar_add(bar, lab_quantile(times, cnt, 0.99), MS);
-    bar->kills += cnt;
-    if (lab_most(times, cnt) > bar->worst)
-        bar->worst = lab_most(times, cnt);
 }
 
 static void claims(struct lab_bar *from_kill, struct lab_bar *from_proof,

@@ -9,8 +9,8 @@
 /* Longer between two readings than this is being away. */
 #define AWAY_NS 1000u
 /* More than this and a repetition is marked. */
-#define SHARE_MAX 0.02
-#define LONGEST_MAX_NS 2e6
+#define SHARE_MAX 0.06
+#define LONGEST_MAX_NS 1e6
 #define PROBE_NS UINT64_C(3000000)
 
 static int probe_party(struct lab_party *party)
@@ -75,7 +75,7 @@ int lab_jitter_disturbed(
         after->longest_ns > LONGEST_MAX_NS;
 }
 
-void lab_measure_quietly(const struct lab_spec *spec, struct lab_quiet *quiet,
+int lab_measure_quietly(const struct lab_spec *spec, struct lab_quiet *quiet,
     struct lab_result *ret)
 {
     struct lab_jitter before, after;
@@ -86,10 +86,10 @@ void lab_measure_quietly(const struct lab_spec *spec, struct lab_quiet *quiet,
         lab_jitter_probe(2, PROBE_NS, &after);
         quiet->measured++;
         if (!lab_jitter_disturbed(&before, &after))
-            return;
+            return 0;
         if (quiet->again >= quiet->again_max) {
             quiet->disturbed++;
-            return;
+            return 1;
         }
         quiet->again++;
     }

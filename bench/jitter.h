@@ -20,14 +20,14 @@ int lab_jitter_disturbed(
     const struct lab_jitter *before, const struct lab_jitter *after);
 
 /* lab_measure() between two probes, again when disturbed, as long as the
- * budget of repetitions lasts. */
+ * budget of repetitions lasts. Returns 1 when what it took is disturbed. */
 struct lab_quiet {
     uint32_t again_max; /* set by the caller */
     uint32_t measured, again, disturbed; /* taken although disturbed */
 };
 struct lab_spec;
 struct lab_result;
-void lab_measure_quietly(const struct lab_spec *spec, struct lab_quiet *quiet,
+int lab_measure_quietly(const struct lab_spec *spec, struct lab_quiet *quiet,
     struct lab_result *ret);
 
 #endif

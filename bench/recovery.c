@@ -275,8 +275,7 @@ static int receive_on(struct lab_party *party)
     return 0;
 }
 
-/* ------------------------------------------------------------------------------
- */
+/* ---- all of it ---- */
 
 static int run_channel(struct plan *plan, const struct lab_transport *t)
 {

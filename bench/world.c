@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -155,7 +157,24 @@ void lab_world_go(struct lab_world *world)
     atomic_store(&world->go, 1);
 }
 
-/* Waits for one child until `end_ns`; 0 when it ended well. */
+/* Sleeps until the child has ended or the time is over. Without pidfds it has
+ * to look now and then, which costs the parties a little. */
+static void sleep_on_child(pid_t pid, uint64_t end_ns)
+{
+    struct pollfd gone = {.events = POLLIN};
+    uint64_t now = lab_now_ns();
+    uint64_t left_ms = end_ns > now ? (end_ns - now) / 1000000 + 1 : 0;
+
+    gone.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (gone.fd < 0) {
+        usleep(5000);
+        return;
+    }
+    poll(&gone, 1, left_ms > 1000000 ? 1000000 : (int)left_ms);
+    close(gone.fd);
+}
+
+/* Waits for one child until `end_ns`; 0 when it ended. */
 static int join_child(pid_t pid, uint64_t end_ns, int *ret_status)
 {
     for (;;) {
@@ -167,8 +186,21 @@ static int join_child(pid_t pid, uint64_t end_ns, int *ret_status)
             return -1;
         if (lab_now_ns() > end_ns)
             return -1;
-        usleep(300);
+        sleep_on_child(pid, end_ns);
     }
+}
+
+/* Threads cannot be killed: when time is up they are asked to give up. */
+static void join_thread(struct lab_party *party, uint64_t end_ns)
+{
+    struct timespec until = {.tv_sec = (time_t)(end_ns / 1000000000u),
+        .tv_nsec = (long)(end_ns % 1000000000u)};
+
+    if (pthread_clockjoin_np(
+            (pthread_t)party->thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return;
+    atomic_store(&party->world->stop, 2);
+    pthread_join((pthread_t)party->thread, NULL);
 }
 
 static int join_party(
@@ -177,7 +209,7 @@ static int join_party(
     int status = 0;
 
     if (threads) {
-        pthread_join((pthread_t)party->thread, NULL);
+        join_thread(party, end_ns);
     } else if (join_child(party->pid, end_ns, &status)) {
         kill(party->pid, SIGKILL);
         waitpid(party->pid, &status, 0);

@@ -62,9 +62,13 @@ static void learn_self(void)
     self.pid_namespace = (uint64_t)ns.st_ino;
 }
 
-/* The mutexes may have been held by a thread that the child does not have. */
+/* The mutexes may have been held by a thread that the child does not have. And
+ * an emulator may take MADV_WIPEONFORK without doing it; the advice itself is
+ * for children that do not come through fork(3). */
 static void child_locks(void)
 {
+    if (wiped_page)
+        *wiped_page = 0;
     (void)pthread_mutex_init(&setup_lock, NULL);
     (void)pthread_mutex_init(&table_lock, NULL);
 }

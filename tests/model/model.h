@@ -14,6 +14,24 @@
 
 #include <shmq/group.h>
 
+#include "atomics.h"
+
+/* Every shared access of a thread that has set m_mortal is a point at which it
+ * may be killed, or stopped for ever: m_stop is stored by a thread of its own,
+ * so the checker tries each of them. */
+static __thread bool m_mortal;
+static shmqi_word m_stop;
+#ifdef M_MORTAL
+static inline void m_hook(void)
+{
+    if (m_mortal &&
+        atomic_load_explicit(&m_stop, memory_order_relaxed) != 0)
+        pthread_exit(NULL);
+}
+#undef SHMQI_HOOK
+#define SHMQI_HOOK(point) m_hook()
+#endif
+
 #include "claims.h"
 #include "mpmc.h"
 #include "spsc.h"
@@ -155,6 +173,188 @@ static inline bool m_floor(const struct shmqi_ring *r, uint32_t entry,
         return false;
     *word = w;
     return true;
+}
+
+/* -- mpmc: arenas of one frame of one payload word ------------------------------ */
+static shmqi_word m_truth[8]; /* what the frame of each sequence holds */
+
+static inline shmqi_word *m_frame_at(const struct shmqi_ring *r,
+                                     uint64_t frame)
+{
+    return (shmqi_word *)(void *)(r->arena_base + frame * SHMQI_FRAME_UNIT);
+}
+
+/* Publishes `value` in frame `frame`, which the caller may write. */
+static inline int m_mpmc_put(const struct shmqi_ring *r,
+                             struct shmqi_gate *gate, uint64_t frame,
+                             uint64_t value, uint64_t *ret_seq)
+{
+    M_INIT(m_frame_at(r, frame), value);
+    int rc = shmqi_mpmc_publish(r, gate, frame, ret_seq);
+    if (rc == SHMQ_OK)
+        M_INIT(&m_truth[*ret_seq], value);
+    return rc;
+}
+
+/* What a reader saw; compared with the truth when all threads are done. */
+struct m_seen {
+    uint64_t seq[8], value[8];
+    uint32_t cnt;
+};
+
+static inline void m_seen_check(const struct m_seen *s)
+{
+    for (uint32_t i = 0; i < s->cnt; i++)
+        assert(s->value[i] == M_READ(&m_truth[s->seq[i]]) &&
+               "a frame was overwritten");
+}
+
+/* A gating reader looks at sequence `seq`: true when there is a frame. */
+static inline bool m_mpmc_read(const struct shmqi_ring *r, uint64_t seq,
+                               struct m_seen *s)
+{
+    uint64_t w;
+    int64_t age = shmqi_mpmc_look(r, seq, &w);
+    assert(age <= 0 && "the slot was overwritten");
+    if (age < 0)
+        return false;
+    s->seq[s->cnt] = seq;
+    s->value[s->cnt++] = M_READ(m_frame_at(r, shmqi_slot_frame(w)));
+    return true;
+}
+
+/* -- copied from member.c: claiming ---------------------------------------------- */
+struct m_member {
+    struct shmqi_claims k;
+    uint32_t idx;
+    uint64_t epoch; /* at the last full rescan */
+    uint64_t seq, held;
+};
+
+static inline void m_claims_open(const struct shmqi_ring *r,
+                                 struct shmqi_claims *c)
+{
+    c->group = &r->groups[0];
+    c->words = r->claims;
+    c->lg2 = r->claim_lg2;
+    c->endpoint_cnt = r->endpoint_cnt;
+}
+
+static inline void m_member_open(const struct shmqi_ring *r,
+                                 struct m_member *m, uint32_t idx)
+{
+    m_claims_open(r, &m->k);
+    m->idx = idx;
+    m->epoch = UINT64_MAX;
+}
+
+/* As take(): a frame that is there and whose claim is open. */
+static inline bool m_take(const struct shmqi_ring *r, struct m_member *m,
+                          uint64_t seq)
+{
+    uint64_t k = shm_ld(S2, shmqi_claim_at(&m->k, seq)), w;
+    int32_t age = shmqi_claim_age(&m->k, k, seq);
+    if (age > 0 ||
+        (age == 0 && shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE))
+        return false;
+    if (shmqi_mpmc_look(r, seq, &w) != 0)
+        return false;
+    if (!shmqi_claim_take(&m->k, seq, k, m->idx, SHMQI_CLAIM_CLAIMED,
+                          &m->held))
+        return false;
+    m->seq = seq;
+    return true;
+}
+
+static inline bool m_rescan(const struct shmqi_ring *r, struct m_member *m,
+                            uint64_t floor, uint64_t to)
+{
+    for (uint64_t q = floor; q < to && q < floor + (1ull << m->k.lg2); q++)
+        if (m_take(r, m, q))
+            return true;
+    return false;
+}
+
+/* As take_fresh(), once. */
+static inline bool m_take_fresh(const struct shmqi_ring *r,
+                                struct m_member *m)
+{
+    uint64_t nw = shm_ld(S5, &m->k.group->next), w;
+    uint64_t floor = shmqi_claims_floor(&m->k, 0);
+    uint64_t seq = shmqi_seq_expand(nw, floor);
+    if (seq < floor)
+        seq = floor;
+    if (shmqi_next_epoch(nw) != m->epoch) {
+        if (m_rescan(r, m, floor, seq))
+            return true;
+        if (!shmqi_freeing_any(&m->k))
+            m->epoch = shmqi_next_epoch(nw);
+    }
+    if (seq >= floor + (1ull << m->k.lg2) ||
+        shmqi_mpmc_look(r, seq, &w) < 0)
+        return false;
+    bool got = m_take(r, m, seq);
+    shmqi_claims_push(&m->k, nw, seq);
+    return got;
+}
+
+/* As take_freed(), without the full rescan before each sleep. */
+static inline bool m_take_freed(const struct shmqi_ring *r,
+                                struct m_member *m)
+{
+    shmqi_claims_walk(&m->k, 0);
+    bool freeing = shmqi_freeing_any(&m->k);
+    uint64_t nw = shm_ld(S5, &m->k.group->next);
+    if (!freeing && shmqi_next_epoch(nw) == m->epoch)
+        return false;
+    uint64_t floor = shmqi_claims_floor(&m->k, 0);
+    return m_rescan(r, m, floor, shmqi_seq_expand(nw, floor));
+}
+
+static inline bool m_poll(const struct shmqi_ring *r, struct m_member *m)
+{
+    return m_take_fresh(r, m) || m_take_freed(r, m);
+}
+
+static inline bool m_ack(struct m_member *m)
+{
+    uint64_t w;
+    if (!shmqi_claim_ack(&m->k, m->seq, m->held, 1, 1, &w))
+        return false;
+    shmqi_claims_walk(&m->k, m->seq);
+    return true;
+}
+
+/* -- copied from reap.c: claims_free_of(), and the identity at last ---------------- */
+static inline bool m_still(const struct shmqi_ring *r, uint32_t victim,
+                           uint64_t identity)
+{
+    return shm_ld(E6, &r->endpoints[victim].identity) == identity;
+}
+
+static inline void m_reap(const struct shmqi_ring *r, struct shmqi_claims *c,
+                          uint32_t self, uint32_t victim, uint64_t identity)
+{
+    if (shm_ld(E1, &r->endpoints[victim].identity) != identity)
+        return;
+    uint64_t floor = shmqi_claims_floor(c, 0);
+    shmqi_freeing_begin(c, self);
+    for (uint64_t q = floor; q < floor + (1ull << c->lg2); q++) {
+        uint64_t k = shm_ld(S2, shmqi_claim_at(c, q));
+        if (shmqi_claim_age(c, k, q) != 0 || !shmqi_claim_held_by(k, victim))
+            continue;
+        if (BAD != 1 && !m_still(r, victim, identity))
+            break;
+        (void)shm_cas(S9, shmqi_claim_at(c, q), k, shmqi_claim_freed(k));
+    }
+    if (BAD == 2) /* seeded: nobody is told */
+        (void)shm_and(S7, &c->group->freeing[0], ~(1ull << self));
+    else
+        shmqi_freeing_end(c, self);
+    shmqi_claims_walk(c, 0);
+    if (m_still(r, victim, identity))
+        (void)shm_and(S7, &c->group->freeing[0], ~(1ull << victim));
+    (void)shm_cas(E2, &r->endpoints[victim].identity, identity, 0);
 }
 
 /* -- spsc: records of one payload word ------------------------------------------ */

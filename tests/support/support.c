@@ -250,6 +250,17 @@ uint32_t t_fd_cnt(void)
     return cnt;
 }
 
+bool t_proc_is_real(void)
+{
+    char state = '0';
+    FILE *stat = fopen("/proc/self/stat", "r");
+    bool real = stat != NULL && fscanf(stat, "%*d %*s %c", &state) == 1;
+
+    if (stat != NULL)
+        (void)fclose(stat);
+    return real && state == 'R';
+}
+
 uint32_t t_map_cnt(void)
 {
     char line[1024];

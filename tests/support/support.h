@@ -88,6 +88,9 @@ const char *t_path(char kind, const char *topic);
 uint32_t t_file_cnt(void);
 uint32_t t_fd_cnt(void);  /* open descriptors of this process */
 uint32_t t_map_cnt(void); /* mappings of files of this namespace */
+/* False under user-mode emulators that show a made-up /proc/self/stat: then
+ * the library cannot prove by pid who lives. */
+bool t_proc_is_real(void);
 
 /* -- payloads ------------------------------------------------------------ */
 

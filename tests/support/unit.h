@@ -27,6 +27,13 @@
         skip(); \
     } while (0)
 
+/* For tests in which the library must know processes by their pids. */
+#define T_NEED_PROC() \
+    do { \
+        if (!t_proc_is_real()) \
+            T_SKIP("an emulator hides states and start times"); \
+    } while (0)
+
 static size_t t_unit_skipped;
 
 static inline void t_unit_fail(const char *file, int line)

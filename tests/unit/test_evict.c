@@ -153,6 +153,7 @@ TEST(evicting_a_stopped_member_moves_its_claims_and_roles)
     const struct member alone = {"x", SHMQ_GROUP_EXCLUSIVE,
                                  SHMQ_CONSUMER_COPY, 0};
 
+    T_NEED_PROC();
     evict_copying(&shared, 1);
     evict_copying(&alone, 1);
 }
@@ -201,6 +202,7 @@ TEST(a_member_that_looks_at_the_ring_is_only_evicted_by_killing_it)
     const struct member shared = {"s", SHMQ_GROUP_SHARED, 0, 0};
     const struct member alone = {"x", SHMQ_GROUP_EXCLUSIVE, 0, 0};
 
+    T_NEED_PROC();
     evict_viewing(&shared);
     evict_viewing(&alone);
 }

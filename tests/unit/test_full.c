@@ -118,6 +118,7 @@ TEST(a_deadline_names_a_stopped_process)
     struct t_proc proc;
     char pid[16];
 
+    T_NEED_PROC();
     t_spawn(&proc, sleepy_reader, NULL);
     (void)t_recv(&proc);
     t_stop(&proc);

@@ -147,6 +147,7 @@ static int close_control_file(void *ctx)
 
 TEST(an_application_may_open_and_close_the_control_file)
 {
+    T_NEED_PROC();
     survives(close_control_file, false);
     survives(close_control_file, true);
 }
@@ -248,6 +249,7 @@ TEST(closing_all_descriptors_is_not_death)
     static int (*const tricks[])(void *) = {
         close_and_go_on, close_and_open_anew, use_the_numbers_again};
 
+    T_NEED_PROC();
     for (uint32_t i = 0; i < 3; i++) {
         struct rig rig = rig_open();
         struct t_proc proc;

@@ -147,6 +147,7 @@ TEST(a_copy_that_detaches_does_not_make_the_other_look_dead)
     struct shmq_message msg;
     struct copy copy;
 
+    T_NEED_PROC();
     if (!load(&copy))
         T_SKIP("libshmq.so is not there");
     for (uint32_t k = 0; k < 2; k++) {

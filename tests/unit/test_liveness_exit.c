@@ -12,6 +12,7 @@
 
 #include "support/proc.h"
 
+#define NOT_TRACEABLE 1000
 #define CORE_PATTERN "/proc/sys/kernel/core_pattern"
 
 static char old_pattern[256]; /* to be restored */
@@ -32,8 +33,10 @@ static int hold_and_crash(void *ctx)
 
     (void)setrlimit(RLIMIT_CORE, &limit);
     (void)signal(SIGSEGV, SIG_DFL); /* sanitizers catch it */
-    if (*(const bool *)ctx && ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-        return 77;
+    if (*(const bool *)ctx && ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
+        t_tell(NOT_TRACEABLE);
+        return 0;
+    }
     T_OK(shmq_consumer_receive(c, &msg));
     t_tell(1);
     (void)t_hear();
@@ -80,7 +83,8 @@ TEST(an_exit_in_progress_is_neither_waited_for_nor_taken_for_death)
 
     t_publish_run(p, 0, 1);
     t_spawn(&proc, hold_and_crash, &traced);
-    (void)t_recv(&proc);
+    if (t_recv(&proc) == NOT_TRACEABLE)
+        T_SKIP("this system cannot trace a child");
     t_send(&proc, 1);
     T_TRUE(waitpid(proc.pid, &status, 0) == proc.pid);
     if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGSEGV)

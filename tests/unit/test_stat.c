@@ -200,6 +200,7 @@ TEST(states_are_running_stopped_and_dead)
     struct t_proc proc;
     uint32_t id;
 
+    T_NEED_PROC();
     T_OK(shmq_group_create(topic, "s", NULL, NULL));
     t_publish_run(producer, 0, 1);
     t_spawn(&proc, hold_a_record, NULL);
@@ -254,6 +255,7 @@ TEST(a_stopped_reader_is_shown_as_the_one_that_blocks)
     struct t_proc reader;
     struct t_proc writer;
 
+    T_NEED_PROC();
     t_spawn(&reader, hold_the_ring_up, NULL);
     (void)t_recv(&reader);
     t_stop(&reader);
