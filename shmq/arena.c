@@ -219,6 +219,12 @@ static uint64_t wanted(const struct shmqi_arena *a, uint64_t len)
 {
     uint64_t need = len > a->bytes / 8 ? len : a->bytes / 8, sum = 0;
     uint64_t want = 0;
+    /* Pieces of about one size: the one an eighth behind the oldest. */
+    const struct shmqi_piece *eighth =
+        shmqi_piece(a, a->first + (a->last - a->first) / 8);
+    if (len <= a->bytes / 64 && eighth->state == SHMQI_PIECE_PUBLISHED &&
+        a->last - a->first >= 64)
+        return eighth->seq + 1;
     for (uint64_t i = a->first; i < a->last && sum < need; i++) {
         const struct shmqi_piece *p = shmqi_piece(a, i);
         if (p->state == SHMQI_PIECE_LOANED)
@@ -288,7 +294,7 @@ static bool try_alloc(const struct shmqi_ring *r, struct shmqi_arena *a,
             return false;
         }
     /* Some more at once, so that the next calls need not come here. */
-    for (uint64_t goal = a->used > a->bytes / 16 ? a->used - a->bytes / 16 : 0;
+    for (uint64_t goal = a->used > a->bytes / 64 ? a->used - a->bytes / 64 : 0;
          a->used > goal && free_oldest(a, gate);)
         ;
     struct shmqi_piece *p = shmqi_piece(a, a->last);

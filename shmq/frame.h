@@ -22,14 +22,15 @@
 #endif
 #endif
 #ifdef SHMQI_TSAN
-#define SHMQI_RACY __attribute__((no_sanitize("thread"), noinline))
+#define SHMQI_RACY \
+    static __attribute__((no_sanitize("thread"), noinline, unused))
 #else
-#define SHMQI_RACY
+#define SHMQI_RACY static inline
 #endif
 
 /* Copies bytes that a peer may be overwriting. The values may be torn; the
  * caller validates afterwards. Nothing is loaded a second time later. */
-SHMQI_RACY static inline void shmqi_copy_racy(void *to, const void *from,
+SHMQI_RACY void shmqi_copy_racy(void *to, const void *from,
                                               size_t bytes)
 {
 #ifdef SHMQI_TSAN

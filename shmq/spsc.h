@@ -137,6 +137,32 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
     return SHMQ_OK;
 }
 
+/* A commit word where nothing pins the memory: it may by now be in the middle
+ * of a later record, that is, written by a plain store. Whoever loads it checks
+ * afterwards what it was worth. The thread sanitizer cannot know this; from it
+ * alone the load is hidden. */
+static inline uint64_t shmqi_spsc_word(const struct shmqi_ring *r,
+                                       uint64_t pos)
+{
+#ifdef SHMQI_TSAN
+    uint64_t w;
+    shmqi_copy_racy(&w, (const void *)shmqi_spsc_at(r, pos), sizeof w);
+    return w;
+#else
+    return shm_ld(R1, shmqi_spsc_at(r, pos));
+#endif
+}
+
+static inline uint64_t shmqi_spsc_word_again(const struct shmqi_ring *r,
+                                             uint64_t pos)
+{
+#ifdef SHMQI_TSAN
+    return shmqi_spsc_word(r, pos);
+#else
+    return shm_ld(R3, shmqi_spsc_at(r, pos));
+#endif
+}
+
 /* Walks commit words from the boundary `pos` until `stop` or the end.
  * Returns the first boundary at or after `stop`, or the end; UINT64_MAX for
  * nonsense. Bounded by the ring's words. */
@@ -144,7 +170,7 @@ static inline uint64_t shmqi_spsc_walk(const struct shmqi_ring *r,
                                        uint64_t pos, uint64_t stop)
 {
     for (uint64_t i = 0; i <= r->arena_bytes / 8 && pos < stop; i++) {
-        uint64_t w = shm_ld(R1, shmqi_spsc_at(r, pos));
+        uint64_t w = shmqi_spsc_word(r, pos);
         if (w == 0)
             return pos;
         uint64_t len = shmqi_commit_len(w);
@@ -186,20 +212,14 @@ shmqi_spsc_look(const struct shmqi_ring *r, uint64_t pos, uint64_t *ret_word)
     return shmqi_spsc_judge(r, pos, *ret_word);
 }
 
-/* For readers that do not gate: the word may by now be in the middle of a later
- * record, that is, written by a plain store. What was read is believed only
- * after copying and shmqi_spsc_copy_valid(). The thread sanitizer cannot know
- * this; for it alone the load is hidden. */
+/* For readers that do not gate: what was read is believed only after copying
+ * and shmqi_spsc_copy_valid(). */
 static inline enum shmqi_spsc_seen
 shmqi_spsc_look_racy(const struct shmqi_ring *r, uint64_t pos,
                      uint64_t *ret_word)
 {
-#ifdef SHMQI_TSAN
-    shmqi_copy_racy(ret_word, (const void *)shmqi_spsc_at(r, pos), 8);
+    *ret_word = shmqi_spsc_word(r, pos);
     return shmqi_spsc_judge(r, pos, *ret_word);
-#else
-    return shmqi_spsc_look(r, pos, ret_word);
-#endif
 }
 
 /* True when bytes from `pos` on may have been overwritten. */
@@ -215,7 +235,7 @@ static inline bool shmqi_spsc_copy_valid(const struct shmqi_ring *r,
                                          uint64_t pos, uint64_t w)
 {
     shm_fence(R2);
-    return shm_ld(R3, shmqi_spsc_at(r, pos)) == w &&
+    return shmqi_spsc_word_again(r, pos) == w &&
            shm_ld(R4, &r->data->reclaimed) <= pos;
 }
 

@@ -178,6 +178,10 @@ static int sweep_mpmc(struct sweep *s)
         int64_t age = shmqi_mpmc_look(s->r, c->next, &w);
         if (age < 0)
             break;
+        const uint8_t *at = s->r->arena_base +
+                            shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
+        __builtin_prefetch(at);
+        __builtin_prefetch(at + 64);
         if (age > 0 || !shmqi_frame_open(s->r, w, &f))
             return s->cnt ? done(s, 0) : SHMQI_SWEEP_OVER;
         if (!sweep_frame(s, &f, &rc))

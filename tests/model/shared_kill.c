@@ -3,8 +3,9 @@
  * One frame. S (endpoint 0) takes it and then acknowledges it, or gives it back
  * (-DNACK=1); it may be killed before any access. C (endpoint 1) lives on and
  * polls. -DREAP=1: a reaper R (endpoint 2) that may stop for ever before any
- * access, then the main thread reaps as well (3). -DREUSE=1: after that Y takes
- * endpoint 0 with a new identity and the frame, while R may still be at work.
+ * access, then the main thread reaps as well (3). -DREUSE=1: S dies with its
+ * claim, Y reaps it, too, takes endpoint 0 with a new identity, and the frame,
+ * while R may still be at work; C polls at the end only.
  * -DSTOP=1: S is stopped, not dead: nobody reaps. Shown: in the end the frame
  * is done and the floor has moved, or somebody who lives has it; nobody loses a
  * claim to a late reaper. Must fail: BAD=1 (REUSE) the identity is not looked at
@@ -61,9 +62,9 @@ static void finish(struct m_member *m)
 
 static void *victim(void *arg)
 {
-    m_mortal = true;
-    if (!m_take_fresh(&m_ring, &s))
-        return arg;
+    m_mortal = !REUSE;
+    if (!m_take_fresh(&m_ring, &s) || REUSE)
+        return arg; /* REUSE: it dies with its claim */
     if (NACK)
         nack(&s);
     else
@@ -92,9 +93,11 @@ static void *reaper(void *arg)
     return arg;
 }
 
-/* The next owner of S's endpoint. */
+/* Reaps, too, and takes S's endpoint. */
 static void *newcomer(void *arg)
 {
+    pthread_join(ts, NULL);
+    m_reap(&m_ring, &claims, 3, 0, S_IDENTITY);
     if (!shm_cas(E2, &m_endpoints[0].identity, 0, Y_IDENTITY))
         return arg;
     m_member_open(&m_ring, &y, 0);
@@ -118,20 +121,22 @@ int main(void)
     s.epoch = c.epoch = 0;
     m_claims_open(&m_ring, &claims);
     pthread_create(&ts, NULL, victim, NULL);
-    pthread_create(&tk, NULL, killer, NULL);
-    pthread_create(&tc, NULL, survivor, NULL);
+    if (!REUSE) {
+        pthread_create(&tk, NULL, killer, NULL);
+        pthread_create(&tc, NULL, survivor, NULL);
+    }
     if (REAP)
         pthread_create(&tr, NULL, reaper, NULL);
     else
         pthread_join(ts, NULL);
-    if (REAP && REUSE) {
-        pthread_join(ts, NULL);
-        m_reap(&m_ring, &claims, 3, 0, S_IDENTITY);
+    if (REUSE)
         pthread_create(&ty, NULL, newcomer, NULL);
+    if (REUSE) {
         pthread_join(ty, NULL);
+    } else {
+        pthread_join(tk, NULL);
+        pthread_join(tc, NULL);
     }
-    pthread_join(tk, NULL);
-    pthread_join(tc, NULL);
     if (REAP)
         pthread_join(tr, NULL);
     if (!STOP)

@@ -6,11 +6,13 @@
  * moves the floor; P uses frame 0's memory again behind its gate. Shown: frame
  * 0 does not change under V. -DREMOVE=1: instead of E and N the group is
  * removed, and V's view alone must keep its memory (gate.h).
- * -DSHARED=1: V is a member of a shared group; E frees its claim; N takes the
- * claim, acknowledges and walks the floor.
- * Must fail: BAD=1 nobody looks for viewers after taking the role (SHARED:
- * `views` is looked at before the claim word is loaded), 2 V asks for its role
- * (REMOVE: the group's word) before it stores `views`, EDGE_V5 weakened. */
+ * -DSHARED=1: V is a member of a shared group and tries twice; E marks it, looks
+ * at `views`, and frees its claim; N takes the claim, acknowledges and walks the
+ * floor. -DEVICTORS=2: a second evictor at the same time.
+ * Must fail: BAD=1 nobody looks for viewers after taking the role (SHARED: V
+ * does not look at the mark), 2 V asks for its role (REMOVE: the group's word,
+ * SHARED: the mark) before it stores `views`, 3 (SHARED, EVICTORS=2) the mark
+ * is no end: V may try again; EDGE_V5 weakened. */
 #define M_ENDPOINTS 2
 #include "model.h"
 
@@ -19,6 +21,10 @@
 #endif
 #ifndef SHARED
 #define SHARED 0
+#endif
+
+#ifndef EVICTORS
+#define EVICTORS 1
 #endif
 
 #define V_IDENTITY 77u
@@ -39,14 +45,22 @@ static void *producer(void *arg)
 }
 
 /* -- copied from reader.c: shmqi_view_begin(), shmqi_view_end() ---------------- */
+static bool evicted;
+
 static bool view_begin(void)
 {
     bool early = shm_ld(V2, &m_groups[0].reader) == V_IDENTITY;
+    uint64_t mark = shm_ld(V8, &m_endpoints[0].evicted);
     uint64_t word = shm_ld(J1, &m_groups[0].word);
     shm_st(V5, &m_endpoints[0].views, 1);
     if (BAD != 2) {
+        mark = shm_ld(V8, &m_endpoints[0].evicted);
         early = shm_ld(V2, &m_groups[0].reader) == V_IDENTITY;
         word = shm_ld(J1, &m_groups[0].word);
+    }
+    if (BAD != 1 && mark == V_IDENTITY) {
+        evicted = BAD != 3; /* for good */
+        return false;
     }
     return (SHARED || early) &&
            shmqi_gword_unpack(word).state == SHMQI_GROUP_READY;
@@ -66,33 +80,42 @@ static bool take(uint32_t owner, uint64_t *ret_word)
 static void *viewer(void *arg)
 {
     uint64_t held;
-    bool mine = view_begin();
-    if (mine && SHARED)
-        mine = take(0, &held);
-    if (mine)
-        (void)m_mpmc_read(&m_ring, 0, &seen_v);
-    shm_st(V6, &m_endpoints[0].views, 0);
+    for (int i = 0; i < 1 + SHARED && !evicted && seen_v.cnt == 0; i++) {
+        bool mine = view_begin();
+        if (mine && SHARED)
+            mine = take(0, &held);
+        if (mine)
+            (void)m_mpmc_read(&m_ring, 0, &seen_v);
+        shm_st(V6, &m_endpoints[0].views, 0);
+    }
     return arg;
 }
 
-/* -- copied from group_api.c: evict_member(), and reap.c: claims_free_of() ------ */
+/* -- copied from group_api.c: take_from(), take_reader_role(), and from reap.c:
+ * claims_free_of() -------------------------------------------------------------- */
 static void *evictor(void *arg)
 {
-    if (shm_ld(V1, &m_endpoints[0].views) != 0)
+    shmqi_word *mark = &m_endpoints[0].evicted;
+    uint64_t tag = shmqi_cursor_tag(shm_ld(J9, &m_groups[0].floor));
+    shm_st(V7, mark, V_IDENTITY);
+    if (shm_ld(V1, &m_endpoints[0].views) != 0) {
+        (void)shm_cas(V7, mark, V_IDENTITY, 0);
         return arg;
+    }
     if (SHARED) {
         uint64_t k = shm_ld(S2, shmqi_claim_at(&claims, 0));
         if (shmqi_claim_age(&claims, k, 0) == 0 &&
-            shmqi_claim_held_by(k, 0) &&
-            (BAD == 1 || shm_ld(V1, &m_endpoints[0].views) == 0))
+            shmqi_claim_held_by(k, 0))
             (void)shm_cas(S9, shmqi_claim_at(&claims, 0), k,
                           shmqi_claim_freed(k));
         return arg;
     }
+    if (!shm_cas(V3, &m_groups[0].reader, V_IDENTITY, 0))
+        return arg;
     uint64_t f = shm_ld(J9, &m_groups[0].floor);
-    if (shm_cas(V3, &m_groups[0].reader, V_IDENTITY, 0))
+    if (shmqi_cursor_tag(f) == tag)
         (void)shm_cas(J10, &m_groups[0].floor, f,
-                      shmqi_cursor(shmqi_cursor_tag(f) + 1, f));
+                      shmqi_cursor(tag + SHMQI_TAG_STEP, f));
     return arg;
 }
 
@@ -122,7 +145,7 @@ static void *newcomer(void *arg)
     if (!take_role())
         return arg;
     uint64_t f = shm_ld(J9, &m_groups[0].floor);
-    uint64_t mine = shmqi_cursor(shmqi_cursor_tag(f) + 1, f);
+    uint64_t mine = shmqi_cursor(shmqi_cursor_tag(f) + SHMQI_TAG_STEP, f);
     if (!shm_cas(J10, &m_groups[0].floor, f, mine))
         return arg;
     (void)m_mpmc_read(&m_ring, 0, &seen_n);
@@ -141,7 +164,7 @@ static void *remover(void *arg)
 
 int main(void)
 {
-    pthread_t p, v, e, n;
+    pthread_t p, v, e, n, e2;
     uint64_t seq;
     m_topic(SHMQ_RING_MPMC);
     m_group(0, SHARED ? SHMQ_GROUP_SHARED : SHMQ_GROUP_EXCLUSIVE);
@@ -156,11 +179,15 @@ int main(void)
     pthread_create(&e, NULL, REMOVE ? remover : evictor, NULL);
     if (!REMOVE)
         pthread_create(&n, NULL, newcomer, NULL);
+    if (EVICTORS == 2)
+        pthread_create(&e2, NULL, evictor, NULL);
     pthread_join(v, NULL);
     pthread_join(p, NULL);
     pthread_join(e, NULL);
     if (!REMOVE)
         pthread_join(n, NULL);
+    if (EVICTORS == 2)
+        pthread_join(e2, NULL);
     m_seen_check(&seen_v);
     m_seen_check(&seen_n);
     return 0;

@@ -516,6 +516,7 @@ static void exec_is_death(int (*fn)(void *ctx))
 
 TEST(exec_of_another_program_is_the_death_of_the_old_one)
 {
+    T_NEED_PROC();
     if (access("/bin/sleep", X_OK) != 0)
         T_SKIP("there is no /bin/sleep");
     exec_is_death(exec_another_program);
@@ -523,6 +524,7 @@ TEST(exec_of_another_program_is_the_death_of_the_old_one)
 
 TEST(exec_of_itself_is_the_death_of_the_old_image)
 {
+    T_NEED_PROC();
     exec_is_death(exec_itself);
 }
 
