@@ -15,6 +15,10 @@ int lab_probe_loan(struct lab_loan_cost *ret, char *error);
 /* Share of one core that a consumer takes which waits on an idle topic. */
 int lab_probe_idle(uint64_t ns, uint32_t ring, double *ret_share, char *error);
 
+/* The same of a process that does nothing but sleep 40 ms on a futex, again
+ * and again: what the machine takes for so few wake-ups. */
+int lab_probe_idle_floor(uint64_t ns, double *ret_share, char *error);
+
 /* Bytes of /dev/shm that a default topic of `ring` takes with one producer and
  * one group with one member. */
 int lab_probe_footprint(uint32_t ring, uint64_t *ret_bytes, char *error);

@@ -1,9 +1,12 @@
 /* probe_idle.c - what a waiting consumer and a default topic cost. */
+#define _GNU_SOURCE
 #include "probe.h"
 #include "transports/ours.h"
 
+#include <linux/futex.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +42,32 @@ static int idle_party(struct lab_party *party)
     if (rc == SHMQ_ERR_TIMEOUT)
         return 0;
     return lab_party_fail(party, "receive", shmq_err_name(rc));
+}
+
+static int floor_party(struct lab_party *party)
+{
+    uint64_t end = lab_now_ns() + *(const uint64_t *)party->arg;
+    struct timespec nap = {.tv_nsec = 40000000};
+    uint32_t word = 0;
+    uint64_t cpu;
+
+    lab_party_ready(party);
+    cpu = cpu_now();
+    while (lab_now_ns() < end)
+        syscall(SYS_futex, &word, FUTEX_WAIT, 0, &nap, NULL, 0);
+    party->report->cpu_ns = cpu_now() - cpu;
+    return 0;
+}
+
+int lab_probe_idle_floor(uint64_t ns, double *ret_share, char *error)
+{
+    struct lab_party party = {.run = floor_party, .arg = &ns};
+    struct lab_world *world = lab_world_get();
+
+    if (!world || lab_world_run(world, &party, 1, 0, error))
+        return -1;
+    *ret_share = (double)world->reports[0].cpu_ns / (double)ns;
+    return 0;
 }
 
 static int create(struct lab_channel *channel, uint32_t ring, char *error)

@@ -179,11 +179,9 @@ static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
     shmqi_version_bump(s);
     shm_fence(J7);
     uint64_t low = shmqi_ring_low(r);
-    uint64_t pos = shmqi_seek(r, start, low, &skip);
     /* The end is looked up twice; the second look may be of an older moment. A
      * floor does not go below its pin: the gate has relied on it. */
-    if (pos < pin)
-        pos = pin;
+    uint64_t pos = shmqi_seek(r, start, low > pin ? low : pin, &skip);
     shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pos));
     shm_st(N2, &g->seen,
            shmqi_cursor_of(r, tag, make->seen > pos ? make->seen : pos));

@@ -17,6 +17,18 @@ uint64_t shmqi_ring_end(const struct shmqi_ring *r)
     return end == UINT64_MAX ? hint : end;
 }
 
+/* The end, looked for from `low` (a record boundary) or the hint, whichever is
+ * later: below a caller's pin memory may be in use again. */
+static uint64_t end_from(const struct shmqi_ring *r, uint64_t low)
+{
+    if (r->ring == SHMQ_RING_MPMC)
+        return shmqi_ring_end(r);
+    uint64_t hint = shm_ld(J1, &r->data->hint);
+    uint64_t from = hint > low ? hint : low;
+    uint64_t end = shmqi_spsc_walk(r, from, UINT64_MAX);
+    return end == UINT64_MAX ? from : end;
+}
+
 uint64_t shmqi_ring_low(const struct shmqi_ring *r)
 {
     uint64_t gate = shm_ld(G5, &r->data->gate);
@@ -100,7 +112,7 @@ uint64_t shmqi_seek(const struct shmqi_ring *r, const struct shmq_start *start,
                     uint64_t low, uint64_t *ret_skip)
 {
     bool spsc = r->ring == SHMQ_RING_SPSC;
-    uint64_t end = shmqi_ring_end(r), pos = low;
+    uint64_t end = end_from(r, low), pos = low;
     *ret_skip = 0;
     switch (start->kind) {
     case SHMQ_START_LATEST:

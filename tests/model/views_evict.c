@@ -7,12 +7,13 @@
  * 0 does not change under V. -DREMOVE=1: instead of E and N the group is
  * removed, and V's view alone must keep its memory (gate.h).
  * -DSHARED=1: V is a member of a shared group and tries twice; E marks it, looks
- * at `views`, and frees its claim; N takes the claim, acknowledges and walks the
- * floor. -DEVICTORS=2: a second evictor at the same time.
- * Must fail: BAD=1 nobody looks for viewers after taking the role (SHARED: V
- * does not look at the mark), 2 V asks for its role (REMOVE: the group's word,
- * SHARED: the mark) before it stores `views`, 3 (SHARED, EVICTORS=2) the mark
- * is no end: V may try again; EDGE_V5 weakened. */
+ * at `views`, loads a claim of it, looks at `views` again and frees the claim; N
+ * takes the claim, acknowledges and walks the floor. -DEVICTORS=2: a second
+ * evictor at the same time, which may take the mark back.
+ * Must fail: BAD=1 nobody looks for viewers after taking the role, 2 V asks for
+ * its role (REMOVE: the group's word) before it stores `views`, 3 (SHARED,
+ * EVICTORS=2) `views` is not looked at between the claim and its freeing, 4
+ * (SHARED) neither that nor the mark; EDGE_V5 weakened. */
 #define M_ENDPOINTS 2
 #include "model.h"
 
@@ -58,8 +59,8 @@ static bool view_begin(void)
         early = shm_ld(V2, &m_groups[0].reader) == V_IDENTITY;
         word = shm_ld(J1, &m_groups[0].word);
     }
-    if (BAD != 1 && mark == V_IDENTITY) {
-        evicted = BAD != 3; /* for good */
+    if (BAD != 4 && mark == V_IDENTITY) {
+        evicted = true;
         return false;
     }
     return (SHARED || early) &&
@@ -105,7 +106,9 @@ static void *evictor(void *arg)
     if (SHARED) {
         uint64_t k = shm_ld(S2, shmqi_claim_at(&claims, 0));
         if (shmqi_claim_age(&claims, k, 0) == 0 &&
-            shmqi_claim_held_by(k, 0))
+            shmqi_claim_held_by(k, 0) &&
+            (BAD == 3 || BAD == 4 ||
+             shm_ld(V1, &m_endpoints[0].views) == 0))
             (void)shm_cas(S9, shmqi_claim_at(&claims, 0), k,
                           shmqi_claim_freed(k));
         return arg;

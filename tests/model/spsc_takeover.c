@@ -1,0 +1,144 @@
+/* spsc_takeover - a producer killed at any access, its successor goes on.
+ *
+ * P1 publishes two records and may be killed before any access; P2 takes the
+ * role on proof of its death, as shmqi_spsc_open() does, and publishes one
+ * more; R reads for a gating group. Shown: what P1 committed stays, in order
+ * and whole, what it did not commit never appears, and P2's record follows.
+ * -DCOPIES=1: R does not gate; the ring is as small as two records, P1 is
+ * killed inside a long record, P2 publishes a short one; R's validated copy is
+ * whole. Must fail: BAD=1 the successor goes on at the hint, 2 nobody zeroes
+ * ahead, 3 (COPIES) `reclaimed` is not taken over, EDGE_W3 relaxed (COPIES). */
+#define M_MORTAL 1
+#define M_PRODUCERS 1
+#define M_GROUPS 1
+#ifndef COPIES
+#define COPIES 0
+#endif
+#define M_ARENA_LG2 7
+#include "model.h"
+
+static struct shmqi_writer w1, w2;
+static pthread_t t1;
+
+static int put(struct shmqi_writer *w, uint64_t len, uint64_t value)
+{
+    uint64_t pos;
+    int rc = shmqi_spsc_reserve(&m_ring, w, len, &pos);
+    if (rc)
+        return rc;
+    /* From the end: the commit word of what was there stays longest. */
+    for (uint64_t i = len - 8; i >= 8; i -= 8)
+        shm_st(N2, shmqi_spsc_at(&m_ring, pos + i), value);
+    if (BAD != 2)
+        shm_st(W5, shmqi_spsc_at(&m_ring, pos + len), 0); /* finish() */
+    shmqi_spsc_commit(&m_ring, w, len);
+    return SHMQ_OK;
+}
+
+static void *first(void *arg)
+{
+    m_mortal = true;
+    if (COPIES) {
+        (void)put(&w1, 64, 101);
+        return arg;
+    }
+    for (uint64_t i = 1; i < 3; i++)
+        if (put(&w1, 32, 100 + i))
+            break;
+    return arg;
+}
+
+static void *killer(void *arg)
+{
+    M_INIT(&m_stop, 1);
+    return arg;
+}
+
+/* As shmqi_spsc_open(). */
+static void *second(void *arg)
+{
+    pthread_join(t1, NULL);
+    uint64_t hint = shm_ld(A3, &m_data.hint);
+    uint64_t gate = shm_ld(G5, &m_data.gate);
+    w2.pos = BAD == 1 ? hint : shmqi_spsc_walk(&m_ring, hint, UINT64_MAX);
+    assert(w2.pos != UINT64_MAX && gate <= w2.pos);
+    if (BAD != 3)
+        w2.reclaimed = shm_ld(A3, &m_data.reclaimed);
+    shm_st(W4, &m_data.hint, w2.pos);
+    (void)shmqi_gate_refresh(&m_ring, &w2.gate, gate, &w2.pos);
+    (void)put(&w2, 32, 200);
+    return arg;
+}
+
+static uint64_t pos, word, last = 100;
+static bool end;
+
+static bool take(bool *whole)
+{
+    uint64_t w;
+    enum shmqi_spsc_seen seen = shmqi_spsc_look(&m_ring, pos, &w);
+    assert(seen != SHMQI_SPSC_NONSENSE && "neither a record nor the end");
+    if (seen != SHMQI_SPSC_RECORD)
+        return false;
+    uint64_t v = M_READ(shmqi_spsc_at(&m_ring, pos + 8));
+    *whole &= M_READ(shmqi_spsc_at(&m_ring, pos + 24)) == v;
+    *whole &= !end && (v == last + 1 || v == 200);
+    end = v == 200;
+    last = v;
+    pos += shmqi_commit_len(w);
+    (void)m_floor(&m_ring, 0, &word, pos);
+    return true;
+}
+
+/* As next_spsc() and fill_spsc() with copies: the record at 32. */
+static void copy(void)
+{
+    uint64_t w;
+    if (shmqi_spsc_look(&m_ring, 32, &w) != SHMQI_SPSC_RECORD)
+        return;
+    uint64_t a = M_READ(shmqi_spsc_at(&m_ring, 40));
+    uint64_t b = M_READ(shmqi_spsc_at(&m_ring, 56));
+    if (shmqi_spsc_copy_valid(&m_ring, 32, w))
+        assert(a == 51 && b == 51 && "a torn copy");
+}
+
+static void *reader(void *arg)
+{
+    bool whole = true;
+    if (COPIES) {
+        copy();
+        return arg;
+    }
+    for (int i = 0; i < 2; i++)
+        if (!take(&whole))
+            break;
+    assert(whole && "a record is wrong");
+    return arg;
+}
+
+int main(void)
+{
+    pthread_t t2, tk, tr;
+    bool whole = true;
+    m_topic(SHMQ_RING_SPSC);
+    if (!COPIES)
+        m_group(0, SHMQ_GROUP_EXCLUSIVE);
+    for (uint64_t i = 0; COPIES && i < 3; i++)
+        (void)put(&w1, 32, 50 + i);
+    pthread_create(&t1, NULL, first, NULL);
+    pthread_create(&tk, NULL, killer, NULL);
+    pthread_create(&t2, NULL, second, NULL);
+    pthread_create(&tr, NULL, reader, NULL);
+    pthread_join(tk, NULL);
+    pthread_join(t2, NULL);
+    pthread_join(tr, NULL);
+    if (COPIES) {
+        copy();
+        return 0;
+    }
+    for (int i = 0; i < 4; i++)
+        if (!take(&whole))
+            break;
+    assert(whole && end && "a record is wrong or lost");
+    return 0;
+}

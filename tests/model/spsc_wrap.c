@@ -1,0 +1,94 @@
+/* spsc_wrap - records that do not divide the ring: pads, the zero ahead.
+ *
+ * P publishes RECORDS records of 40 bytes into a ring of 128 (pads of 8), R
+ * reads them and moves its floor. Shown: R sees each record whole and in order,
+ * and never anything that is neither a record nor the end; ring and floor never
+ * block each other. Must fail: BAD=1 the next commit word is not zeroed ahead,
+ * 2 it is zeroed after the publish, EDGE_W1 or EDGE_R1 or EDGE_J10 relaxed. */
+#define M_PRODUCERS 1
+#define M_ARENA_LG2 7
+#define M_GROUPS 1
+#ifndef RECORDS
+#define RECORDS 5
+#endif
+#include "model.h"
+
+#define LEN 40u
+
+static struct shmqi_writer writer;
+static uint64_t published, received;
+
+static int put(uint64_t value)
+{
+    uint64_t pos;
+    int rc = shmqi_spsc_reserve(&m_ring, &writer, LEN, &pos);
+    if (rc)
+        return rc;
+    for (uint64_t i = 8; i < LEN; i += 8)
+        M_INIT(shmqi_spsc_at(&m_ring, pos + i), value);
+    if (BAD != 1 && BAD != 2)
+        shm_st(W5, shmqi_spsc_at(&m_ring, pos + LEN), 0); /* finish() */
+    shmqi_spsc_commit(&m_ring, &writer, LEN);
+    if (BAD == 2)
+        shm_st(W5, shmqi_spsc_at(&m_ring, pos + LEN), 0);
+    return SHMQ_OK;
+}
+
+static void *producer(void *arg)
+{
+    for (uint64_t i = 0; i < RECORDS && put(100 + i) == SHMQ_OK; i++)
+        published++;
+    return arg;
+}
+
+static uint64_t pos, word;
+
+/* As next_spsc() and the flush. */
+static bool take(bool *whole)
+{
+    uint64_t w;
+    enum shmqi_spsc_seen seen = shmqi_spsc_look(&m_ring, pos, &w);
+    assert(seen != SHMQI_SPSC_NONSENSE && "neither a record nor the end");
+    if (seen == SHMQI_SPSC_PAD) {
+        pos += shmqi_commit_len(w);
+        seen = shmqi_spsc_look(&m_ring, pos, &w);
+        assert(seen != SHMQI_SPSC_NONSENSE && "nonsense after a pad");
+    }
+    if (seen != SHMQI_SPSC_RECORD)
+        return false;
+    *whole &= M_READ(shmqi_spsc_at(&m_ring, pos + 8)) == 100 + received;
+    *whole &= M_READ(shmqi_spsc_at(&m_ring, pos + 32)) == 100 + received;
+    pos += shmqi_commit_len(w);
+    received++;
+    (void)m_floor(&m_ring, 0, &word, pos);
+    return true;
+}
+
+static void *reader(void *arg)
+{
+    bool whole = true;
+    for (int i = 0; i < RECORDS; i++)
+        if (!take(&whole))
+            break;
+    assert(whole && "a record was overwritten");
+    return arg;
+}
+
+int main(void)
+{
+    pthread_t p, r;
+    bool whole = true;
+    m_topic(SHMQ_RING_SPSC);
+    m_group(0, SHMQ_GROUP_EXCLUSIVE);
+    pthread_create(&p, NULL, producer, NULL);
+    pthread_create(&r, NULL, reader, NULL);
+    pthread_join(p, NULL);
+    pthread_join(r, NULL);
+    for (int i = 0; i <= RECORDS; i++)
+        if (!take(&whole))
+            break;
+    assert(whole && received == published && "a record is lost");
+    assert(put(100 + published) == SHMQ_OK && "an empty ring is full");
+    assert(take(&whole) && whole);
+    return 0;
+}
