@@ -71,6 +71,8 @@ struct shmq_consumer {
     uint64_t freeze;      /* released without ack: the floor stays below */
     uint64_t unflushed;   /* bytes or frames since the last flush */
     uint64_t seen_pos, redeliver_until;
+    const uint8_t *expected; /* mpmc: where the next frame may lie; only ever
+                                prefetched */
     uint64_t role_cnt, role_from, role_identity; /* spsc: who published */
     /* members */
     struct shmqi_claims claims;

@@ -82,8 +82,12 @@ static int sweep_spsc(struct sweep *s)
         uint64_t pos = c->next;
         enum shmqi_spsc_seen seen = shmqi_spsc_look(s->r, pos, &w);
         uint64_t len = shmqi_commit_len(w);
-        if (seen == SHMQI_SPSC_EMPTY)
+        if (seen == SHMQI_SPSC_EMPTY) {
+            /* The line behind the commit word is filled before it: asked for
+             * now, it comes together with it. */
+            __builtin_prefetch(shmqi_spsc_at(s->r, pos + 64));
             break;
+        }
         if (seen == SHMQI_SPSC_NONSENSE)
             return s->cnt ? done(s, 0) : SHMQI_SWEEP_OVER;
         if (seen == SHMQI_SPSC_PAD) {
@@ -176,14 +180,20 @@ static int sweep_mpmc(struct sweep *s)
     int rc = SHMQ_OK;
     while (s->cnt < s->max) {
         int64_t age = shmqi_mpmc_look(s->r, c->next, &w);
-        if (age < 0)
+        if (age < 0) {
+            /* A producer's next frame most likely lies behind its last one and
+             * is filled before its slot: asked for now, it comes with it. */
+            __builtin_prefetch(c->expected);
+            __builtin_prefetch(c->expected + 64);
             break;
+        }
         const uint8_t *at = s->r->arena_base +
                             shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
         __builtin_prefetch(at);
         __builtin_prefetch(at + 64);
         if (age > 0 || !shmqi_frame_open(s->r, w, &f))
             return s->cnt ? done(s, 0) : SHMQI_SWEEP_OVER;
+        c->expected = at + ((f.head.len_bytes + 63u) & ~63ull);
         if (!sweep_frame(s, &f, &rc))
             return rc;
     }
