@@ -415,10 +415,8 @@ static int sleep_until(struct shmq_consumer *c, uint64_t deadline,
         shmqi_sleep_begin(&sl, c->segment, c->idx, SHMQI_WAITS_DATA);
         c->empties |= 0xff; /* the last look before sleeping is a full one */
         int rc = last_look(c, sl.settle, ret);
-        if (rc != SHMQ_ERR_EMPTY) {
-            shmqi_sleep_cancel(&sl);
+        if (rc != SHMQ_ERR_EMPTY)
             return rc;
-        }
         if (c->held_cnt == 0)
             shmqi_view_end(c);
         rc = shmqi_sleep_commit(&sl, ns, deadline);
@@ -441,7 +439,11 @@ int shmq_consumer_receive_wait(struct shmq_consumer *c, uint64_t deadline_ns,
     rc = spin(c, deadline_ns, ret);
     if (rc == SHMQ_ERR_TIMEOUT)
         return timed_out(c);
-    return rc == SHMQ_ERR_EMPTY ? sleep_until(c, deadline_ns, ret) : rc;
+    if (rc != SHMQ_ERR_EMPTY)
+        return rc;
+    rc = sleep_until(c, deadline_ns, ret);
+    shmqi_sleep_end(c->segment, c->idx);
+    return rc;
 }
 
 /* -- acknowledging ------------------------------------------------------------- */

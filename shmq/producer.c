@@ -212,6 +212,26 @@ static void relieve_sometimes(struct shmq_producer *p)
     shmqi_relieve(p->segment, p->idx);
 }
 
+static int sleep_until(struct shmq_producer *p, const struct job *j,
+                       uint64_t start, uint64_t deadline)
+{
+    for (;;) {
+        struct shmqi_sleep sl;
+        shmqi_relieve(p->segment, p->idx);
+        shmqi_sleep_begin(&sl, p->segment, p->idx, SHMQI_WAITS_ROOM);
+        int rc = try_job(p, j);
+        uint64_t now = shmqi_now_monotonic();
+        if (rc != SHMQ_ERR_FULL)
+            return rc;
+        if (now >= deadline)
+            return timed_out(p);
+        rc = shmqi_sleep_commit(&sl, nap(now - start), deadline);
+        if (rc)
+            return shmqi_fail(rc, "%s: interrupted by a signal",
+                              p->segment->topic);
+    }
+}
+
 static int try_until(struct shmq_producer *p, const struct job *j,
                      uint64_t deadline)
 {
@@ -233,21 +253,9 @@ static int try_until(struct shmq_producer *p, const struct job *j,
         if (now >= deadline)
             return timed_out(p);
     }
-    for (;;) {
-        struct shmqi_sleep sl;
-        shmqi_relieve(p->segment, p->idx);
-        shmqi_sleep_begin(&sl, p->segment, p->idx, SHMQI_WAITS_ROOM);
-        rc = try_job(p, j);
-        now = shmqi_now_monotonic();
-        if (rc != SHMQ_ERR_FULL || now >= deadline) {
-            shmqi_sleep_cancel(&sl);
-            return rc != SHMQ_ERR_FULL ? rc : timed_out(p);
-        }
-        rc = shmqi_sleep_commit(&sl, nap(now - start), deadline);
-        if (rc)
-            return shmqi_fail(rc, "%s: interrupted by a signal",
-                              p->segment->topic);
-    }
+    rc = sleep_until(p, j, start, deadline);
+    shmqi_sleep_end(p->segment, p->idx);
+    return rc;
 }
 
 static int run(struct shmq_producer *p, const struct job *j, uint32_t cnt,

@@ -154,13 +154,12 @@ int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline)
             ns = left;
     }
     int err = ns ? futex_wait(&e->wake, sl->value, ns) : 0;
-    shm_st(T10, &e->waiting, SHMQI_AWAKE);
     return err == EINTR ? SHMQ_ERR_INTR : SHMQ_OK;
 }
 
-void shmqi_sleep_cancel(struct shmqi_sleep *sl)
+void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx)
 {
-    shm_st(T10, &sl->segment->ring.endpoints[sl->idx].waiting, SHMQI_AWAKE);
+    shm_st(T10, &s->ring.endpoints[idx].waiting, SHMQI_AWAKE);
 }
 
 /* -- pollable descriptor ------------------------------------------------------*/

@@ -61,8 +61,8 @@ static inline void shmqi_wake_producers(struct shmqi_segment *s)
 /* Wakes everybody: the topic was deleted, groups changed. */
 void shmqi_wake_all(struct shmqi_segment *s);
 
-/* One sleep. begin announces and returns the futex value; the caller then
- * looks at the ring and calls commit (sleep) or cancel. */
+/* One sleep. begin announces and reads the futex word; the caller then looks at
+ * the ring and calls commit (sleep) or goes on. */
 struct shmqi_sleep {
     struct shmqi_segment *segment;
     uint32_t idx;
@@ -74,7 +74,9 @@ void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,
 /* Sleeps at most `ns` and not beyond `deadline`. Returns 0, or INTR when a
  * signal handler ran. */
 int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline);
-void shmqi_sleep_cancel(struct shmqi_sleep *sl);
+/* The wait is over. Until then the endpoint counts as waiting, also between two
+ * sleeps: so `stat` does not catch it awake by chance. */
+void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx);
 
 /* Registers this process for the asymmetric option; SYS when impossible. */
 int shmqi_asymmetric_register(void);
