@@ -14,7 +14,8 @@
 
 #define FIRST_PIECES 64u
 
-/* -- adoption ------------------------------------------------------------------*/
+/* -- adoption
+ * ------------------------------------------------------------------*/
 
 static int by_offset(const void *a, const void *b)
 {
@@ -25,7 +26,7 @@ static int by_offset(const void *a, const void *b)
 /* The range of the frame that slot word `w` names, when it lies in this arena.
  * A header that makes no sense holds the arena up to its end. */
 static bool range_in(const struct shmqi_ring *r, const struct shmqi_arena *a,
-                     uint64_t w, struct shmqi_held *ret)
+    uint64_t w, struct shmqi_held *ret)
 {
     uint64_t off = shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
     struct shmqi_frame f;
@@ -35,15 +36,16 @@ static bool range_in(const struct shmqi_ring *r, const struct shmqi_arena *a,
     ret->off = off;
     ret->end = a->bytes;
     if (shmqi_frame_open(r, w, &f))
-        ret->end = off + ((f.head.len_bytes + SHMQI_FRAME_UNIT - 1) &
-                          ~(uint64_t)(SHMQI_FRAME_UNIT - 1));
+        ret->end = off +
+            ((f.head.len_bytes + SHMQI_FRAME_UNIT - 1) &
+                ~(uint64_t)(SHMQI_FRAME_UNIT - 1));
     return true;
 }
 
 /* Everything below the gate is given up now; frames from there on that lie in
  * this arena are held. tail has been helped and the gate refreshed before. */
 static int scan(struct shmqi_segment *s, struct shmqi_arena *a,
-                const struct shmqi_gate *gate)
+    const struct shmqi_gate *gate)
 {
     const struct shmqi_ring *r = &s->ring;
     uint64_t n = 1ull << r->cap_lg2, to = shm_ld(P1, &r->data->tail);
@@ -70,8 +72,8 @@ static int scan(struct shmqi_segment *s, struct shmqi_arena *a,
     return SHMQ_OK;
 }
 
-static int take_free(struct shmqi_segment *s, uint64_t identity,
-                     struct shmqi_arena *a)
+static int take_free(
+    struct shmqi_segment *s, uint64_t identity, struct shmqi_arena *a)
 {
     struct shmqi_ring *r = &s->ring;
     for (uint32_t i = 0; i < r->producer_cnt; i++) {
@@ -87,7 +89,7 @@ static int take_free(struct shmqi_segment *s, uint64_t identity,
         return SHMQ_OK;
     }
     return shmqi_fail(SHMQ_ERR_LIMIT, "%s: all %u arenas have living owners",
-                      s->topic, r->producer_cnt);
+        s->topic, r->producer_cnt);
 }
 
 static int reserve(struct shmqi_segment *s, const struct shmqi_arena *a)
@@ -97,15 +99,16 @@ static int reserve(struct shmqi_segment *s, const struct shmqi_arena *a)
     off_t at = (off_t)(plan.arenas + a->idx * a->bytes);
     int err = posix_fallocate(shmqi_segment_data_fd(s), at, (off_t)a->bytes);
     if (err)
-        return shmqi_fail_sys(err, "%s: cannot reserve a producer's %llu "
-                              "bytes in " SHMQI_DIR "; free space or make it "
-                              "larger", s->topic,
-                              (unsigned long long)a->bytes);
+        return shmqi_fail_sys(err,
+            "%s: cannot reserve a producer's %llu "
+            "bytes in " SHMQI_DIR "; free space or make it "
+            "larger",
+            s->topic, (unsigned long long)a->bytes);
     return SHMQ_OK;
 }
 
 int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
-                      struct shmqi_gate *gate, struct shmqi_arena *ret)
+    struct shmqi_gate *gate, struct shmqi_arena *ret)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_arena a;
@@ -138,8 +141,8 @@ int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
     return SHMQ_OK;
 }
 
-void shmqi_arena_leave(struct shmqi_segment *s, uint64_t identity,
-                       struct shmqi_arena *a)
+void shmqi_arena_leave(
+    struct shmqi_segment *s, uint64_t identity, struct shmqi_arena *a)
 {
     (void)shm_cas(A2, &s->ring.arenas[a->idx].owner, identity, 0);
     free(a->pieces);
@@ -147,12 +150,13 @@ void shmqi_arena_leave(struct shmqi_segment *s, uint64_t identity,
     memset(a, 0, sizeof *a);
 }
 
-/* -- allocation ----------------------------------------------------------------*/
+/* -- allocation
+ * ----------------------------------------------------------------*/
 
 /* First byte behind the held range that [off, off + len) would touch, or off
  * when it touches none. Ranges below the gate hold nothing any more. */
-static uint64_t behind_held(struct shmqi_arena *a, uint64_t gate, uint64_t off,
-                            uint64_t len)
+static uint64_t behind_held(
+    struct shmqi_arena *a, uint64_t gate, uint64_t off, uint64_t len)
 {
     uint32_t lo = 0, hi = a->held_cnt;
     while (lo < hi) {
@@ -174,7 +178,7 @@ static uint64_t behind_held(struct shmqi_arena *a, uint64_t gate, uint64_t off,
 
 /* Tries to place `len` bytes; on success *ret_off and *ret_taken. */
 static bool find_place(struct shmqi_arena *a, uint64_t gate, uint64_t len,
-                       uint64_t *ret_off, uint64_t *ret_taken)
+    uint64_t *ret_off, uint64_t *ret_taken)
 {
     uint64_t off = a->write, taken = 0;
     if (a->used == 0)
@@ -281,7 +285,7 @@ static void forget_held(struct shmqi_arena *a, uint64_t gate)
 }
 
 static bool try_alloc(const struct shmqi_ring *r, struct shmqi_arena *a,
-                      uint64_t gate, uint64_t len, uint64_t *ret_piece)
+    uint64_t gate, uint64_t len, uint64_t *ret_piece)
 {
     uint64_t off, taken;
     if (a->held_cnt)
@@ -312,12 +316,11 @@ static bool try_alloc(const struct shmqi_ring *r, struct shmqi_arena *a,
 }
 
 int shmqi_arena_alloc_slow(const struct shmqi_ring *r, struct shmqi_arena *a,
-                           struct shmqi_gate *gate, uint64_t len,
-                           uint64_t *ret_piece)
+    struct shmqi_gate *gate, uint64_t len, uint64_t *ret_piece)
 {
     if (a->last - a->first == a->piece_cap) {
-        while (a->last - a->first > a->piece_cap / 2 &&
-               free_oldest(a, gate->seq))
+        while (
+            a->last - a->first > a->piece_cap / 2 && free_oldest(a, gate->seq))
             ;
         tell_reclaimed(r, a);
         if (a->last - a->first == a->piece_cap) {

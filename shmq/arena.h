@@ -41,8 +41,8 @@ struct shmqi_arena {
     uint8_t *base;
     uint64_t bytes;
     uint64_t write; /* next offset */
-    uint64_t room;  /* bytes from there that are free for sure */
-    uint64_t used;  /* bytes of all pieces, skipped ones included */
+    uint64_t room; /* bytes from there that are free for sure */
+    uint64_t used; /* bytes of all pieces, skipped ones included */
     struct shmqi_piece *pieces; /* ring of piece_cap, a power of two */
     uint64_t piece_cap, first, last; /* pieces [first, last) */
     struct shmqi_held *held;
@@ -54,17 +54,16 @@ struct shmqi_arena {
 /* Takes a free arena for `identity` and finds what earlier owners left in it.
  * LIMIT, NOSPACE, CLOSED, NOMEM. */
 int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
-                      struct shmqi_gate *gate, struct shmqi_arena *ret);
-void shmqi_arena_leave(struct shmqi_segment *s, uint64_t identity,
-                       struct shmqi_arena *a);
+    struct shmqi_gate *gate, struct shmqi_arena *ret);
+void shmqi_arena_leave(
+    struct shmqi_segment *s, uint64_t identity, struct shmqi_arena *a);
 
 /* Frees what may be freed and finds room. FULL, CLOSED, NOMEM. */
 int shmqi_arena_alloc_slow(const struct shmqi_ring *r, struct shmqi_arena *a,
-                           struct shmqi_gate *gate, uint64_t len,
-                           uint64_t *ret_piece);
+    struct shmqi_gate *gate, uint64_t len, uint64_t *ret_piece);
 
-static inline struct shmqi_piece *shmqi_piece(const struct shmqi_arena *a,
-                                              uint64_t piece)
+static inline struct shmqi_piece *shmqi_piece(
+    const struct shmqi_arena *a, uint64_t piece)
 {
     return &a->pieces[piece & (a->piece_cap - 1)];
 }
@@ -72,12 +71,11 @@ static inline struct shmqi_piece *shmqi_piece(const struct shmqi_arena *a,
 /* Allocates `len` bytes; the piece is LOANED. *ret_piece stays the piece's
  * number until it is freed. */
 static inline int shmqi_arena_alloc(const struct shmqi_ring *r,
-                                    struct shmqi_arena *a,
-                                    struct shmqi_gate *gate, uint64_t len,
-                                    uint64_t *ret_piece)
+    struct shmqi_arena *a, struct shmqi_gate *gate, uint64_t len,
+    uint64_t *ret_piece)
 {
-    if (__builtin_expect(len > a->room ||
-                             a->last - a->first == a->piece_cap, 0))
+    if (__builtin_expect(
+            len > a->room || a->last - a->first == a->piece_cap, 0))
         return shmqi_arena_alloc_slow(r, a, gate, len, ret_piece);
     struct shmqi_piece *p = shmqi_piece(a, a->last);
     p->off = a->write;

@@ -43,17 +43,15 @@ extern void (*shmqi_hook)(const char *point);
     (SHMQI_HOOK("and:" #ID), atomic_fetch_and_explicit((p), (v), EDGE_##ID))
 #define shm_xchg(ID, p, v) \
     (SHMQI_HOOK("xchg:" #ID), atomic_exchange_explicit((p), (v), EDGE_##ID))
-#define shm_fence(ID) \
-    (SHMQI_HOOK("fence:" #ID), atomic_thread_fence(EDGE_##ID))
+#define shm_fence(ID) (SHMQI_HOOK("fence:" #ID), atomic_thread_fence(EDGE_##ID))
 
 /* A failed CAS gives no value back: whoever lost loads again and re-checks
  * everything, so the failure order is never relied upon. */
-static inline bool shmqi_cas(shmqi_word *p, uint64_t expected,
-                             uint64_t desired, memory_order order)
+static inline bool shmqi_cas(
+    shmqi_word *p, uint64_t expected, uint64_t desired, memory_order order)
 {
-    return atomic_compare_exchange_strong_explicit(p, &expected, desired,
-                                                   order,
-                                                   memory_order_relaxed);
+    return atomic_compare_exchange_strong_explicit(
+        p, &expected, desired, order, memory_order_relaxed);
 }
 
 #endif

@@ -26,23 +26,22 @@ struct shmqi_claims {
     uint32_t endpoint_cnt;
 };
 
-static inline shmqi_word *shmqi_claim_at(const struct shmqi_claims *c,
-                                         uint64_t seq)
+static inline shmqi_word *shmqi_claim_at(
+    const struct shmqi_claims *c, uint64_t seq)
 {
     return &c->words[seq & ((1ull << c->lg2) - 1)];
 }
 
 /* Claim word's lap minus the lap of `seq`. */
-static inline int32_t shmqi_claim_age(const struct shmqi_claims *c,
-                                      uint64_t word, uint64_t seq)
+static inline int32_t shmqi_claim_age(
+    const struct shmqi_claims *c, uint64_t word, uint64_t seq)
 {
-    return (int32_t)((uint32_t)(word >> 32) -
-                     shmqi_claim_lap(seq, c->lg2));
+    return (int32_t)((uint32_t)(word >> 32) - shmqi_claim_lap(seq, c->lg2));
 }
 
 /* floor of a shared group as a full sequence near `near`. */
-static inline uint64_t shmqi_claims_floor(const struct shmqi_claims *c,
-                                          uint64_t near)
+static inline uint64_t shmqi_claims_floor(
+    const struct shmqi_claims *c, uint64_t near)
 {
     uint64_t w = shm_ld(S1, &c->group->floor);
     return shmqi_pos_seq(shmqi_cursor_pos(w, near));
@@ -50,8 +49,8 @@ static inline uint64_t shmqi_claims_floor(const struct shmqi_claims *c,
 
 /* Moves the floor over claims that are DONE. Done by everybody who may have
  * finished one and by everybody who is held up. */
-static inline void shmqi_claims_walk(const struct shmqi_claims *c,
-                                     uint64_t near)
+static inline void shmqi_claims_walk(
+    const struct shmqi_claims *c, uint64_t near)
 {
     for (uint64_t i = 0; i < (2ull << c->lg2); i++) {
         uint64_t w = shm_ld(S1, &c->group->floor);
@@ -60,24 +59,24 @@ static inline void shmqi_claims_walk(const struct shmqi_claims *c,
         if (shmqi_claim_age(c, k, floor) != 0 ||
             shmqi_claim_unpack(k).state != SHMQI_CLAIM_DONE)
             return;
-        uint64_t up = shmqi_cursor(shmqi_cursor_tag(w),
-                                   shmqi_pos(floor + 1, 0));
+        uint64_t up =
+            shmqi_cursor(shmqi_cursor_tag(w), shmqi_pos(floor + 1, 0));
         (void)shm_cas(S3, &c->group->floor, w, up);
     }
 }
 
 /* Announces that `endpoint` is about to free claims. */
-static inline void shmqi_freeing_begin(const struct shmqi_claims *c,
-                                       uint32_t endpoint)
+static inline void shmqi_freeing_begin(
+    const struct shmqi_claims *c, uint32_t endpoint)
 {
-    (void)shm_or(S4, &c->group->freeing[endpoint >> 6],
-                 1ull << (endpoint & 63));
+    (void)shm_or(
+        S4, &c->group->freeing[endpoint >> 6], 1ull << (endpoint & 63));
 }
 
 /* Tells all members that claims were freed, then takes the announcement back.
  * A reaper calls it for the dead endpoint, too. */
-static inline void shmqi_freeing_end(const struct shmqi_claims *c,
-                                     uint32_t endpoint)
+static inline void shmqi_freeing_end(
+    const struct shmqi_claims *c, uint32_t endpoint)
 {
     for (unsigned i = 0; i < SHMQI_CAS_TRIES; i++) {
         uint64_t w = shm_ld(S5, &c->group->next);
@@ -85,8 +84,8 @@ static inline void shmqi_freeing_end(const struct shmqi_claims *c,
         if (shm_cas(S6, &c->group->next, w, up))
             break;
     }
-    (void)shm_and(S7, &c->group->freeing[endpoint >> 6],
-                  ~(1ull << (endpoint & 63)));
+    (void)shm_and(
+        S7, &c->group->freeing[endpoint >> 6], ~(1ull << (endpoint & 63)));
 }
 
 static inline bool shmqi_freeing_any(const struct shmqi_claims *c)
@@ -113,21 +112,19 @@ static inline bool shmqi_claim_held_by(uint64_t k, uint32_t owner)
 {
     struct shmqi_claim c = shmqi_claim_unpack(k);
     return (c.state == SHMQI_CLAIM_CLAIMED ||
-            c.state == SHMQI_CLAIM_DEADLETTER) &&
-           c.owner == owner;
+               c.state == SHMQI_CLAIM_DEADLETTER) &&
+        c.owner == owner;
 }
 
 /* Tries to claim `seq`, whose claim word was seen as `k`, for `owner`.
  * Returns true and the claim word now held. */
-static inline bool shmqi_claim_take(const struct shmqi_claims *c,
-                                    uint64_t seq, uint64_t k, uint32_t owner,
-                                    uint32_t state, uint64_t *ret_word)
+static inline bool shmqi_claim_take(const struct shmqi_claims *c, uint64_t seq,
+    uint64_t k, uint32_t owner, uint32_t state, uint64_t *ret_word)
 {
     struct shmqi_claim was = shmqi_claim_unpack(k);
     bool again = shmqi_claim_age(c, k, seq) == 0;
     struct shmqi_claim mine = {shmqi_claim_lap(seq, c->lg2), state, owner,
-                               again ? was.attempt : 0,
-                               again ? was.done : 0};
+        again ? was.attempt : 0, again ? was.done : 0};
     uint64_t w = shmqi_claim_pack(mine);
     if (!shm_cas(S9, shmqi_claim_at(c, seq), k, w))
         return false;
@@ -136,18 +133,17 @@ static inline bool shmqi_claim_take(const struct shmqi_claims *c,
 }
 
 /* Pushes `next` from the word seen to behind `seq`. A hint: losing is fine. */
-static inline void shmqi_claims_push(const struct shmqi_claims *c,
-                                     uint64_t next_seen, uint64_t seq)
+static inline void shmqi_claims_push(
+    const struct shmqi_claims *c, uint64_t next_seen, uint64_t seq)
 {
     (void)shm_cas(S6, &c->group->next, next_seen,
-                  shmqi_next(shmqi_next_epoch(next_seen), seq + 1));
+        shmqi_next(shmqi_next_epoch(next_seen), seq + 1));
 }
 
 /* Records of a frame [0, done) are finished. `record_cnt` finished: DONE.
  * Returns true and the new word, or false when the claim has moved on. */
 static inline bool shmqi_claim_ack(const struct shmqi_claims *c, uint64_t seq,
-                                   uint64_t held, uint32_t done,
-                                   uint32_t record_cnt, uint64_t *ret_word)
+    uint64_t held, uint32_t done, uint32_t record_cnt, uint64_t *ret_word)
 {
     struct shmqi_claim next = shmqi_claim_unpack(held);
     next.attempt = 0;

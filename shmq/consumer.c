@@ -18,35 +18,38 @@
 #define EMPTY_LOOKS 0x3fu
 #define EMPTY_LOOK_NS 500000u
 
-/* -- open -----------------------------------------------------------------------*/
+/* -- open
+ * -----------------------------------------------------------------------*/
 
 static int check_options(const struct shmq_consumer_options *o)
 {
-    const uint32_t known = SHMQ_CONSUMER_NO_CREATE | SHMQ_CONSUMER_COPY |
-                           SHMQ_CONSUMER_MANUAL_ACK;
+    const uint32_t known =
+        SHMQ_CONSUMER_NO_CREATE | SHMQ_CONSUMER_COPY | SHMQ_CONSUMER_MANUAL_ACK;
     if (o->struct_bytes != sizeof *o || (o->flags & ~known) || o->reserved)
-        return shmqi_fail(SHMQ_ERR_INVAL, "consumer: options are not legal; "
-                          "set struct_bytes, zero the rest");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "consumer: options are not legal; "
+            "set struct_bytes, zero the rest");
     if (o->prefetch_frames > PREFETCH_MAX)
-        return shmqi_fail(SHMQ_ERR_INVAL, "consumer: prefetch %u; at most %u "
-                          "frames", o->prefetch_frames, PREFETCH_MAX);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "consumer: prefetch %u; at most %u "
+            "frames",
+            o->prefetch_frames, PREFETCH_MAX);
     return shmqi_start_check(&o->start);
 }
 
-static int open_group(struct shmq_consumer *c,
-                      const struct shmq_consumer_options *o)
+static int open_group(
+    struct shmq_consumer *c, const struct shmq_consumer_options *o)
 {
     struct shmqi_segment *s = c->segment;
     struct shmq_start start = o->start;
     if (start.kind == SHMQ_START_DEFAULT)
         start.kind = SHMQ_START_EARLIEST;
     int rc = shmqi_group_join(s, c->idx, o->group, &o->attrs, &start,
-                              (o->flags & SHMQ_CONSUMER_NO_CREATE) != 0,
-                              &c->member);
+        (o->flags & SHMQ_CONSUMER_NO_CREATE) != 0, &c->member);
     if (rc)
         return rc;
     c->copies = (o->flags & SHMQ_CONSUMER_COPY) || !c->member.views ||
-                !s->data_writable;
+        !s->data_writable;
     c->mode = c->member.kind == SHMQ_GROUP_SHARED ? SHMQI_MODE_SHARED
                                                   : SHMQI_MODE_EXCLUSIVE;
     rc = c->mode == SHMQI_MODE_SHARED ? shmqi_member_open(c)
@@ -57,19 +60,19 @@ static int open_group(struct shmq_consumer *c,
     }
     if (c->member.lost_from < c->member.lost_to) {
         struct shmq_gap g = {c->member.lost_from, c->member.lost_to,
-                             s->ring.ring == SHMQ_RING_MPMC
-                                 ? (c->member.lost_to >> SHMQI_IDX_BITS) -
-                                       (c->member.lost_from >> SHMQI_IDX_BITS)
-                                 : 0,
-                             UINT64_MAX, SHMQ_GAP_DROPPED, 0};
+            s->ring.ring == SHMQ_RING_MPMC
+                ? (c->member.lost_to >> SHMQI_IDX_BITS) -
+                    (c->member.lost_from >> SHMQI_IDX_BITS)
+                : 0,
+            UINT64_MAX, SHMQ_GAP_DROPPED, 0};
         c->gap = g;
         c->gap_pending = c->gap_known = true;
     }
     return SHMQ_OK;
 }
 
-static int open_mode(struct shmq_consumer *c,
-                     const struct shmq_consumer_options *o)
+static int open_mode(
+    struct shmq_consumer *c, const struct shmq_consumer_options *o)
 {
     uint32_t role = o->group ? SHMQ_ROLE_MEMBER : SHMQ_ROLE_EPHEMERAL;
     int rc = shmqi_attach(c->segment, role, &c->idx, &c->identity);
@@ -83,8 +86,9 @@ static int open_mode(struct shmq_consumer *c,
         rc = shmqi_reader_open(c, &o->start);
     }
     if (rc == SHMQ_OK) {
-        c->held_max = o->prefetch_frames ? o->prefetch_frames
-                      : c->mode == SHMQI_MODE_SHARED ? 1 : 64;
+        c->held_max = o->prefetch_frames   ? o->prefetch_frames
+            : c->mode == SHMQI_MODE_SHARED ? 1
+                                           : 64;
         c->held = calloc(c->held_max, sizeof *c->held);
         if (!c->held)
             rc = shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
@@ -95,8 +99,7 @@ static int open_mode(struct shmq_consumer *c,
 }
 
 int shmq_consumer_open(struct shmq_topic *topic,
-                       const struct shmq_consumer_options *options,
-                       struct shmq_consumer **ret)
+    const struct shmq_consumer_options *options, struct shmq_consumer **ret)
 {
     struct shmq_consumer_options o;
     struct shmqi_segment *s = NULL;
@@ -167,18 +170,22 @@ void shmq_consumer_close(struct shmq_consumer *c)
     free(c);
 }
 
-/* -- receiving -------------------------------------------------------------------*/
+/* -- receiving
+ * -------------------------------------------------------------------*/
 
 static int forked(void)
 {
-    return shmqi_fail(SHMQ_ERR_FORKED, "consumer: it belongs to the parent "
-                      "process; open one in the child");
+    return shmqi_fail(SHMQ_ERR_FORKED,
+        "consumer: it belongs to the parent "
+        "process; open one in the child");
 }
 
 static int stale(struct shmq_consumer *c)
 {
-    return shmqi_fail(SHMQ_ERR_STALE, "%s: the role has moved to another "
-                      "reader; open the consumer again", c->segment->topic);
+    return shmqi_fail(SHMQ_ERR_STALE,
+        "%s: the role has moved to another "
+        "reader; open the consumer again",
+        c->segment->topic);
 }
 
 /* For good. Claims made since then go back: nobody would ever end them. */
@@ -202,8 +209,8 @@ static bool evicted(struct shmq_consumer *c)
 static int check_version(struct shmq_consumer *c, uint64_t version)
 {
     if (version & SHMQI_DELETED)
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the topic was removed",
-                          c->segment->topic);
+        return shmqi_fail(
+            SHMQ_ERR_CLOSED, "%s: the topic was removed", c->segment->topic);
     if (c->mode != SHMQI_MODE_EPHEMERAL) {
         int rc = shmqi_group_check(c->segment, &c->member);
         if (rc == SHMQ_OK && evicted(c))
@@ -264,9 +271,10 @@ static int receive(struct shmq_consumer *c, struct shmq_message *ret)
     if (rc == SHMQ_ERR_STALE)
         return stale(c);
     if (rc == SHMQ_ERR_LIMIT)
-        return shmqi_fail(rc, "%s: %u frames are held; release some, or open "
-                          "the consumer with more prefetch",
-                          c->segment->topic, c->held_max);
+        return shmqi_fail(rc,
+            "%s: %u frames are held; release some, or open "
+            "the consumer with more prefetch",
+            c->segment->topic, c->held_max);
     return rc;
 }
 
@@ -283,15 +291,15 @@ static uint64_t nap_ns(struct shmq_consumer *c, uint32_t naps, uint64_t now)
     }
     if (blocked)
         return now - c->last_blocked_ns < SHMQI_PEER_WATCH_NS
-                   ? SHMQI_NAP_PEER_NS
-                   : SHMQI_NAP_PEER_LATE_NS;
+            ? SHMQI_NAP_PEER_NS
+            : SHMQI_NAP_PEER_LATE_NS;
     return naps == 0 ? SHMQI_NAP_NS : SHMQI_NAP_MAX_NS;
 }
 
 /* After announcing a sleep: once, or for as long as a publish that has not
  * seen the announcement may take to become visible (wait.h). */
-static int last_look(struct shmq_consumer *c, bool settle,
-                     struct shmq_message *ret)
+static int last_look(
+    struct shmq_consumer *c, bool settle, struct shmq_message *ret)
 {
     uint64_t until = settle ? shmqi_now_monotonic() + SHMQI_SETTLE_NS : 0;
     int rc;
@@ -312,8 +320,8 @@ static int open_fifo(struct shmq_consumer *c)
 
 /* Held up for long by a living peer: waits for a publish and for that peer's
  * death at once, so that its claim is taken over without delay. */
-static int sleep_watching(struct shmq_consumer *c, int pidfd,
-                          uint64_t deadline, struct shmq_message *ret)
+static int sleep_watching(struct shmq_consumer *c, int pidfd, uint64_t deadline,
+    struct shmq_message *ret)
 {
     bool settle = shmqi_poll_arm(&c->poll, c->segment, c->idx, SHMQI_NAP_NS);
     int rc = last_look(c, settle, ret);
@@ -337,8 +345,8 @@ int shmq_consumer_receive(struct shmq_consumer *c, struct shmq_message *ret)
             return rc;
         if (c->held_cnt == 0)
             shmqi_view_end(c);
-        bool settle = shmqi_poll_arm(&c->poll, c->segment, c->idx,
-                                     nap_ns(c, 0, shmqi_now_monotonic()));
+        bool settle = shmqi_poll_arm(
+            &c->poll, c->segment, c->idx, nap_ns(c, 0, shmqi_now_monotonic()));
         rc = last_look(c, settle, ret);
         if (rc != SHMQ_ERR_EMPTY)
             shmqi_poll_disarm(&c->poll, c->segment, c->idx);
@@ -357,8 +365,8 @@ static void pause_cpu(void)
 }
 
 /* Looks at the ring for a while. EMPTY when spinning is over. */
-static int spin(struct shmq_consumer *c, uint64_t deadline,
-                struct shmq_message *ret)
+static int spin(
+    struct shmq_consumer *c, uint64_t deadline, struct shmq_message *ret)
 {
     uint64_t start = shmqi_now_monotonic(), now = start;
     while (c->spin_ns == SHMQ_FOREVER || now - start < c->spin_ns) {
@@ -382,18 +390,20 @@ static int spin(struct shmq_consumer *c, uint64_t deadline,
 
 static int timed_out(struct shmq_consumer *c)
 {
-    return shmqi_fail(SHMQ_ERR_TIMEOUT, "%s: nothing arrived before the "
-                      "deadline", c->segment->topic);
+    return shmqi_fail(SHMQ_ERR_TIMEOUT,
+        "%s: nothing arrived before the "
+        "deadline",
+        c->segment->topic);
 }
 
 static int interrupted(struct shmq_consumer *c)
 {
-    return shmqi_fail(SHMQ_ERR_INTR, "%s: interrupted by a signal",
-                      c->segment->topic);
+    return shmqi_fail(
+        SHMQ_ERR_INTR, "%s: interrupted by a signal", c->segment->topic);
 }
 
-static int sleep_until(struct shmq_consumer *c, uint64_t deadline,
-                       struct shmq_message *ret)
+static int sleep_until(
+    struct shmq_consumer *c, uint64_t deadline, struct shmq_message *ret)
 {
     for (uint32_t naps = 0;; naps++) {
         struct shmqi_sleep sl;
@@ -430,8 +440,8 @@ static int sleep_until(struct shmq_consumer *c, uint64_t deadline,
     }
 }
 
-int shmq_consumer_receive_wait(struct shmq_consumer *c, uint64_t deadline_ns,
-                               struct shmq_message *ret)
+int shmq_consumer_receive_wait(
+    struct shmq_consumer *c, uint64_t deadline_ns, struct shmq_message *ret)
 {
     int rc = shmq_consumer_receive(c, ret);
     if (rc != SHMQ_ERR_EMPTY)
@@ -446,31 +456,37 @@ int shmq_consumer_receive_wait(struct shmq_consumer *c, uint64_t deadline_ns,
     return rc;
 }
 
-/* -- acknowledging ------------------------------------------------------------- */
+/* -- acknowledging
+ * ------------------------------------------------------------- */
 
 static int find_held(struct shmq_consumer *c, const struct shmq_message *msg,
-                     struct shmqi_held **ret)
+    struct shmqi_held **ret)
 {
     if (!c || !msg)
         return shmqi_fail(SHMQ_ERR_INVAL, "message: no consumer or message");
     if (!shmqi_same_process(c->generation))
         return forked();
     struct shmqi_held *h = shmqi_held_of(c, msg);
-    if (!h && (msg->internal[0] >= c->held_max || msg->internal[2] == 0 ||
-               msg->internal[2] > c->serial))
-        return shmqi_fail(SHMQ_ERR_INVAL, "message: not received by this "
-                          "consumer");
+    if (!h &&
+        (msg->internal[0] >= c->held_max || msg->internal[2] == 0 ||
+            msg->internal[2] > c->serial))
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "message: not received by this "
+            "consumer");
     if (!h)
-        return shmqi_fail(SHMQ_ERR_STALE, "message: it has been released, or "
-                          "has moved to another member");
+        return shmqi_fail(SHMQ_ERR_STALE,
+            "message: it has been released, or "
+            "has moved to another member");
     *ret = h;
     return SHMQ_OK;
 }
 
 static int moved(struct shmq_consumer *c)
 {
-    return shmqi_fail(SHMQ_ERR_STALE, "%s: the record has moved to another "
-                      "member; it may be delivered twice", c->segment->topic);
+    return shmqi_fail(SHMQ_ERR_STALE,
+        "%s: the record has moved to another "
+        "member; it may be delivered twice",
+        c->segment->topic);
 }
 
 /* Done with record `idx` of `h`. */
@@ -541,8 +557,9 @@ int shmq_consumer_nack(struct shmq_consumer *c, struct shmq_message *msg)
     if (rc)
         return rc;
     if (c->mode == SHMQI_MODE_EPHEMERAL)
-        return shmqi_fail(SHMQ_ERR_INVAL, "nack: an ephemeral reader has "
-                          "nobody to give a record to; use a group");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "nack: an ephemeral reader has "
+            "nobody to give a record to; use a group");
     if (!shmqi_held_release(h, msg->internal[1]))
         return shmqi_fail(SHMQ_ERR_STALE, "message: released already");
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
@@ -562,7 +579,7 @@ static void unreceive(struct shmq_consumer *c, const struct shmq_message *msg)
     (void)shmqi_held_release(h, msg->internal[1]);
     h->next_idx--;
     h->next_off = (uint32_t)((const uint8_t *)msg->attrs - h->bytes) -
-                  (uint32_t)sizeof(struct shmqi_record_shm);
+        (uint32_t)sizeof(struct shmqi_record_shm);
     c->current = slot;
 }
 
@@ -575,12 +592,12 @@ static int again(struct shmq_consumer *c, int rc, int cnt)
     return cnt;
 }
 
-/* -- polling -------------------------------------------------------------------- */
+/* -- polling
+ * -------------------------------------------------------------------- */
 
 int shmq_consumer_poll(struct shmq_consumer *c,
-                       int (*handler)(void *ctx,
-                                      const struct shmq_message *msg),
-                       void *ctx, uint32_t max)
+    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
+    uint32_t max)
 {
     struct shmq_message msg;
     int cnt = 0;
@@ -602,8 +619,8 @@ int shmq_consumer_poll(struct shmq_consumer *c,
         int result = handler(ctx, &msg);
         if (result == SHMQ_HANDLED_NACK || result < 0) {
             rc = c->mode == SHMQI_MODE_EPHEMERAL
-                     ? shmq_consumer_release(c, &msg)
-                     : shmq_consumer_nack(c, &msg);
+                ? shmq_consumer_release(c, &msg)
+                : shmq_consumer_nack(c, &msg);
             if (result < 0)
                 return result;
         } else {
@@ -623,9 +640,8 @@ int shmq_consumer_poll(struct shmq_consumer *c,
 }
 
 int shmq_consumer_poll_wait(struct shmq_consumer *c,
-                            int (*handler)(void *ctx,
-                                           const struct shmq_message *msg),
-                            void *ctx, uint32_t max, uint64_t deadline_ns)
+    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
+    uint32_t max, uint64_t deadline_ns)
 {
     struct shmq_message msg;
     for (;;) {
@@ -639,7 +655,8 @@ int shmq_consumer_poll_wait(struct shmq_consumer *c,
     }
 }
 
-/* -- position, seek, fd ------------------------------------------------------------*/
+/* -- position, seek, fd
+ * ------------------------------------------------------------*/
 
 int shmq_consumer_gap(const struct shmq_consumer *c, struct shmq_gap *ret)
 {
@@ -667,8 +684,9 @@ int shmq_consumer_seek(struct shmq_consumer *c, const struct shmq_start *start)
     if (rc)
         return rc;
     if (c->mode == SHMQI_MODE_SHARED)
-        return shmqi_fail(SHMQ_ERR_INVAL, "seek: a shared group is moved by "
-                          "shmq_group_reset(), for all its members");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "seek: a shared group is moved by "
+            "shmq_group_reset(), for all its members");
     rc = shmqi_reader_seek(c, start);
     return rc == SHMQ_ERR_STALE ? stale(c) : rc;
 }

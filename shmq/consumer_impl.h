@@ -23,18 +23,18 @@ enum shmqi_consumer_mode {
 struct shmqi_held {
     bool used;
     bool redelivered; /* all its records were, or may have been, handed out */
-    bool lost;        /* the claim has moved on */
-    bool nacked;      /* goes back when its last view is over */
-    uint64_t seq;     /* mpmc sequence; spsc position */
-    uint64_t claim;   /* shared: the claim word we hold */
+    bool lost; /* the claim has moved on */
+    bool nacked; /* goes back when its last view is over */
+    uint64_t seq; /* mpmc sequence; spsc position */
+    uint64_t claim; /* shared: the claim word we hold */
     uint64_t producer, sequence, time_ns;
     const uint8_t *bytes; /* the records, in the ring or in `copy` */
     uint32_t len, cnt;
     uint32_t next_idx, next_off; /* next record to hand out */
-    uint32_t done;               /* records [0, done) are done */
-    uint32_t open;               /* handed out, not released */
-    uint32_t serial;             /* of messages handed out now */
-    uint64_t *bits;    /* bitmaps, allocated for frames of several records */
+    uint32_t done; /* records [0, done) are done */
+    uint32_t open; /* handed out, not released */
+    uint32_t serial; /* of messages handed out now */
+    uint64_t *bits; /* bitmaps, allocated for frames of several records */
     uint32_t *serials; /* by record, behind the bitmaps */
     uint8_t *copy;
     uint64_t copy_cap;
@@ -48,9 +48,9 @@ struct shmq_consumer {
     uint64_t identity;
     uint32_t flags;
     enum shmqi_consumer_mode mode;
-    bool copies;  /* deliver private copies */
+    bool copies; /* deliver private copies */
     bool viewing; /* `views` of the endpoint is set */
-    bool stale;   /* evicted */
+    bool stale; /* evicted */
     uint64_t version; /* of the control file, as last checked */
     uint64_t spin_ns;
     uint64_t messages;
@@ -63,13 +63,13 @@ struct shmq_consumer {
     uint32_t current; /* held frame with records to hand out, or UINT32_MAX */
     uint32_t serial;
     /* readers */
-    uint64_t next;        /* mpmc sequence, spsc position */
-    uint32_t next_idx;    /* record in the frame at `next` to begin with */
+    uint64_t next; /* mpmc sequence, spsc position */
+    uint32_t next_idx; /* record in the frame at `next` to begin with */
     uint64_t skip_before; /* spsc: seek beyond the end */
-    uint64_t floor_word;  /* as we last stored it */
-    uint64_t done_pos;    /* all before it is done */
-    uint64_t freeze;      /* released without ack: the floor stays below */
-    uint64_t unflushed;   /* bytes or frames since the last flush */
+    uint64_t floor_word; /* as we last stored it */
+    uint64_t done_pos; /* all before it is done */
+    uint64_t freeze; /* released without ack: the floor stays below */
+    uint64_t unflushed; /* bytes or frames since the last flush */
     uint64_t seen_pos, redeliver_until;
     const uint8_t *expected; /* mpmc: where the next frame may lie; only ever
                                 prefetched */
@@ -77,7 +77,7 @@ struct shmq_consumer {
     /* members */
     struct shmqi_claims claims;
     uint64_t epoch; /* of `next` at the last full rescan */
-    uint64_t near;  /* a sequence near the floor, for expanding */
+    uint64_t near; /* a sequence near the floor, for expanding */
     uint64_t last_blocked_ns;
     uint64_t looked_ns; /* at the peers */
     /* dead letters */
@@ -85,7 +85,7 @@ struct shmq_consumer {
     struct shmq_producer *dead_producer;
     bool dead_failed; /* in this call already */
     bool give_back_later; /* evicted while records were looked at */
-    bool abandoned;       /* claims without an entry in `held` */
+    bool abandoned; /* claims without an entry in `held` */
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;
@@ -93,12 +93,13 @@ struct shmq_consumer {
     bool has_poll; /* the application waits on it */
     struct shmqi_poll poll;
     /* the peer whose claim holds us up */
-    uint32_t blocker;         /* endpoint, UINT32_MAX: none */
-    uint64_t watched;         /* identity behind pidfd, 0: none */
+    uint32_t blocker; /* endpoint, UINT32_MAX: none */
+    uint64_t watched; /* identity behind pidfd, 0: none */
     int pidfd;
 };
 
-/* -- held.c ------------------------------------------------------------------- */
+/* -- held.c -------------------------------------------------------------------
+ */
 
 /* A free entry, or NULL when held_max are in use. */
 struct shmqi_held *shmqi_held_new(struct shmq_consumer *c, uint32_t *ret_slot);
@@ -107,14 +108,14 @@ void shmqi_held_free(struct shmq_consumer *c, struct shmqi_held *h);
 int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes);
 /* Fills it from an mpmc frame: views it or copies and validates it. 0, CORRUPT
  * (nonsense), GAP (overwritten meanwhile), NOMEM. */
-int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h,
-                    uint64_t seq, uint64_t slot_word);
+int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
+    uint64_t slot_word);
 /* Hands out the next record of held[slot]. CORRUPT for nonsense. */
-int shmqi_held_hand(struct shmq_consumer *c, uint32_t slot,
-                    struct shmq_message *ret);
+int shmqi_held_hand(
+    struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret);
 /* The held entry of a message, or NULL when it is none of ours any more. */
-struct shmqi_held *shmqi_held_of(struct shmq_consumer *c,
-                                 const struct shmq_message *msg);
+struct shmqi_held *shmqi_held_of(
+    struct shmq_consumer *c, const struct shmq_message *msg);
 /* Marks record `idx` done; true when the prefix grew. */
 bool shmqi_held_done(struct shmqi_held *h, uint32_t idx);
 bool shmqi_held_is_done(const struct shmqi_held *h, uint32_t idx);
@@ -124,10 +125,11 @@ bool shmqi_held_release(struct shmqi_held *h, uint32_t idx);
 void shmqi_held_void(struct shmqi_held *h, uint32_t idx);
 /* Records from `idx` on count as never handed out. */
 void shmqi_held_forget(struct shmqi_held *h, uint32_t idx);
-uint64_t shmqi_held_pos(const struct shmq_consumer *c,
-                        const struct shmqi_held *h, uint32_t idx);
+uint64_t shmqi_held_pos(
+    const struct shmq_consumer *c, const struct shmqi_held *h, uint32_t idx);
 
-/* -- reader.c: exclusive and ephemeral ---------------------------------------- */
+/* -- reader.c: exclusive and ephemeral ----------------------------------------
+ */
 int shmqi_reader_open(struct shmq_consumer *c, const struct shmq_start *start);
 void shmqi_reader_close(struct shmq_consumer *c);
 int shmqi_reader_next(struct shmq_consumer *c, struct shmq_message *ret);
@@ -135,43 +137,43 @@ bool shmqi_reader_ready(const struct shmq_consumer *c);
 /* After an acknowledgement: floor and held frames move on. */
 int shmqi_reader_advance(struct shmq_consumer *c);
 int shmqi_reader_flush(struct shmq_consumer *c);
-void shmqi_reader_rewind(struct shmq_consumer *c, struct shmqi_held *h,
-                         uint32_t idx);
+void shmqi_reader_rewind(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx);
 int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start);
 uint64_t shmqi_reader_position(const struct shmq_consumer *c);
 int shmqi_reader_still_ours(struct shmq_consumer *c);
 
-/* -- sweep.c: the fast way of poll ------------------------------------------ */
+/* -- sweep.c: the fast way of poll ------------------------------------------
+ */
 
 /* An exclusive reader that looks at the ring itself and has nothing special
  * going on: poll then walks over the records without holding them. */
 static inline bool shmqi_sweep_possible(const struct shmq_consumer *c)
 {
-    return c->mode == SHMQI_MODE_EXCLUSIVE && !c->copies &&
-           c->held_cnt == 0 && !c->gap_pending && !c->has_poll && !c->stale &&
-           c->next_idx == 0 && c->skip_before <= c->done_pos &&
-           c->done_pos >= c->redeliver_until &&
-           !(c->flags & SHMQ_CONSUMER_MANUAL_ACK) &&
-           shm_ld(W6, &c->ring->control->version) == c->version;
+    return c->mode == SHMQI_MODE_EXCLUSIVE && !c->copies && c->held_cnt == 0 &&
+        !c->gap_pending && !c->has_poll && !c->stale && c->next_idx == 0 &&
+        c->skip_before <= c->done_pos && c->done_pos >= c->redeliver_until &&
+        !(c->flags & SHMQ_CONSUMER_MANUAL_ACK) &&
+        shm_ld(W6, &c->ring->control->version) == c->version;
 }
 #define SHMQI_SWEEP_OVER INT32_MIN /* something special: go the other way */
 int shmqi_reader_sweep(struct shmq_consumer *c,
-                       int (*handler)(void *ctx,
-                                      const struct shmq_message *msg),
-                       void *ctx, uint32_t max);
+    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
+    uint32_t max);
 /* Who published what stands at spsc position `pos`. */
 uint64_t shmqi_author(struct shmq_consumer *c, uint64_t pos);
 
-/* -- member.c: shared groups --------------------------------------------------- */
+/* -- member.c: shared groups
+ * --------------------------------------------------- */
 int shmqi_member_open(struct shmq_consumer *c);
 void shmqi_member_close(struct shmq_consumer *c);
 /* All claims that carry our number go back; attempts stay. */
 void shmqi_member_give_back(struct shmq_consumer *c);
 int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret);
-int shmqi_member_ack(struct shmq_consumer *c, struct shmqi_held *h,
-                     uint32_t idx);
-int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
-                      uint32_t idx);
+int shmqi_member_ack(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx);
+int shmqi_member_nack(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx);
 int shmqi_member_viewed(struct shmq_consumer *c, struct shmqi_held *h);
 bool shmqi_member_views_any(const struct shmq_consumer *c);
 void shmqi_member_renew(struct shmq_consumer *c);
@@ -183,8 +185,8 @@ int shmqi_member_watch(struct shmq_consumer *c);
 uint64_t shmqi_member_floor(struct shmq_consumer *c);
 
 /* Moves the poison record of FREE claim word `k` to the dead-letter topic. */
-void shmqi_dead_letter(struct shmq_consumer *c, uint64_t seq, uint64_t k,
-                       uint64_t slot_word);
+void shmqi_dead_letter(
+    struct shmq_consumer *c, uint64_t seq, uint64_t k, uint64_t slot_word);
 
 /* True from now on: the endpoint may look at ring memory. STALE when the role
  * has been taken away. */

@@ -28,8 +28,8 @@ static struct shmq_producer *producer_of(struct shmq_consumer *c)
         a.struct_bytes = sizeof a;
         a.mode = c->segment->constants.mode;
         a.data_mode = c->segment->constants.data_mode;
-        a.arena_bytes = c->ring->arena_bytes > 256u << 10
-                            ? c->ring->arena_bytes : 256u << 10;
+        a.arena_bytes = c->ring->arena_bytes > 256u << 10 ? c->ring->arena_bytes
+                                                          : 256u << 10;
         a.max_message_bytes = c->ring->max_message;
         a.max_producers = 16;
         if (a.max_message_bytes + 1024 + 128 <= a.arena_bytes / 2)
@@ -43,8 +43,8 @@ static struct shmq_producer *producer_of(struct shmq_consumer *c)
 }
 
 /* Publishes a copy of the record with its attributes and its history. */
-static bool publish(struct shmq_consumer *c, const uint8_t *frame,
-                    uint32_t len, uint64_t seq, struct shmqi_claim k)
+static bool publish(struct shmq_consumer *c, const uint8_t *frame, uint32_t len,
+    uint64_t seq, struct shmqi_claim k)
 {
     struct shmqi_view v = {0};
     uint32_t off = sizeof(struct shmqi_frame_shm), n = 0;
@@ -60,17 +60,14 @@ static bool publish(struct shmq_consumer *c, const uint8_t *frame,
         n++;
     char group[SHMQ_GROUP_MAX + 1], history[512];
     shmqi_group_name_read(c->ring, c->member.name_idx, group);
-    int hist = snprintf(history, sizeof history, "%s %llu %s %u",
-                        c->segment->topic,
-                        (unsigned long long)shmqi_pos(seq, k.done), group,
-                        k.attempt);
-    struct shmq_attr h = {SHMQ_ATTR_DEAD_LETTER, (uint32_t)hist, history,
-                          NULL};
+    int hist =
+        snprintf(history, sizeof history, "%s %llu %s %u", c->segment->topic,
+            (unsigned long long)shmqi_pos(seq, k.done), group, k.attempt);
+    struct shmq_attr h = {SHMQ_ATTR_DEAD_LETTER, (uint32_t)hist, history, NULL};
     attrs[n++] = h;
     struct shmq_record rec = {v.data, v.size, attrs, n, 0};
     struct shmq_producer *p = producer_of(c);
-    int rc = p ? shmq_producer_publish_batch(p, &rec, 1, NULL)
-               : SHMQ_ERR_FULL;
+    int rc = p ? shmq_producer_publish_batch(p, &rec, 1, NULL) : SHMQ_ERR_FULL;
     if (rc == SHMQ_ERR_CLOSED) { /* removed meanwhile: made anew next time */
         shmq_producer_close(c->dead_producer);
         shmq_topic_close(c->dead_topic);
@@ -83,8 +80,7 @@ static bool publish(struct shmq_consumer *c, const uint8_t *frame,
 /* Copies the frame while the claim is ours, and says whether it still was
  * afterwards. */
 static uint8_t *copy_frame(struct shmq_consumer *c, uint64_t seq,
-                           uint64_t slot_word, uint64_t held,
-                           struct shmqi_frame *f)
+    uint64_t slot_word, uint64_t held, struct shmqi_frame *f)
 {
     if (!shmqi_frame_open(c->ring, slot_word, f))
         return NULL;
@@ -100,16 +96,16 @@ static uint8_t *copy_frame(struct shmq_consumer *c, uint64_t seq,
     return NULL;
 }
 
-void shmqi_dead_letter(struct shmq_consumer *c, uint64_t seq, uint64_t k,
-                       uint64_t slot_word)
+void shmqi_dead_letter(
+    struct shmq_consumer *c, uint64_t seq, uint64_t k, uint64_t slot_word)
 {
     struct shmqi_claim was = shmqi_claim_unpack(k);
     struct shmqi_frame f;
     uint64_t held;
     if (c->dead_failed)
         return;
-    if (!shmqi_claim_take(&c->claims, seq, k, c->idx, SHMQI_CLAIM_DEADLETTER,
-                          &held))
+    if (!shmqi_claim_take(
+            &c->claims, seq, k, c->idx, SHMQI_CLAIM_DEADLETTER, &held))
         return;
     uint8_t *copy = copy_frame(c, seq, slot_word, held, &f);
     bool arrived = copy && publish(c, copy, f.head.len_bytes, seq, was);
@@ -128,14 +124,14 @@ void shmqi_dead_letter(struct shmq_consumer *c, uint64_t seq, uint64_t k,
     if (!arrived) {
         /* Full or missing: it stays, the rest of the group goes on, and the
          * next call tries again. */
-        (void)shm_cas(S9, shmqi_claim_at(&c->claims, seq), held,
-                      shmqi_claim_pack(next));
+        (void)shm_cas(
+            S9, shmqi_claim_at(&c->claims, seq), held, shmqi_claim_pack(next));
         c->dead_failed = true;
         return;
     }
     shmqi_freeing_begin(&c->claims, c->idx);
-    bool mine = shm_cas(S9, shmqi_claim_at(&c->claims, seq), held,
-                        shmqi_claim_pack(next));
+    bool mine = shm_cas(
+        S9, shmqi_claim_at(&c->claims, seq), held, shmqi_claim_pack(next));
     shmqi_freeing_end(&c->claims, c->idx);
     if (mine)
         (void)shm_add(N3, &c->claims.group->dead_lettered, 1);

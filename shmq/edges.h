@@ -9,6 +9,9 @@
 
 #include <stdatomic.h>
 
+/* One line, one edge. */
+/* clang-format off */
+
 /* -- N: no edge: statistics, constants guarded by another edge ------------ */
 #ifndef EDGE_N1
 #define EDGE_N1 memory_order_relaxed /* pairs with none: guarded or a figure */
@@ -308,5 +311,7 @@
 #ifndef EDGE_T11
 #define EDGE_T11 memory_order_seq_cst /* pairs with T4, T5: polls, before armed */
 #endif
+
+/* clang-format on */
 
 #endif

@@ -13,10 +13,11 @@
 
 #define ATTACH_TRIES 4
 
-/* -- reading ---------------------------------------------------------------- */
+/* -- reading ----------------------------------------------------------------
+ */
 
-bool shmqi_peer_read(const struct shmqi_ring *r, uint32_t idx,
-                     struct shmqi_peer *ret)
+bool shmqi_peer_read(
+    const struct shmqi_ring *r, uint32_t idx, struct shmqi_peer *ret)
 {
     struct shmqi_endpoint_shm *e = &r->endpoints[idx];
     struct shmqi_peer p;
@@ -49,10 +50,11 @@ bool shmqi_identity_gone(const struct shmqi_ring *r, uint64_t identity)
     return true;
 }
 
-/* -- proof of death ----------------------------------------------------------*/
+/* -- proof of death
+ * ----------------------------------------------------------*/
 
-static bool own_endpoint(struct shmqi_segment *s, uint32_t idx,
-                         uint64_t identity)
+static bool own_endpoint(
+    struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
     shmqi_process_lock();
     bool own = s->own[idx] == identity;
@@ -87,8 +89,7 @@ bool shmqi_peer_pid_valid(const struct shmqi_peer *peer)
 {
     const struct shmqi_self *self = shmqi_self();
     struct shmqi_procstat st;
-    if (peer->pid_namespace == 0 ||
-        peer->pid_namespace != self->pid_namespace)
+    if (peer->pid_namespace == 0 || peer->pid_namespace != self->pid_namespace)
         return false;
     if (!shmqi_procstat(peer->pid, &st))
         return kill_says_alive(peer->pid);
@@ -102,8 +103,8 @@ bool shmqi_peer_pid_valid(const struct shmqi_peer *peer)
 /* Nothing but its lock is known of an entry in the making, and an application
  * that closes descriptors can make a living one look dead for an instant. It
  * holds nothing yet, so a little patience costs nothing. */
-static bool stays_half_made(struct shmqi_segment *s, uint32_t idx,
-                            uint64_t identity)
+static bool stays_half_made(
+    struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
     uint64_t now = shmqi_now_monotonic(), *seen = &s->init_seen[2 * idx];
     shmqi_process_lock();
@@ -116,8 +117,8 @@ static bool stays_half_made(struct shmqi_segment *s, uint32_t idx,
     return long_enough;
 }
 
-bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
-                         uint64_t identity)
+bool shmqi_endpoint_dead(
+    struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
     struct shmqi_peer peer;
     uint64_t id = identity & ~SHMQI_IDENTITY_INIT;
@@ -137,7 +138,8 @@ bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
     return shmqi_process_has_no_memory(peer.pid);
 }
 
-/* -- attach and detach ------------------------------------------------------ */
+/* -- attach and detach ------------------------------------------------------
+ */
 
 static int set_lock(struct shmqi_segment *s, uint64_t identity, short type)
 {
@@ -152,7 +154,7 @@ static int set_lock(struct shmqi_segment *s, uint64_t identity, short type)
 }
 
 static void role_range(const struct shmqi_ring *r, uint32_t role,
-                       uint32_t *ret_from, uint32_t *ret_to)
+    uint32_t *ret_from, uint32_t *ret_to)
 {
     uint32_t members = r->producer_cnt + r->member_cnt;
     switch (role) {
@@ -172,8 +174,7 @@ static void role_range(const struct shmqi_ring *r, uint32_t role,
 
 /* CAS of a free entry. The private table knows the identity first, so that
  * another thread of this process never tests its own process's lock. */
-static bool take_entry(struct shmqi_segment *s, uint32_t idx,
-                       uint64_t identity)
+static bool take_entry(struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
     struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
     bool won = false;
@@ -222,7 +223,7 @@ static void write_fields(struct shmqi_endpoint_shm *e, uint32_t role)
 }
 
 int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
-                         uint32_t *ret_idx, uint64_t *ret_identity)
+    uint32_t *ret_idx, uint64_t *ret_identity)
 {
     uint32_t from, to;
     role_range(&s->ring, role, &from, &to);
@@ -232,8 +233,8 @@ int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
         if (rc)
             return rc;
         if (set_lock(s, identity, F_WRLCK) != 0)
-            return shmqi_fail_sys(errno, "%s: cannot take a liveness lock",
-                                  s->topic);
+            return shmqi_fail_sys(
+                errno, "%s: cannot take a liveness lock", s->topic);
         uint32_t idx = from;
         while (idx < to && !take_entry(s, idx, identity))
             idx++;
@@ -243,8 +244,8 @@ int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
         }
         struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
         write_fields(e, role);
-        if (shm_cas(E3, &e->identity, identity | SHMQI_IDENTITY_INIT,
-                    identity)) {
+        if (shm_cas(
+                E3, &e->identity, identity | SHMQI_IDENTITY_INIT, identity)) {
             *ret_idx = idx;
             *ret_identity = identity;
             return SHMQ_OK;
@@ -254,12 +255,13 @@ int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
         (void)set_lock(s, identity, F_UNLCK);
     }
     return shmqi_fail(SHMQ_ERR_BUSY,
-                      "%s: this process keeps closing the library's "
-                      "descriptors", s->topic);
+        "%s: this process keeps closing the library's "
+        "descriptors",
+        s->topic);
 }
 
-void shmqi_endpoint_free(struct shmqi_segment *s, uint32_t idx,
-                         uint64_t identity)
+void shmqi_endpoint_free(
+    struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
     struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
     shm_st(E5, &e->member_of, 0);
@@ -269,9 +271,9 @@ void shmqi_endpoint_free(struct shmqi_segment *s, uint32_t idx,
     (void)set_lock(s, identity, F_UNLCK);
 }
 
-void shmqi_doorbell_path(char ret[256], const struct shmqi_segment *s,
-                         uint64_t identity)
+void shmqi_doorbell_path(
+    char ret[256], const struct shmqi_segment *s, uint64_t identity)
 {
     (void)snprintf(ret, 256, "%s/shmq.%s.b.%016llx", SHMQI_DIR, s->ns,
-                   (unsigned long long)identity);
+        (unsigned long long)identity);
 }

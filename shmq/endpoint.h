@@ -29,12 +29,12 @@ struct shmqi_peer {
 };
 
 /* False when the entry is free or changed while being read. */
-bool shmqi_peer_read(const struct shmqi_ring *r, uint32_t idx,
-                     struct shmqi_peer *ret);
+bool shmqi_peer_read(
+    const struct shmqi_ring *r, uint32_t idx, struct shmqi_peer *ret);
 
 /* The identity at `idx` as is: 0, or with SHMQI_IDENTITY_INIT. */
-static inline uint64_t shmqi_identity_at(const struct shmqi_ring *r,
-                                         uint32_t idx)
+static inline uint64_t shmqi_identity_at(
+    const struct shmqi_ring *r, uint32_t idx)
 {
     return shm_ld(E1, &r->endpoints[idx].identity);
 }
@@ -46,8 +46,8 @@ bool shmqi_identity_gone(const struct shmqi_ring *r, uint64_t identity);
 #define SHMQI_HALF_MADE_NS 10000000ull
 
 /* True on proof that the process behind `identity` (seen at `idx`) is dead. */
-bool shmqi_endpoint_dead(struct shmqi_segment *s, uint32_t idx,
-                         uint64_t identity);
+bool shmqi_endpoint_dead(
+    struct shmqi_segment *s, uint32_t idx, uint64_t identity);
 
 /* True when the peer lives in this pid namespace under a pid that still is
  * its. */
@@ -56,14 +56,14 @@ bool shmqi_peer_pid_valid(const struct shmqi_peer *peer);
 /* Takes a free entry for `role`; LIMIT when there is none (then reap and try
  * again, see reap.h). */
 int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
-                         uint32_t *ret_idx, uint64_t *ret_identity);
+    uint32_t *ret_idx, uint64_t *ret_identity);
 
 /* Gives the entry back. Roles, claims and names must have been. */
-void shmqi_endpoint_free(struct shmqi_segment *s, uint32_t idx,
-                         uint64_t identity);
+void shmqi_endpoint_free(
+    struct shmqi_segment *s, uint32_t idx, uint64_t identity);
 
 /* Path of the doorbell FIFO that an endpoint may have. */
-void shmqi_doorbell_path(char ret[256], const struct shmqi_segment *s,
-                         uint64_t identity);
+void shmqi_doorbell_path(
+    char ret[256], const struct shmqi_segment *s, uint64_t identity);
 
 #endif

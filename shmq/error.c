@@ -12,30 +12,54 @@ static _Thread_local int last_errno;
 const char *shmq_err_name(int rc)
 {
     switch ((enum shmq_err)rc) {
-    case SHMQ_OK: return "OK";
-    case SHMQ_ERR_FULL: return "FULL";
-    case SHMQ_ERR_EMPTY: return "EMPTY";
-    case SHMQ_ERR_TIMEOUT: return "TIMEOUT";
-    case SHMQ_ERR_INTR: return "INTR";
-    case SHMQ_ERR_CLOSED: return "CLOSED";
-    case SHMQ_ERR_GAP: return "GAP";
-    case SHMQ_ERR_INVAL: return "INVAL";
-    case SHMQ_ERR_NOENT: return "NOENT";
-    case SHMQ_ERR_EXISTS: return "EXISTS";
-    case SHMQ_ERR_BUSY: return "BUSY";
-    case SHMQ_ERR_PERM: return "PERM";
-    case SHMQ_ERR_TOO_LARGE: return "TOO_LARGE";
-    case SHMQ_ERR_NOSPACE: return "NOSPACE";
-    case SHMQ_ERR_LAYOUT: return "LAYOUT";
-    case SHMQ_ERR_CORRUPT: return "CORRUPT";
-    case SHMQ_ERR_STALE: return "STALE";
-    case SHMQ_ERR_NODAEMON: return "NODAEMON";
-    case SHMQ_ERR_READ_ONLY: return "READ_ONLY";
-    case SHMQ_ERR_DURABILITY_FAILED: return "DURABILITY_FAILED";
-    case SHMQ_ERR_LIMIT: return "LIMIT";
-    case SHMQ_ERR_FORKED: return "FORKED";
-    case SHMQ_ERR_NOMEM: return "NOMEM";
-    case SHMQ_ERR_SYS: return "SYS";
+    case SHMQ_OK:
+        return "OK";
+    case SHMQ_ERR_FULL:
+        return "FULL";
+    case SHMQ_ERR_EMPTY:
+        return "EMPTY";
+    case SHMQ_ERR_TIMEOUT:
+        return "TIMEOUT";
+    case SHMQ_ERR_INTR:
+        return "INTR";
+    case SHMQ_ERR_CLOSED:
+        return "CLOSED";
+    case SHMQ_ERR_GAP:
+        return "GAP";
+    case SHMQ_ERR_INVAL:
+        return "INVAL";
+    case SHMQ_ERR_NOENT:
+        return "NOENT";
+    case SHMQ_ERR_EXISTS:
+        return "EXISTS";
+    case SHMQ_ERR_BUSY:
+        return "BUSY";
+    case SHMQ_ERR_PERM:
+        return "PERM";
+    case SHMQ_ERR_TOO_LARGE:
+        return "TOO_LARGE";
+    case SHMQ_ERR_NOSPACE:
+        return "NOSPACE";
+    case SHMQ_ERR_LAYOUT:
+        return "LAYOUT";
+    case SHMQ_ERR_CORRUPT:
+        return "CORRUPT";
+    case SHMQ_ERR_STALE:
+        return "STALE";
+    case SHMQ_ERR_NODAEMON:
+        return "NODAEMON";
+    case SHMQ_ERR_READ_ONLY:
+        return "READ_ONLY";
+    case SHMQ_ERR_DURABILITY_FAILED:
+        return "DURABILITY_FAILED";
+    case SHMQ_ERR_LIMIT:
+        return "LIMIT";
+    case SHMQ_ERR_FORKED:
+        return "FORKED";
+    case SHMQ_ERR_NOMEM:
+        return "NOMEM";
+    case SHMQ_ERR_SYS:
+        return "SYS";
     }
     return "UNKNOWN";
 }
@@ -64,13 +88,18 @@ static int result_of(int err)
 {
     switch (err) {
     case ENOSPC:
-    case EDQUOT: return SHMQ_ERR_NOSPACE;
+    case EDQUOT:
+        return SHMQ_ERR_NOSPACE;
     case EACCES:
     case EPERM:
-    case EROFS: return SHMQ_ERR_PERM;
-    case ENOENT: return SHMQ_ERR_NOENT;
-    case ENOMEM: return SHMQ_ERR_NOMEM;
-    default: return SHMQ_ERR_SYS;
+    case EROFS:
+        return SHMQ_ERR_PERM;
+    case ENOENT:
+        return SHMQ_ERR_NOENT;
+    case ENOMEM:
+        return SHMQ_ERR_NOMEM;
+    default:
+        return SHMQ_ERR_SYS;
     }
 }
 
@@ -82,8 +111,8 @@ int shmqi_fail_sys(int err, const char *fmt, ...)
     va_end(ap);
     if (used > 0 && (size_t)used < sizeof last_text)
         (void)snprintf(last_text + used, sizeof last_text - (size_t)used,
-                       ": %s", strerrordesc_np(err) ? strerrordesc_np(err)
-                                                    : "unknown error");
+            ": %s",
+            strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
     last_errno = err;
     return result_of(err);
 }

@@ -43,8 +43,9 @@ int shmqi_namespace(const char *ns, char ret[SHMQ_NAMESPACE_MAX + 1])
     }
     if (!name_legal(ns, SHMQ_NAMESPACE_MAX, "_-"))
         return shmqi_fail(SHMQ_ERR_INVAL,
-                          "namespace '%.40s': not a legal name; use 1 to 32 of "
-                          "A-Z a-z 0-9 _ -", ns);
+            "namespace '%.40s': not a legal name; use 1 to 32 of "
+            "A-Z a-z 0-9 _ -",
+            ns);
     (void)strcpy(ret, ns);
     return SHMQ_OK;
 }
@@ -61,18 +62,17 @@ int shmqi_topic_name_check(const char *topic, bool system)
     }
     if (!name_legal(name, max, extra) || name[0] == '.')
         return shmqi_fail(SHMQ_ERR_INVAL,
-                          "topic '%.40s%s': not a legal name; use 1 to 128 of "
-                          "A-Z a-z 0-9 . _ -, not starting with a dot",
-                          topic ? topic : "",
-                          topic && strlen(topic) > 40 ? "..." : "");
+            "topic '%.40s%s': not a legal name; use 1 to 128 of "
+            "A-Z a-z 0-9 . _ -, not starting with a dot",
+            topic ? topic : "", topic && strlen(topic) > 40 ? "..." : "");
     return SHMQ_OK;
 }
 
-void shmqi_path(char ret[SHMQI_PATH_MAX], const char *ns, char kind,
-                const char *topic)
+void shmqi_path(
+    char ret[SHMQI_PATH_MAX], const char *ns, char kind, const char *topic)
 {
-    (void)snprintf(ret, SHMQI_PATH_MAX, "%s/shmq.%s.%c.%s", SHMQI_DIR, ns,
-                   kind, topic);
+    (void)snprintf(
+        ret, SHMQI_PATH_MAX, "%s/shmq.%s.%c.%s", SHMQI_DIR, ns, kind, topic);
 }
 
 bool shmqi_owner_trusted(uid_t uid)
@@ -121,26 +121,25 @@ static int open_safely(const char *path, int mode)
 }
 
 static int check_and_read(const struct shmqi_files *f, int fd, struct stat *st,
-                          struct shmqi_constants_shm *c)
+    struct shmqi_constants_shm *c)
 {
     if (fstat(fd, st) != 0)
         return shmqi_fail_sys(errno, "%s: cannot stat", f->topic);
     if (!S_ISREG(st->st_mode) || st->st_nlink > 1)
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: not a regular file with one name; remove it",
-                          f->topic);
+            "%s: not a regular file with one name; remove it", f->topic);
     if (!shmqi_owner_trusted(st->st_uid))
         return shmqi_fail(SHMQ_ERR_PERM,
-                          "%s: belongs to uid %u; list it in SHMQ_TRUSTED_UIDS "
-                          "if you trust it", f->topic, (unsigned)st->st_uid);
+            "%s: belongs to uid %u; list it in SHMQ_TRUSTED_UIDS "
+            "if you trust it",
+            f->topic, (unsigned)st->st_uid);
     memset(c, 0, sizeof *c);
     ssize_t n = pread(fd, c, sizeof *c, 0);
     if (n < 0)
         return shmqi_fail_sys(errno, "%s: cannot read", f->topic);
     if (n != (ssize_t)sizeof *c)
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: too short to be a topic; remove it with --force",
-                          f->topic);
+            "%s: too short to be a topic; remove it with --force", f->topic);
     return SHMQ_OK;
 }
 
@@ -157,12 +156,12 @@ int shmqi_files_open_data(struct shmqi_files *f)
     if (f->data_fd < 0) {
         if (errno == ENOENT)
             return shmqi_fail(SHMQ_ERR_NOENT,
-                              "%s: no such topic in namespace %s; make it with "
-                              "shmq create", f->topic, f->ns);
+                "%s: no such topic in namespace %s; make it with "
+                "shmq create",
+                f->topic, f->ns);
         if (errno == ELOOP)
             return shmqi_fail(SHMQ_ERR_LAYOUT,
-                              "%s: its data file is a symbolic link; remove it",
-                              f->topic);
+                "%s: its data file is a symbolic link; remove it", f->topic);
         return shmqi_fail_sys(errno, "%s: cannot open", f->topic);
     }
     return check_and_read(f, f->data_fd, &f->data_stat, &f->data);
@@ -183,26 +182,27 @@ int shmqi_files_open_control(struct shmqi_files *f)
     if (f->control_fd < 0) {
         if (errno == ENOENT)
             return SHMQ_ERR_STALE;
-        return shmqi_fail_sys(errno, "%s: cannot open the control file",
-                              f->topic);
+        return shmqi_fail_sys(
+            errno, "%s: cannot open the control file", f->topic);
     }
     return check_and_read(f, f->control_fd, &f->control_stat, &f->control);
 }
 
-/* -- the namespace lock ----------------------------------------------------- */
+/* -- the namespace lock -----------------------------------------------------
+ */
 
 static void lock_path(char path[SHMQI_PATH_MAX], const char *ns, uid_t uid)
 {
     (void)snprintf(path, SHMQI_PATH_MAX, "%s/shmq.%s.lock.%u", SHMQI_DIR, ns,
-                   (unsigned)uid);
+        (unsigned)uid);
 }
 
 /* The lock may have been removed by its last user while we waited for it. */
 static bool still_named(int fd, const char *path)
 {
     struct stat a, b;
-    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 &&
-           a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+    return fstat(fd, &a) == 0 && lstat(path, &b) == 0 && a.st_ino == b.st_ino &&
+        a.st_dev == b.st_dev;
 }
 
 /* Not O_CREAT alone: root may not "create" another user's file that exists in
@@ -244,8 +244,9 @@ int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd)
         (void)usleep(2000);
     } while (shmqi_now_monotonic() < deadline);
     return shmqi_fail(SHMQ_ERR_BUSY,
-                      "namespace %s: another create or rm has not finished for "
-                      "5 s; look for a stopped process (fuser %s)", ns, path);
+        "namespace %s: another create or rm has not finished for "
+        "5 s; look for a stopped process (fuser %s)",
+        ns, path);
 }
 
 static bool namespace_empty(const char *ns)
@@ -304,7 +305,7 @@ void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd)
 
 /* A nameless file of `bytes`, of which the first `reserved` are allocated. */
 static int make_file(const char *topic, uint64_t bytes, uint64_t reserved,
-                     uint32_t mode, int *ret_fd)
+    uint32_t mode, int *ret_fd)
 {
     int fd = open(SHMQI_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
@@ -316,9 +317,10 @@ static int make_file(const char *topic, uint64_t bytes, uint64_t reserved,
         err = posix_fallocate(fd, 0, (off_t)reserved);
     if (err) {
         (void)close(fd);
-        return shmqi_fail_sys(err, "%s: cannot reserve %llu bytes in "
-                              SHMQI_DIR "; free space or make it larger",
-                              topic, (unsigned long long)reserved);
+        return shmqi_fail_sys(err,
+            "%s: cannot reserve %llu bytes in " SHMQI_DIR
+            "; free space or make it larger",
+            topic, (unsigned long long)reserved);
     }
     *ret_fd = fd;
     return SHMQ_OK;
@@ -337,14 +339,13 @@ static int give_name(int fd, const char *path)
 
 /* Writes what is not zero at the beginning. Both files are still private. */
 static int initialise(struct shmqi_constants_shm *c,
-                      const struct shmqi_plan *plan, int data_fd,
-                      int control_fd)
+    const struct shmqi_plan *plan, int data_fd, int control_fd)
 {
     size_t control_bytes = plan->control_reserved;
     void *d = mmap(NULL, plan->data_reserved, PROT_READ | PROT_WRITE,
-                   MAP_SHARED, data_fd, 0);
-    void *k = mmap(NULL, control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                   control_fd, 0);
+        MAP_SHARED, data_fd, 0);
+    void *k = mmap(
+        NULL, control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, control_fd, 0);
     if (d == MAP_FAILED || k == MAP_FAILED)
         return shmqi_fail_sys(errno, "cannot map a new topic");
     struct shmqi_data_shm *data = d;
@@ -364,7 +365,7 @@ static int initialise(struct shmqi_constants_shm *c,
         shm_st(N2, &data->gate, start);
         for (uint64_t s = start; s < start + n; s++)
             shm_st(N2, &slots[s & (n - 1)],
-                   shmqi_slot(shmqi_slot_lap(s, c->cap_lg2) - 1, 0));
+                shmqi_slot(shmqi_slot_lap(s, c->cap_lg2) - 1, 0));
     } else {
         shm_st(N2, &data->hint, c->start_seq);
         shm_st(N2, &data->gate, c->start_seq);
@@ -376,26 +377,25 @@ static int initialise(struct shmqi_constants_shm *c,
 }
 
 /* Under the namespace lock: links both files, control first. */
-static int link_both(const char *ns, const char *topic, int data_fd,
-                     int control_fd)
+static int link_both(
+    const char *ns, const char *topic, int data_fd, int control_fd)
 {
     char data[SHMQI_PATH_MAX], control[SHMQI_PATH_MAX];
     struct stat st;
     shmqi_path(data, ns, 'd', topic);
     shmqi_path(control, ns, 'c', topic);
     if (lstat(data, &st) == 0)
-        return shmqi_fail(SHMQ_ERR_EXISTS,
-                          "%s: exists already in namespace %s", topic, ns);
+        return shmqi_fail(
+            SHMQ_ERR_EXISTS, "%s: exists already in namespace %s", topic, ns);
     (void)unlink(control); /* a leftover: no data file, and we hold the lock */
     if (give_name(control_fd, control) != 0)
-        return shmqi_fail_sys(errno, "%s: cannot name the control file",
-                              topic);
+        return shmqi_fail_sys(errno, "%s: cannot name the control file", topic);
     if (give_name(data_fd, data) != 0) {
         int err = errno;
         (void)unlink(control);
         if (err == EEXIST)
             return shmqi_fail(SHMQ_ERR_EXISTS,
-                              "%s: exists already in namespace %s", topic, ns);
+                "%s: exists already in namespace %s", topic, ns);
         return shmqi_fail_sys(err, "%s: cannot name the data file", topic);
     }
     return SHMQ_OK;
@@ -419,25 +419,25 @@ static void finish_removal(const char *ns, const char *topic)
     shmqi_segment_unref(s);
 }
 
-int shmqi_files_create(const char *ns, const char *topic,
-                       struct shmqi_constants_shm *c)
+int shmqi_files_create(
+    const char *ns, const char *topic, struct shmqi_constants_shm *c)
 {
     struct shmqi_plan plan;
     int data_fd = -1, control_fd = -1, lock_fd = -1;
     if (!shmqi_plan(c, &plan))
-        return shmqi_fail(SHMQ_ERR_INVAL, "%s: limits do not fit together",
-                          topic);
+        return shmqi_fail(
+            SHMQ_ERR_INVAL, "%s: limits do not fit together", topic);
     if (getrandom(c->uuid, sizeof c->uuid, 0) != (ssize_t)sizeof c->uuid)
         return shmqi_fail_sys(errno, "%s: no random numbers", topic);
     int rc = shmqi_namespace_lock(ns, geteuid(), &lock_fd);
     if (rc)
         return rc;
     finish_removal(ns, topic);
-    rc = make_file(topic, plan.data_bytes, plan.data_reserved, c->data_mode,
-                   &data_fd);
+    rc = make_file(
+        topic, plan.data_bytes, plan.data_reserved, c->data_mode, &data_fd);
     if (rc == SHMQ_OK)
         rc = make_file(topic, plan.control_bytes, plan.control_reserved,
-                       c->mode, &control_fd);
+            c->mode, &control_fd);
     if (rc == SHMQ_OK)
         rc = initialise(c, &plan, data_fd, control_fd);
     /* Closing the control file drops all locks that this process has on it:

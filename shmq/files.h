@@ -31,11 +31,10 @@ struct shmqi_files {
 int shmqi_namespace(const char *ns, char ret[SHMQ_NAMESPACE_MAX + 1]);
 /* Checks a topic name; `system` allows a leading '@'. */
 int shmqi_topic_name_check(const char *topic, bool system);
-void shmqi_path(char ret[SHMQI_PATH_MAX], const char *ns, char kind,
-                const char *topic);
+void shmqi_path(
+    char ret[SHMQI_PATH_MAX], const char *ns, char kind, const char *topic);
 
-int shmqi_files_init(struct shmqi_files *f, const char *ns,
-                     const char *topic);
+int shmqi_files_init(struct shmqi_files *f, const char *ns, const char *topic);
 /* Each opens, checks type, links and owner, and reads the header. */
 int shmqi_files_open_data(struct shmqi_files *f);
 int shmqi_files_open_control(struct shmqi_files *f);
@@ -53,7 +52,7 @@ int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd);
 void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd);
 
 /* Creates a topic whose constants are given (defaults filled in). */
-int shmqi_files_create(const char *ns, const char *topic,
-                       struct shmqi_constants_shm *constants);
+int shmqi_files_create(
+    const char *ns, const char *topic, struct shmqi_constants_shm *constants);
 
 #endif

@@ -30,8 +30,7 @@
 
 /* Copies bytes that a peer may be overwriting. The values may be torn; the
  * caller validates afterwards. Nothing is loaded a second time later. */
-SHMQI_RACY void shmqi_copy_racy(void *to, const void *from,
-                                              size_t bytes)
+SHMQI_RACY void shmqi_copy_racy(void *to, const void *from, size_t bytes)
 {
 #ifdef SHMQI_TSAN
     for (size_t i = 0; i < bytes; i++)
@@ -50,8 +49,8 @@ struct shmqi_frame {
 };
 
 /* False when slot word `w` does not point to a frame within one arena. */
-static inline bool shmqi_frame_open(const struct shmqi_ring *r, uint64_t w,
-                                    struct shmqi_frame *ret)
+static inline bool shmqi_frame_open(
+    const struct shmqi_ring *r, uint64_t w, struct shmqi_frame *ret)
 {
     uint64_t off = shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
     uint64_t arena = off >> r->arena_lg2;
@@ -61,8 +60,8 @@ static inline bool shmqi_frame_open(const struct shmqi_ring *r, uint64_t w,
     const uint8_t *bytes = r->arena_base + off;
     shmqi_copy_racy(&ret->head, bytes, sizeof ret->head);
     uint64_t len = ret->head.len_bytes;
-    uint64_t min = sizeof ret->head + (uint64_t)ret->head.record_cnt *
-                                          sizeof(struct shmqi_record_shm);
+    uint64_t min = sizeof ret->head +
+        (uint64_t)ret->head.record_cnt * sizeof(struct shmqi_record_shm);
     if (len > room || (len & 7) || ret->head.record_cnt == 0 ||
         ret->head.record_cnt > SHMQ_BATCH_MAX || len < min)
         return false;
@@ -84,8 +83,8 @@ static inline uint64_t shmqi_pad8(uint64_t v)
 }
 
 /* The record at offset `off` of `bytes` (`len` long); false for nonsense. */
-static inline bool shmqi_record_view(const uint8_t *bytes, uint32_t len,
-                                     uint32_t off, struct shmqi_view *ret)
+static inline bool shmqi_record_view(
+    const uint8_t *bytes, uint32_t len, uint32_t off, struct shmqi_view *ret)
 {
     struct shmqi_record_shm head;
     if (off > len || len - off < sizeof head)

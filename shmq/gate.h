@@ -29,15 +29,15 @@
 
 /* A producer's private gate. */
 struct shmqi_gate {
-    uint64_t seq;     /* mpmc: below it frames may go; spsc: bytes */
+    uint64_t seq; /* mpmc: below it frames may go; spsc: bytes */
     uint64_t version; /* of the control file when it was computed */
 };
 
 /* A removed group keeps memory only while a former member may be looking at
  * it. Such a member stores `views` and then looks at the group's word; we saw
  * that word and then look at `views` (all seq_cst), so one of us sees it. */
-static inline bool shmqi_removed_is_viewed(const struct shmqi_ring *r,
-                                           uint32_t entry, uint64_t word)
+static inline bool shmqi_removed_is_viewed(
+    const struct shmqi_ring *r, uint32_t entry, uint64_t word)
 {
     uint64_t name = shmqi_naming(entry, shmqi_gword_unpack(word).generation);
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
@@ -51,22 +51,21 @@ static inline bool shmqi_removed_is_viewed(const struct shmqi_ring *r,
 }
 
 /* Whether a group in this state keeps memory from being reused. */
-static inline bool shmqi_group_gates(const struct shmqi_ring *r,
-                                     uint32_t entry, uint64_t word)
+static inline bool shmqi_group_gates(
+    const struct shmqi_ring *r, uint32_t entry, uint64_t word)
 {
     uint32_t state = shmqi_gword_unpack(word).state;
     if (state == SHMQI_GROUP_GATING || state == SHMQI_GROUP_READY)
         return true;
     return state == SHMQI_GROUP_DELETING &&
-           shmqi_removed_is_viewed(r, entry, word);
+        shmqi_removed_is_viewed(r, entry, word);
 }
 
 /* A group's floor in gate units (mpmc sequence, spsc byte offset), never
  * above `end`: a scribbled floor must not free what is still needed by others,
  * and one above the end frees nothing that exists. */
-static inline uint64_t shmqi_floor_of(const struct shmqi_ring *r,
-                                      struct shmqi_group_shm *group,
-                                      uint64_t end)
+static inline uint64_t shmqi_floor_of(
+    const struct shmqi_ring *r, struct shmqi_group_shm *group, uint64_t end)
 {
     uint64_t w = shm_ld(G4, &group->floor);
     uint64_t floor;
@@ -78,8 +77,8 @@ static inline uint64_t shmqi_floor_of(const struct shmqi_ring *r,
 }
 
 /* Lowest floor of all gating groups, at most `end`. */
-static inline uint64_t shmqi_floors_min(const struct shmqi_ring *r,
-                                        uint64_t end)
+static inline uint64_t shmqi_floors_min(
+    const struct shmqi_ring *r, uint64_t end)
 {
     uint64_t min = end;
     if (r->on_full == SHMQ_ON_FULL_DROP_OLD)
@@ -111,8 +110,7 @@ static inline bool shmqi_gate_raise(const struct shmqi_ring *r, uint64_t seq)
  * loads the current end of the ring (mpmc tail, spsc own end).
  * Returns 0 (the gate may still be below `want`), CLOSED. */
 static inline int shmqi_gate_refresh(const struct shmqi_ring *r,
-                                     struct shmqi_gate *gate, uint64_t want,
-                                     const uint64_t *own_end)
+    struct shmqi_gate *gate, uint64_t want, const uint64_t *own_end)
 {
     for (unsigned i = 0; i < SHMQI_GATE_TRIES; i++) {
         uint64_t end = own_end ? *own_end : shm_ld(G1, &r->data->tail);

@@ -27,9 +27,9 @@ struct admin {
 static int admin_begin(struct shmq_topic *topic, struct admin *a)
 {
     int rc = shmqi_topic_use(topic, &a->segment);
-    return rc ? rc
-              : shmqi_attach(a->segment, SHMQ_ROLE_ADMIN, &a->idx,
-                             &a->identity);
+    return rc
+        ? rc
+        : shmqi_attach(a->segment, SHMQ_ROLE_ADMIN, &a->idx, &a->identity);
 }
 
 static int admin_end(struct admin *a, int rc)
@@ -40,22 +40,25 @@ static int admin_end(struct admin *a, int rc)
 
 static int no_such_group(const struct admin *a, const char *name)
 {
-    return shmqi_fail(SHMQ_ERR_NOENT, "group %s of %s: no such group; make it "
-                      "with shmq group create", name, a->segment->topic);
+    return shmqi_fail(SHMQ_ERR_NOENT,
+        "group %s of %s: no such group; make it "
+        "with shmq group create",
+        name, a->segment->topic);
 }
 
-/* -- create ------------------------------------------------------------------- */
+/* -- create -------------------------------------------------------------------
+ */
 
 int shmq_group_create(struct shmq_topic *topic, const char *name,
-                      const struct shmq_group_attrs *attrs,
-                      const struct shmq_start *start)
+    const struct shmq_group_attrs *attrs, const struct shmq_start *start)
 {
     struct admin a;
     struct shmqi_make make;
     memset(&make, 0, sizeof make);
     if (attrs && attrs->struct_bytes != sizeof *attrs)
-        return shmqi_fail(SHMQ_ERR_INVAL, "group: struct_bytes is not "
-                          "sizeof(struct shmq_group_attrs)");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "group: struct_bytes is not "
+            "sizeof(struct shmq_group_attrs)");
     if (attrs)
         make.attrs = *attrs;
     if (start)
@@ -69,19 +72,19 @@ int shmq_group_create(struct shmq_topic *topic, const char *name,
         return rc;
     rc = shmqi_group_name(a.segment, name, true, &make.name_idx);
     if (rc == SHMQ_OK) {
-        make.old_bind = shm_ld(J11,
-                               &a.segment->ring.names[make.name_idx].bind);
+        make.old_bind = shm_ld(J11, &a.segment->ring.names[make.name_idx].bind);
         rc = shmqi_bind_entry(make.old_bind)
-                 ? SHMQ_ERR_EXISTS
-                 : shmqi_group_make(a.segment, a.idx, &make);
+            ? SHMQ_ERR_EXISTS
+            : shmqi_group_make(a.segment, a.idx, &make);
     }
     if (rc == SHMQ_ERR_EXISTS)
-        rc = shmqi_fail(rc, "group %s of %s: exists already", name,
-                        a.segment->topic);
+        rc = shmqi_fail(
+            rc, "group %s of %s: exists already", name, a.segment->topic);
     return admin_end(&a, rc);
 }
 
-/* -- members in the way ---------------------------------------------------------*/
+/* -- members in the way
+ * ---------------------------------------------------------*/
 
 static int check_memberless(struct admin *a, const char *name, uint32_t entry)
 {
@@ -94,8 +97,7 @@ static int check_memberless(struct admin *a, const char *name, uint32_t entry)
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
         struct shmqi_peer peer;
         uint64_t identity = shmqi_identity_at(r, i);
-        if (identity == 0 ||
-            shm_ld(J6, &r->endpoints[i].member_of) != naming ||
+        if (identity == 0 || shm_ld(J6, &r->endpoints[i].member_of) != naming ||
             shmqi_endpoint_dead(a->segment, i, identity) ||
             !shmqi_peer_read(r, i, &peer))
             continue;
@@ -106,14 +108,15 @@ static int check_memberless(struct admin *a, const char *name, uint32_t entry)
     }
     if (used == 0)
         return SHMQ_OK;
-    return shmqi_fail(SHMQ_ERR_BUSY, "group %s of %s: it has members: pid%s; "
-                      "end them, or use --force", name, a->segment->topic,
-                      pids);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "group %s of %s: it has members: pid%s; "
+        "end them, or use --force",
+        name, a->segment->topic, pids);
 }
 
 /* The group of that name: its bind word and entry. */
 static int find(struct admin *a, const char *name, uint32_t *ret_name,
-                uint64_t *ret_bind, uint32_t *ret_entry)
+    uint64_t *ret_bind, uint32_t *ret_entry)
 {
     struct shmqi_ring *r = &a->segment->ring;
     int rc = shmqi_group_name(a->segment, name, false, ret_name);
@@ -124,12 +127,13 @@ static int find(struct admin *a, const char *name, uint32_t *ret_name,
     if (shmqi_bind_entry(*ret_bind) == 0)
         return no_such_group(a, name);
     if (*ret_entry >= r->group_cnt)
-        return shmqi_fail(SHMQ_ERR_CORRUPT, "%s: group table is damaged",
-                          a->segment->topic);
+        return shmqi_fail(
+            SHMQ_ERR_CORRUPT, "%s: group table is damaged", a->segment->topic);
     return SHMQ_OK;
 }
 
-/* -- remove -------------------------------------------------------------------- */
+/* -- remove
+ * -------------------------------------------------------------------- */
 
 static int remove_group(struct admin *a, const char *name, uint32_t flags)
 {
@@ -141,14 +145,14 @@ static int remove_group(struct admin *a, const char *name, uint32_t flags)
     if (rc)
         return rc;
     if (!shm_cas(J8, &a->segment->ring.names[name_idx].bind, bind,
-                 shmqi_bind((bind >> 16) + 1, 0)))
+            shmqi_bind((bind >> 16) + 1, 0)))
         return no_such_group(a, name);
     shmqi_group_sweep(a->segment, entry);
     return SHMQ_OK;
 }
 
-int shmq_group_remove(struct shmq_topic *topic, const char *name,
-                      uint32_t flags)
+int shmq_group_remove(
+    struct shmq_topic *topic, const char *name, uint32_t flags)
 {
     struct admin a;
     if (flags & ~(uint32_t)SHMQ_GROUP_FORCE)
@@ -159,10 +163,11 @@ int shmq_group_remove(struct shmq_topic *topic, const char *name,
     return rc ? rc : admin_end(&a, remove_group(&a, name, flags));
 }
 
-/* -- reset --------------------------------------------------------------------- */
+/* -- reset
+ * --------------------------------------------------------------------- */
 
 static int reset_group(struct admin *a, const char *name,
-                       const struct shmq_start *start, uint32_t flags)
+    const struct shmq_start *start, uint32_t flags)
 {
     struct shmqi_make make;
     struct shmqi_member old;
@@ -178,23 +183,24 @@ static int reset_group(struct admin *a, const char *name,
     shmqi_group_read_attrs(a->segment, entry, &old);
     shmqi_group_untouch(a->segment, a->idx);
     struct shmq_group_attrs attrs = {sizeof attrs, old.kind, old.absent,
-                                     old.max_attempts, old.lease_ns,
-                                     old.dead_letter};
+        old.max_attempts, old.lease_ns, old.dead_letter};
     make.attrs = attrs;
     make.start = *start;
     if (make.start.kind == SHMQ_START_DEFAULT)
         make.start.kind = SHMQ_START_EARLIEST;
     rc = shmqi_group_make(a->segment, a->idx, &make);
     if (rc == SHMQ_ERR_EXISTS)
-        return shmqi_fail(SHMQ_ERR_BUSY, "group %s of %s: it changed "
-                          "meanwhile; try again", name, a->segment->topic);
+        return shmqi_fail(SHMQ_ERR_BUSY,
+            "group %s of %s: it changed "
+            "meanwhile; try again",
+            name, a->segment->topic);
     if (rc == SHMQ_OK)
         shmqi_group_sweep(a->segment, entry);
     return rc;
 }
 
 int shmq_group_reset(struct shmq_topic *topic, const char *name,
-                     const struct shmq_start *start, uint32_t flags)
+    const struct shmq_start *start, uint32_t flags)
 {
     struct admin a;
     if (!start || (flags & ~(uint32_t)SHMQ_GROUP_FORCE))
@@ -207,19 +213,20 @@ int shmq_group_reset(struct shmq_topic *topic, const char *name,
     return rc ? rc : admin_end(&a, reset_group(&a, name, start, flags));
 }
 
-/* -- evict ----------------------------------------------------------------------*/
+/* -- evict
+ * ----------------------------------------------------------------------*/
 
-static int may_view(const struct admin *a, const struct shmqi_peer *peer,
-                    uint32_t idx)
+static int may_view(
+    const struct admin *a, const struct shmqi_peer *peer, uint32_t idx)
 {
-    return shmqi_fail(SHMQ_ERR_BUSY, "%s: pid %u (%s, endpoint %u) may be "
-                      "looking at zero-copy records; use --kill to end it",
-                      a->segment->topic, peer->pid, peer->comm, idx);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: pid %u (%s, endpoint %u) may be "
+        "looking at zero-copy records; use --kill to end it",
+        a->segment->topic, peer->pid, peer->comm, idx);
 }
 
 /* Takes the reader's role: the tag in the floor makes its late stores fail. */
-static void take_reader_role(struct admin *a, uint32_t entry,
-                             uint64_t identity)
+static void take_reader_role(struct admin *a, uint32_t entry, uint64_t identity)
 {
     struct shmqi_group_shm *g = &a->segment->ring.groups[entry];
     /* Its tag, not that of a reader who comes after: loaded while the role is
@@ -231,8 +238,7 @@ static void take_reader_role(struct admin *a, uint32_t entry,
         uint64_t f = shm_ld(J9, &g->floor);
         if (shmqi_cursor_tag(f) != tag)
             break;
-        if (shm_cas(J10, &g->floor, f,
-                    shmqi_cursor(tag + SHMQI_TAG_STEP, f)))
+        if (shm_cas(J10, &g->floor, f, shmqi_cursor(tag + SHMQI_TAG_STEP, f)))
             break;
     }
 }
@@ -241,7 +247,7 @@ static void take_reader_role(struct admin *a, uint32_t entry,
  * that arrives late means nobody. Mark, then look at views; the member stores
  * views, then looks at the mark: one of the two sees the other. */
 static int take_from(struct admin *a, uint32_t entry, uint32_t idx,
-                     const struct shmqi_peer *peer)
+    const struct shmqi_peer *peer)
 {
     struct shmqi_ring *r = &a->segment->ring;
     shm_st(V7, &r->endpoints[idx].evicted, peer->identity);
@@ -256,8 +262,8 @@ static int take_from(struct admin *a, uint32_t entry, uint32_t idx,
     return SHMQ_OK;
 }
 
-static int evict_member(struct admin *a, uint32_t idx,
-                        const struct shmqi_peer *peer)
+static int evict_member(
+    struct admin *a, uint32_t idx, const struct shmqi_peer *peer)
 {
     struct shmqi_ring *r = &a->segment->ring;
     uint64_t naming = shm_ld(J6, &r->endpoints[idx].member_of);
@@ -280,26 +286,30 @@ static int evict_member(struct admin *a, uint32_t idx,
 
 /* SIGKILL through a pidfd, so that no other process of the same number is hit,
  * and then the reaping. */
-static int kill_and_reap(struct admin *a, uint32_t idx,
-                         const struct shmqi_peer *peer)
+static int kill_and_reap(
+    struct admin *a, uint32_t idx, const struct shmqi_peer *peer)
 {
     if (peer->pid == shmqi_self()->pid &&
         peer->pid_namespace == shmqi_self()->pid_namespace)
-        return shmqi_fail(SHMQ_ERR_INVAL, "evict: endpoint %u is this very "
-                          "process; close it instead", idx);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "evict: endpoint %u is this very "
+            "process; close it instead",
+            idx);
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
     if (fd < 0 || !shmqi_peer_pid_valid(peer)) {
         if (fd >= 0)
             (void)close(fd);
-        return shmqi_fail(SHMQ_ERR_BUSY, "%s: endpoint %u lives in another pid "
-                          "namespace; kill it there", a->segment->topic, idx);
+        return shmqi_fail(SHMQ_ERR_BUSY,
+            "%s: endpoint %u lives in another pid "
+            "namespace; kill it there",
+            a->segment->topic, idx);
     }
     long rc = syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
     int err = errno;
     (void)close(fd);
     if (rc != 0)
-        return shmqi_fail_sys(err, "%s: cannot kill pid %u",
-                              a->segment->topic, peer->pid);
+        return shmqi_fail_sys(
+            err, "%s: cannot kill pid %u", a->segment->topic, peer->pid);
     uint64_t deadline = shmqi_now_monotonic() + KILL_WAIT_NS;
     while (shmqi_now_monotonic() < deadline) {
         if (shmqi_identity_at(&a->segment->ring, idx) != peer->identity ||
@@ -307,8 +317,10 @@ static int kill_and_reap(struct admin *a, uint32_t idx,
             return SHMQ_OK;
         (void)usleep(500); /* until the kernel has proof */
     }
-    return shmqi_fail(SHMQ_ERR_TIMEOUT, "%s: pid %u was killed but has not "
-                      "gone in 5 s", a->segment->topic, peer->pid);
+    return shmqi_fail(SHMQ_ERR_TIMEOUT,
+        "%s: pid %u was killed but has not "
+        "gone in 5 s",
+        a->segment->topic, peer->pid);
 }
 
 static int evict(struct admin *a, uint32_t idx, uint32_t flags)
@@ -317,21 +329,22 @@ static int evict(struct admin *a, uint32_t idx, uint32_t flags)
     if (idx >= a->segment->ring.endpoint_cnt || idx == a->idx ||
         !shmqi_peer_read(&a->segment->ring, idx, &peer))
         return shmqi_fail(SHMQ_ERR_NOENT, "%s: no endpoint %u; see shmq stat",
-                          a->segment->topic, idx);
+            a->segment->topic, idx);
     if (flags & SHMQ_GROUP_KILL)
         return kill_and_reap(a, idx, &peer);
     if (peer.role == SHMQ_ROLE_MEMBER)
         return evict_member(a, idx, &peer);
-    if (peer.role == SHMQ_ROLE_PRODUCER && a->segment->ring.ring ==
-                                               SHMQ_RING_SPSC)
-        return shmqi_fail(SHMQ_ERR_BUSY, "%s: pid %u (%s) is the producer and "
-                          "may be writing; use --kill to end it",
-                          a->segment->topic, peer.pid, peer.comm);
+    if (peer.role == SHMQ_ROLE_PRODUCER &&
+        a->segment->ring.ring == SHMQ_RING_SPSC)
+        return shmqi_fail(SHMQ_ERR_BUSY,
+            "%s: pid %u (%s) is the producer and "
+            "may be writing; use --kill to end it",
+            a->segment->topic, peer.pid, peer.comm);
     return SHMQ_OK; /* has nothing that others wait for */
 }
 
-int shmq_group_evict(struct shmq_topic *topic, uint32_t endpoint_id,
-                     uint32_t flags)
+int shmq_group_evict(
+    struct shmq_topic *topic, uint32_t endpoint_id, uint32_t flags)
 {
     struct admin a;
     if (flags & ~(uint32_t)SHMQ_GROUP_KILL)

@@ -17,16 +17,17 @@ void shmqi_version_bump(struct shmqi_segment *s)
     (void)shm_add(J4, &s->ring.control->version, 1);
 }
 
-/* -- naming entries --------------------------------------------------------- */
+/* -- naming entries ---------------------------------------------------------
+ */
 
-uint64_t shmqi_group_touch(struct shmqi_segment *s, uint32_t self,
-                           uint32_t entry)
+uint64_t shmqi_group_touch(
+    struct shmqi_segment *s, uint32_t self, uint32_t entry)
 {
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint64_t w = shm_ld(J1, &g->word);
     uint32_t generation = shmqi_gword_unpack(w).generation;
-    shm_st(J5, &s->ring.endpoints[self].touching,
-           shmqi_naming(entry, generation));
+    shm_st(
+        J5, &s->ring.endpoints[self].touching, shmqi_naming(entry, generation));
     w = shm_ld(J1, &g->word);
     if (shmqi_gword_unpack(w).generation != generation) {
         shmqi_group_untouch(s, self);
@@ -41,8 +42,7 @@ void shmqi_group_untouch(struct shmqi_segment *s, uint32_t self)
 }
 
 bool shmqi_group_named(const struct shmqi_ring *r, uint32_t entry,
-                       uint32_t generation, bool members_only, uint32_t skip,
-                       uint32_t *ret_idx)
+    uint32_t generation, bool members_only, uint32_t skip, uint32_t *ret_idx)
 {
     uint64_t name = shmqi_naming(entry, generation);
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
@@ -62,10 +62,11 @@ bool shmqi_group_named(const struct shmqi_ring *r, uint32_t entry,
     return false;
 }
 
-/* -- creating ---------------------------------------------------------------- */
+/* -- creating ----------------------------------------------------------------
+ */
 
-void shmqi_group_read_attrs(struct shmqi_segment *s, uint32_t entry,
-                            struct shmqi_member *m)
+void shmqi_group_read_attrs(
+    struct shmqi_segment *s, uint32_t entry, struct shmqi_member *m)
 {
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint64_t a = shm_ld(N1, &g->attrs);
@@ -84,31 +85,36 @@ void shmqi_group_read_attrs(struct shmqi_segment *s, uint32_t entry,
 }
 
 static int fill_defaults(const struct shmqi_segment *s,
-                         const struct shmq_group_attrs *asked,
-                         struct shmqi_member *m)
+    const struct shmq_group_attrs *asked, struct shmqi_member *m)
 {
     bool spsc = s->ring.ring == SHMQ_RING_SPSC;
     memset(m, 0, sizeof *m);
     m->kind = asked->kind ? asked->kind
-                          : spsc ? SHMQ_GROUP_EXCLUSIVE : SHMQ_GROUP_SHARED;
+        : spsc            ? SHMQ_GROUP_EXCLUSIVE
+                          : SHMQ_GROUP_SHARED;
     m->absent = asked->absent ? asked->absent : SHMQ_ABSENT_KEEP;
     m->max_attempts = asked->max_attempts ? asked->max_attempts : 16;
     m->lease_ns = asked->lease_ns;
     m->views = m->lease_ns == 0 && s->ring.on_full != SHMQ_ON_FULL_DROP_OLD &&
-               s->data_writable;
+        s->data_writable;
     if (m->kind > SHMQ_GROUP_EXCLUSIVE || m->absent > SHMQ_ABSENT_RELEASE)
         return shmqi_fail(SHMQ_ERR_INVAL, "group: kind or absent is not legal");
     if (spsc && m->kind == SHMQ_GROUP_SHARED)
-        return shmqi_fail(SHMQ_ERR_INVAL, "%s: groups of an spsc topic are "
-                          "exclusive; use an mpmc topic to share", s->topic);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "%s: groups of an spsc topic are "
+            "exclusive; use an mpmc topic to share",
+            s->topic);
     if (m->max_attempts < 2 || m->max_attempts > 100)
-        return shmqi_fail(SHMQ_ERR_INVAL, "group: max attempts %u; use 2 to "
-                          "100", m->max_attempts);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "group: max attempts %u; use 2 to "
+            "100",
+            m->max_attempts);
     if (m->lease_ns && m->kind == SHMQ_GROUP_EXCLUSIVE)
-        return shmqi_fail(SHMQ_ERR_INVAL, "group: an exclusive group has no "
-                          "lease; evict its reader, or share the group");
-    if (m->lease_ns && (m->lease_ns < 1000000 ||
-                        m->lease_ns > 86400ull * 1000000000))
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "group: an exclusive group has no "
+            "lease; evict its reader, or share the group");
+    if (m->lease_ns &&
+        (m->lease_ns < 1000000 || m->lease_ns > 86400ull * 1000000000))
         return shmqi_fail(SHMQ_ERR_INVAL, "group: a lease is 1 ms to 24 h");
     if (!asked->dead_letter)
         (void)strcat(strcpy(m->dead_letter, "@dead."), s->topic);
@@ -129,8 +135,8 @@ static void reset_claims(struct shmqi_segment *s, uint32_t entry, uint64_t pos)
     uint64_t w = 1ull << r->claim_lg2, seq = shmqi_pos_seq(pos);
     shmqi_word *words = r->claims + ((uint64_t)entry << r->claim_lg2);
     for (uint64_t q = seq; q < seq + w; q++) {
-        struct shmqi_claim c = {shmqi_claim_lap(q, r->claim_lg2) - 1,
-                                SHMQI_CLAIM_DONE, 0, 0, 0};
+        struct shmqi_claim c = {
+            shmqi_claim_lap(q, r->claim_lg2) - 1, SHMQI_CLAIM_DONE, 0, 0, 0};
         if (q == seq && shmqi_pos_idx(pos)) {
             c.lap++;
             c.state = SHMQI_CLAIM_FREE;
@@ -142,14 +148,14 @@ static void reset_claims(struct shmqi_segment *s, uint32_t entry, uint64_t pos)
 
 /* Writes all plain words of an entry that we own (CREATING). */
 static void write_entry(struct shmqi_segment *s, struct shmqi_group_shm *g,
-                        const struct shmqi_member *m)
+    const struct shmqi_member *m)
 {
     uint64_t words[SHMQI_NAME_WORDS + 1] = {0};
     memcpy(words, m->dead_letter, strlen(m->dead_letter));
     shm_st(N2, &g->attrs,
-           (uint64_t)m->kind | (uint64_t)m->absent << 8 |
-               (uint64_t)m->max_attempts << 16 | (uint64_t)m->name_idx << 32 |
-               (m->views ? SHMQI_ATTR_VIEWS : 0));
+        (uint64_t)m->kind | (uint64_t)m->absent << 8 |
+            (uint64_t)m->max_attempts << 16 | (uint64_t)m->name_idx << 32 |
+            (m->views ? SHMQI_ATTR_VIEWS : 0));
     shm_st(N2, &g->lease_ns, m->lease_ns);
     shm_st(N2, &g->redelivered, 0);
     shm_st(N2, &g->dead_lettered, 0);
@@ -165,13 +171,14 @@ static void write_entry(struct shmqi_segment *s, struct shmqi_group_shm *g,
 /* Pins, makes the pin known, and finds the start above the gate (see gate.h).
  * A pin at the end holds nobody up meanwhile. */
 static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
-                  uint64_t creating, uint64_t gating, uint32_t entry,
-                  const struct shmqi_make *make)
+    uint64_t creating, uint64_t gating, uint32_t entry,
+    const struct shmqi_make *make)
 {
     const struct shmq_start *start = &make->start;
     struct shmqi_ring *r = &s->ring;
-    uint64_t tag = (shmqi_cursor_tag(shm_ld(N1, &g->floor)) &
-                    ~SHMQI_TAG_PIN) + SHMQI_TAG_STEP, skip;
+    uint64_t tag = (shmqi_cursor_tag(shm_ld(N1, &g->floor)) & ~SHMQI_TAG_PIN) +
+        SHMQI_TAG_STEP,
+             skip;
     bool latest = start->kind == SHMQ_START_LATEST;
     uint64_t pin = latest ? shmqi_ring_end(r) : shmqi_ring_low(r);
     shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pin));
@@ -184,10 +191,10 @@ static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
     uint64_t pos = shmqi_seek(r, start, low > pin ? low : pin, &skip);
     shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pos));
     shm_st(N2, &g->seen,
-           shmqi_cursor_of(r, tag, make->seen > pos ? make->seen : pos));
+        shmqi_cursor_of(r, tag, make->seen > pos ? make->seen : pos));
     shm_st(N2, &g->next,
-           shmqi_next(shmqi_next_epoch(shm_ld(N1, &g->next)) + 1,
-                      shmqi_pos_seq(pos)));
+        shmqi_next(
+            shmqi_next_epoch(shm_ld(N1, &g->next)) + 1, shmqi_pos_seq(pos)));
     if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED)
         reset_claims(s, entry, pos);
 }
@@ -200,21 +207,24 @@ static int reserve_claims(struct shmqi_segment *s, uint32_t entry)
     off_t at = (off_t)shmqi_claims_offset(&plan, entry, s->ring.claim_lg2);
     int err = posix_fallocate(shmqi_segment_control_fd(s), at, (off_t)bytes);
     if (err)
-        return shmqi_fail_sys(err, "%s: cannot reserve a group's claims; free "
-                              "space in " SHMQI_DIR, s->topic);
+        return shmqi_fail_sys(err,
+            "%s: cannot reserve a group's claims; free "
+            "space in " SHMQI_DIR,
+            s->topic);
     return SHMQ_OK;
 }
 
 static int no_group_left(const struct shmqi_segment *s)
 {
-    return shmqi_fail(SHMQ_ERR_LIMIT, "%s: all %u groups are in use; remove "
-                      "one, or create the topic with more --max-groups",
-                      s->topic, s->ring.group_limit);
+    return shmqi_fail(SHMQ_ERR_LIMIT,
+        "%s: all %u groups are in use; remove "
+        "one, or create the topic with more --max-groups",
+        s->topic, s->ring.group_limit);
 }
 
 /* A free entry becomes CREATING(self). */
 static int take_entry(struct shmqi_segment *s, uint32_t self,
-                      uint32_t *ret_entry, uint64_t *ret_word)
+    uint32_t *ret_entry, uint64_t *ret_word)
 {
     for (unsigned round = 0; round < 2; round++) {
         for (uint32_t i = 0; i < s->ring.group_cnt; i++) {
@@ -252,8 +262,8 @@ static uint32_t groups_bound(const struct shmqi_ring *r)
     return cnt;
 }
 
-int shmqi_group_make(struct shmqi_segment *s, uint32_t self,
-                     const struct shmqi_make *make)
+int shmqi_group_make(
+    struct shmqi_segment *s, uint32_t self, const struct shmqi_make *make)
 {
     struct shmqi_member m;
     uint32_t entry = 0;
@@ -278,10 +288,10 @@ int shmqi_group_make(struct shmqi_segment *s, uint32_t self,
     uint64_t gating = shmqi_gword_with(creating, SHMQI_GROUP_GATING, self);
     place(s, g, creating, gating, entry, make);
     uint64_t bind = shmqi_bind((make->old_bind >> 16) + 1, entry + 1);
-    if (shm_cas(J8, &s->ring.names[make->name_idx].bind, make->old_bind,
-                bind)) {
+    if (shm_cas(
+            J8, &s->ring.names[make->name_idx].bind, make->old_bind, bind)) {
         (void)shm_cas(J2, &g->word, gating,
-                      shmqi_gword_with(gating, SHMQI_GROUP_READY, 0));
+            shmqi_gword_with(gating, SHMQI_GROUP_READY, 0));
         return SHMQ_OK;
     }
     (void)shm_cas(J2, &g->word, gating, freed_word(gating));
@@ -295,35 +305,34 @@ static bool is_bound(struct shmqi_segment *s, uint32_t entry)
     uint64_t a = shm_ld(N1, &s->ring.groups[entry].attrs);
     uint32_t name = (uint32_t)(a >> 32) & 0xffffff;
     return name < s->ring.name_cnt &&
-           shmqi_bind_entry(shm_ld(J11, &s->ring.names[name].bind)) ==
-               entry + 1;
+        shmqi_bind_entry(shm_ld(J11, &s->ring.names[name].bind)) == entry + 1;
 }
 
-void shmqi_group_settle_dead(struct shmqi_segment *s, uint32_t entry,
-                             uint64_t word)
+void shmqi_group_settle_dead(
+    struct shmqi_segment *s, uint32_t entry, uint64_t word)
 {
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint32_t state = shmqi_gword_unpack(word).state;
     if (state == SHMQI_GROUP_GATING && is_bound(s, entry)) {
-        (void)shm_cas(J2, &g->word, word,
-                      shmqi_gword_with(word, SHMQI_GROUP_READY, 0));
-    } else if (state == SHMQI_GROUP_GATING ||
-               state == SHMQI_GROUP_CREATING) {
+        (void)shm_cas(
+            J2, &g->word, word, shmqi_gword_with(word, SHMQI_GROUP_READY, 0));
+    } else if (state == SHMQI_GROUP_GATING || state == SHMQI_GROUP_CREATING) {
         (void)shm_cas(J2, &g->word, word, freed_word(word));
         shmqi_version_bump(s);
     }
 }
 
-/* -- joining ------------------------------------------------------------------*/
+/* -- joining
+ * ------------------------------------------------------------------*/
 
 static int attrs_agree(const struct shmqi_segment *s, const char *name,
-                       const struct shmq_group_attrs *asked,
-                       const struct shmqi_member *has)
+    const struct shmq_group_attrs *asked, const struct shmqi_member *has)
 {
     const char *what = NULL;
     if (asked->kind && asked->kind != has->kind)
-        what = has->kind == SHMQ_GROUP_SHARED ? "its kind differs: it is shared, not exclusive"
-                                              : "its kind differs: it is exclusive, not shared";
+        what = has->kind == SHMQ_GROUP_SHARED
+            ? "its kind differs: it is shared, not exclusive"
+            : "its kind differs: it is exclusive, not shared";
     else if (asked->absent && asked->absent != has->absent)
         what = "its --absent differs";
     else if (asked->max_attempts && asked->max_attempts != has->max_attempts)
@@ -331,19 +340,21 @@ static int attrs_agree(const struct shmqi_segment *s, const char *name,
     else if (asked->lease_ns && asked->lease_ns != has->lease_ns)
         what = "its --lease differs";
     else if (asked->dead_letter &&
-             strcmp(asked->dead_letter, has->dead_letter) != 0)
+        strcmp(asked->dead_letter, has->dead_letter) != 0)
         what = "its --dead-letter differs";
     if (!what)
         return SHMQ_OK;
-    return shmqi_fail(SHMQ_ERR_EXISTS, "group %s of %s: %s; ask for what it "
-                      "has, or use another group", name, s->topic, what);
+    return shmqi_fail(SHMQ_ERR_EXISTS,
+        "group %s of %s: %s; ask for what it "
+        "has, or use another group",
+        name, s->topic, what);
 }
 
 /* A group that had stopped gating comes back as a new entry of the same name,
  * which starts at its old floor or at the gate, whichever is higher; what lies
  * between is a gap. Records that had been handed out stay marked. */
 static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
-                  struct shmqi_make *make, struct shmqi_member *m)
+    struct shmqi_make *make, struct shmqi_member *m)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_group_shm *g = &r->groups[entry];
@@ -354,13 +365,12 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     shmqi_group_read_attrs(s, entry, &old);
     uint64_t floor = shmqi_pos_of(r, shm_ld(J9, &g->floor));
     uint64_t seen = shmqi_pos_of(r, shm_ld(J9, &g->seen));
-    uint64_t next = shmqi_seq_expand(shm_ld(J9, &g->next),
-                                     shmqi_pos_seq(floor));
+    uint64_t next =
+        shmqi_seq_expand(shm_ld(J9, &g->next), shmqi_pos_seq(floor));
     if (old.kind == SHMQ_GROUP_SHARED && shmqi_pos(next, 0) > seen)
         seen = shmqi_pos(next, 0);
     struct shmq_group_attrs attrs = {sizeof attrs, old.kind, old.absent,
-                                     old.max_attempts, old.lease_ns,
-                                     old.dead_letter};
+        old.max_attempts, old.lease_ns, old.dead_letter};
     make->attrs = attrs;
     make->start.kind = SHMQ_START_POSITION;
     make->start.value = floor;
@@ -377,8 +387,7 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
 
 /* One try to join entry `e`. 1: joined; 0: look at bind again. */
 static int join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
-                      uint64_t bind, uint32_t name_idx, struct shmqi_member *m,
-                      bool *ret_absent)
+    uint64_t bind, uint32_t name_idx, struct shmqi_member *m, bool *ret_absent)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_group_shm *g = &r->groups[entry];
@@ -392,8 +401,8 @@ static int join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     if (gw.generation == generation &&
         shm_ld(J11, &r->names[name_idx].bind) == bind) {
         if (gw.state == SHMQI_GROUP_GATING) {
-            (void)shm_cas(J2, &g->word, w,
-                          shmqi_gword_with(w, SHMQI_GROUP_READY, 0));
+            (void)shm_cas(
+                J2, &g->word, w, shmqi_gword_with(w, SHMQI_GROUP_READY, 0));
         } else if (gw.state == SHMQI_GROUP_ABSENT) {
             *ret_absent = true;
         } else if (gw.state == SHMQI_GROUP_READY) {
@@ -422,9 +431,8 @@ static int join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
 }
 
 int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
-                     const struct shmq_group_attrs *attrs,
-                     const struct shmq_start *start, bool no_create,
-                     struct shmqi_member *ret)
+    const struct shmq_group_attrs *attrs, const struct shmq_start *start,
+    bool no_create, struct shmqi_member *ret)
 {
     struct shmqi_member m;
     uint32_t name_idx;
@@ -439,16 +447,17 @@ int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
         bool absent = false;
         if (entry == 0) {
             if (no_create)
-                return shmqi_fail(SHMQ_ERR_NOENT, "group %s of %s: no such "
-                                  "group; make it with shmq group create",
-                                  name, s->topic);
+                return shmqi_fail(SHMQ_ERR_NOENT,
+                    "group %s of %s: no such "
+                    "group; make it with shmq group create",
+                    name, s->topic);
             rc = shmqi_group_make(s, self, &make);
             created = rc == SHMQ_OK;
         } else if (entry > s->ring.group_cnt) {
-            return shmqi_fail(SHMQ_ERR_CORRUPT, "%s: group table is damaged",
-                              s->topic);
-        } else if (join_entry(s, self, entry - 1, bind, name_idx, &m,
-                              &absent)) {
+            return shmqi_fail(
+                SHMQ_ERR_CORRUPT, "%s: group table is damaged", s->topic);
+        } else if (join_entry(
+                       s, self, entry - 1, bind, name_idx, &m, &absent)) {
             break;
         } else if (absent) {
             rc = revive(s, self, entry - 1, &make, &m);
@@ -459,8 +468,10 @@ int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
     if (rc)
         return rc;
     if (m.generation == 0 && m.bind == 0)
-        return shmqi_fail(SHMQ_ERR_BUSY, "group %s of %s: it keeps being "
-                          "removed and made; try again", name, s->topic);
+        return shmqi_fail(SHMQ_ERR_BUSY,
+            "group %s of %s: it keeps being "
+            "removed and made; try again",
+            name, s->topic);
     m.created = created;
     rc = attrs_agree(s, name, attrs, &m);
     if (rc)
@@ -470,8 +481,8 @@ int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
     return rc;
 }
 
-void shmqi_group_leave(struct shmqi_segment *s, uint32_t self,
-                       const struct shmqi_member *m)
+void shmqi_group_leave(
+    struct shmqi_segment *s, uint32_t self, const struct shmqi_member *m)
 {
     shm_st(N2, &s->ring.groups[m->entry].idle_since_ns, shmqi_now_realtime());
     shm_st(E5, &s->ring.endpoints[self].member_of, 0);
@@ -482,20 +493,21 @@ int shmqi_group_check(struct shmqi_segment *s, const struct shmqi_member *m)
 {
     uint64_t version = shm_ld(G2, &s->ring.control->version);
     if (version & SHMQI_DELETED)
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the topic was removed",
-                          s->topic);
+        return shmqi_fail(
+            SHMQ_ERR_CLOSED, "%s: the topic was removed", s->topic);
     uint64_t w = shm_ld(J1, &s->ring.groups[m->entry].word);
     uint64_t bind = shm_ld(J11, &s->ring.names[m->name_idx].bind);
     if (shmqi_gword_unpack(w).generation == m->generation && bind == m->bind)
         return SHMQ_OK;
     if (shmqi_bind_entry(bind) == 0)
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the group was removed",
-                          s->topic);
-    return shmqi_fail(SHMQ_ERR_STALE, "%s: the group was reset; open it again",
-                      s->topic);
+        return shmqi_fail(
+            SHMQ_ERR_CLOSED, "%s: the group was removed", s->topic);
+    return shmqi_fail(
+        SHMQ_ERR_STALE, "%s: the group was reset; open it again", s->topic);
 }
 
-/* -- finishing what others left --------------------------------------------- */
+/* -- finishing what others left ---------------------------------------------
+ */
 
 void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry)
 {
@@ -503,8 +515,7 @@ void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry)
     struct shmqi_group_shm *g = &r->groups[entry];
     uint64_t w = shm_ld(J1, &g->word);
     struct shmqi_gword gw = shmqi_gword_unpack(w);
-    bool live = gw.state == SHMQI_GROUP_READY ||
-                gw.state == SHMQI_GROUP_ABSENT;
+    bool live = gw.state == SHMQI_GROUP_READY || gw.state == SHMQI_GROUP_ABSENT;
     if (live && !is_bound(s, entry)) {
         uint64_t d = shmqi_gword_with(w, SHMQI_GROUP_DELETING, 0);
         if (!shm_cas(J2, &g->word, w, d))
@@ -521,8 +532,7 @@ void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry)
             shmqi_wake_producers(s);
         }
     }
-    bool release = ((shm_ld(N1, &g->attrs) >> 8) & 0xff) ==
-                   SHMQ_ABSENT_RELEASE;
+    bool release = ((shm_ld(N1, &g->attrs) >> 8) & 0xff) == SHMQ_ABSENT_RELEASE;
     if (gw.state == SHMQI_GROUP_READY && release && gw.joins != 0 &&
         !shmqi_group_named(r, entry, gw.generation, true, UINT32_MAX, NULL)) {
         uint64_t a = shmqi_gword_with(w, SHMQI_GROUP_ABSENT, 0);

@@ -47,15 +47,15 @@ int shmqi_group_name_check(const char *name);
 
 /* Index of `name` in the name table; inserts it when asked to. NOENT, LIMIT,
  * EXISTS (another name of the same hash). */
-int shmqi_group_name(struct shmqi_segment *s, const char *name, bool insert,
-                     uint32_t *ret_idx);
+int shmqi_group_name(
+    struct shmqi_segment *s, const char *name, bool insert, uint32_t *ret_idx);
 /* Copies the name of a name-table index; "" when incomplete. */
-void shmqi_group_name_read(const struct shmqi_ring *r, uint32_t idx,
-                           char ret[SHMQ_GROUP_MAX + 1]);
+void shmqi_group_name_read(
+    const struct shmqi_ring *r, uint32_t idx, char ret[SHMQ_GROUP_MAX + 1]);
 
 /* Stores the intention to touch `entry` and loads its word after that. */
-uint64_t shmqi_group_touch(struct shmqi_segment *s, uint32_t self,
-                           uint32_t entry);
+uint64_t shmqi_group_touch(
+    struct shmqi_segment *s, uint32_t self, uint32_t entry);
 void shmqi_group_untouch(struct shmqi_segment *s, uint32_t self);
 
 /* What a group is made from. old_bind: the bind word to replace (unbound, or
@@ -69,24 +69,23 @@ struct shmqi_make {
 };
 
 /* Makes a group and binds it. EXISTS when somebody else was first. */
-int shmqi_group_make(struct shmqi_segment *s, uint32_t self,
-                     const struct shmqi_make *make);
+int shmqi_group_make(
+    struct shmqi_segment *s, uint32_t self, const struct shmqi_make *make);
 
 /* Joins the group `name` (made when missing unless no_create). The endpoint
  * names it until shmqi_group_leave(). */
 int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
-                     const struct shmq_group_attrs *attrs,
-                     const struct shmq_start *start, bool no_create,
-                     struct shmqi_member *ret);
-void shmqi_group_leave(struct shmqi_segment *s, uint32_t self,
-                       const struct shmqi_member *m);
+    const struct shmq_group_attrs *attrs, const struct shmq_start *start,
+    bool no_create, struct shmqi_member *ret);
+void shmqi_group_leave(
+    struct shmqi_segment *s, uint32_t self, const struct shmqi_member *m);
 
 /* After `version` changed: 0, CLOSED (removed) or STALE (reset). */
 int shmqi_group_check(struct shmqi_segment *s, const struct shmqi_member *m);
 
 /* Attributes of the entry into *m. */
-void shmqi_group_read_attrs(struct shmqi_segment *s, uint32_t entry,
-                            struct shmqi_member *m);
+void shmqi_group_read_attrs(
+    struct shmqi_segment *s, uint32_t entry, struct shmqi_member *m);
 
 /* Loads the word and finishes what others left: unbound READY -> DELETING,
  * unnamed DELETING -> FREE, memberless absent=release -> ABSENT. */
@@ -94,14 +93,13 @@ void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry);
 void shmqi_groups_sweep(struct shmqi_segment *s);
 
 /* A half-made entry of a dead endpoint: bound -> READY, else -> FREE. */
-void shmqi_group_settle_dead(struct shmqi_segment *s, uint32_t entry,
-                             uint64_t word);
+void shmqi_group_settle_dead(
+    struct shmqi_segment *s, uint32_t entry, uint64_t word);
 
 /* True when an endpoint in [0, all) names {entry, generation}. `members_only`
  * looks at memberships; *ret_idx gets the first. `skip` is not looked at. */
 bool shmqi_group_named(const struct shmqi_ring *r, uint32_t entry,
-                       uint32_t generation, bool members_only, uint32_t skip,
-                       uint32_t *ret_idx);
+    uint32_t generation, bool members_only, uint32_t skip, uint32_t *ret_idx);
 
 void shmqi_version_bump(struct shmqi_segment *s);
 

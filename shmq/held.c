@@ -62,7 +62,7 @@ int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes)
     uint8_t *more = realloc(h->copy, cap);
     if (!more)
         return shmqi_fail(SHMQ_ERR_NOMEM, "no memory for a copy of %llu bytes",
-                          (unsigned long long)bytes);
+            (unsigned long long)bytes);
     h->copy = more;
     h->copy_cap = cap;
     return SHMQ_OK;
@@ -82,23 +82,21 @@ static int clear_bits(struct shmqi_held *h)
     return SHMQ_OK;
 }
 
-int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h,
-                    uint64_t seq, uint64_t slot_word)
+int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
+    uint64_t slot_word)
 {
     const struct shmqi_ring *r = c->ring;
     struct shmqi_frame f;
     bool good = shmqi_frame_open(r, slot_word, &f);
     if (!good)
-        return shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >>
-                               r->arena_lg2 < r->producer_cnt &&
-                       c->copies &&
-                       !shmqi_mpmc_copy_valid(
-                           r, seq, slot_word,
-                           (uint32_t)(shmqi_slot_frame(slot_word) *
-                                          SHMQI_FRAME_UNIT >>
-                                      r->arena_lg2))
-                   ? SHMQ_ERR_GAP
-                   : SHMQ_ERR_CORRUPT;
+        return shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >> r->arena_lg2 <
+                    r->producer_cnt &&
+                c->copies &&
+                !shmqi_mpmc_copy_valid(r, seq, slot_word,
+                    (uint32_t)(shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >>
+                        r->arena_lg2))
+            ? SHMQ_ERR_GAP
+            : SHMQ_ERR_CORRUPT;
     h->bytes = f.bytes;
     if (c->copies) {
         int rc = shmqi_held_copy_room(h, f.head.len_bytes);
@@ -119,14 +117,14 @@ int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h,
     return clear_bits(h);
 }
 
-uint64_t shmqi_held_pos(const struct shmq_consumer *c,
-                        const struct shmqi_held *h, uint32_t idx)
+uint64_t shmqi_held_pos(
+    const struct shmq_consumer *c, const struct shmqi_held *h, uint32_t idx)
 {
     return c->ring->ring == SHMQ_RING_MPMC ? shmqi_pos(h->seq, idx) : h->seq;
 }
 
-int shmqi_held_hand(struct shmq_consumer *c, uint32_t slot,
-                    struct shmq_message *ret)
+int shmqi_held_hand(
+    struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
 {
     struct shmqi_held *h = &c->held[slot];
     struct shmqi_view v;
@@ -159,8 +157,8 @@ int shmqi_held_hand(struct shmq_consumer *c, uint32_t slot,
 
 /* A message is good while it is the last one handed out for its record: a nack
  * raises the serial and makes those from its record on void. */
-struct shmqi_held *shmqi_held_of(struct shmq_consumer *c,
-                                 const struct shmq_message *msg)
+struct shmqi_held *shmqi_held_of(
+    struct shmq_consumer *c, const struct shmq_message *msg)
 {
     uint32_t slot = msg->internal[0], idx = msg->internal[1];
     uint32_t serial = msg->internal[2];

@@ -25,7 +25,7 @@
 
 #define SHMQI_LINE 128u
 #define SHMQI_PAGE 4096u
-#define SHMQI_MAGIC_DATA 0x00013151414d4853ull    /* "SHMAQ1" */
+#define SHMQI_MAGIC_DATA 0x00013151414d4853ull /* "SHMAQ1" */
 #define SHMQI_MAGIC_CONTROL 0x00013151434d4853ull /* "SHMCQ1" */
 #define SHMQI_LAYOUT_VERSION 1u
 
@@ -46,7 +46,7 @@ struct shmqi_constants_shm {
     uint64_t created_ns;
     uint32_t on_full;
     uint32_t durability;
-    uint32_t cap_lg2;   /* mpmc: slots; spsc: 0 */
+    uint32_t cap_lg2; /* mpmc: slots; spsc: 0 */
     uint32_t claim_lg2; /* claim words per shared group */
     uint64_t arena_bytes;
     uint64_t max_message_bytes;
@@ -274,9 +274,9 @@ _Static_assert(sizeof(struct shmqi_spsc_shm) == 24, "spsc header");
 struct shmqi_ring {
     struct shmqi_data_shm *data;
     struct shmqi_control_shm *control;
-    shmqi_word *slots;               /* mpmc */
-    struct shmqi_arena_shm *arenas;  /* words; spsc: one */
-    uint8_t *arena_base;             /* mpmc arenas; spsc: the ring */
+    shmqi_word *slots; /* mpmc */
+    struct shmqi_arena_shm *arenas; /* words; spsc: one */
+    uint8_t *arena_base; /* mpmc arenas; spsc: the ring */
     struct shmqi_endpoint_shm *endpoints;
     struct shmqi_name_shm *names;
     struct shmqi_group_shm *groups;
@@ -288,9 +288,9 @@ struct shmqi_ring {
     uint32_t cap_lg2;
     uint32_t claim_lg2;
     uint32_t producer_cnt; /* arenas, and endpoints [0, producer_cnt) */
-    uint32_t member_cnt;   /* endpoints [producer_cnt, + member_cnt) */
+    uint32_t member_cnt; /* endpoints [producer_cnt, + member_cnt) */
     uint32_t endpoint_cnt; /* and SHMQI_ADMIN_ENDPOINTS more */
-    uint32_t group_cnt;   /* entries: group_limit and some spare */
+    uint32_t group_cnt; /* entries: group_limit and some spare */
     uint32_t group_limit; /* max_groups */
     uint32_t name_cnt;
     uint64_t max_message;

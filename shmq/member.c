@@ -25,8 +25,8 @@ int shmqi_member_open(struct shmq_consumer *c)
 {
     struct shmqi_group_shm *g = group_of(c);
     c->claims.group = g;
-    c->claims.words = c->ring->claims +
-                      ((uint64_t)c->member.entry << c->ring->claim_lg2);
+    c->claims.words =
+        c->ring->claims + ((uint64_t)c->member.entry << c->ring->claim_lg2);
     c->claims.lg2 = c->ring->claim_lg2;
     c->claims.endpoint_cnt = c->ring->endpoint_cnt;
     c->near = shm_ld(G1, &c->ring->data->tail);
@@ -48,7 +48,7 @@ void shmqi_member_renew(struct shmq_consumer *c)
 {
     if (c->member.lease_ns)
         shm_st(S12, &c->ring->endpoints[c->idx].lease,
-               shmqi_now_monotonic() + c->member.lease_ns);
+            shmqi_now_monotonic() + c->member.lease_ns);
 }
 
 static void count_holds(struct shmq_consumer *c)
@@ -58,8 +58,8 @@ static void count_holds(struct shmq_consumer *c)
 
 /* The word that gives a claim back in an orderly way: attempts stay. A frame
  * of which nothing was ever handed out goes back to "never claimed". */
-static uint64_t returned_word(const struct shmq_consumer *c,
-                              const struct shmqi_held *h, uint64_t held)
+static uint64_t returned_word(
+    const struct shmq_consumer *c, const struct shmqi_held *h, uint64_t held)
 {
     struct shmqi_claim k = shmqi_claim_unpack(held);
     /* A stalled evictor may hold this very word: then it must not come back,
@@ -76,8 +76,8 @@ static uint64_t returned_word(const struct shmq_consumer *c,
     return shmqi_claim_pack(k);
 }
 
-static const struct shmqi_held *held_with(const struct shmq_consumer *c,
-                                          uint64_t claim, uint64_t seq)
+static const struct shmqi_held *held_with(
+    const struct shmq_consumer *c, uint64_t claim, uint64_t seq)
 {
     for (uint32_t i = 0; i < c->held_max; i++)
         if (c->held[i].used && !c->held[i].lost && c->held[i].seq == seq &&
@@ -98,7 +98,7 @@ void shmqi_member_give_back(struct shmq_consumer *c)
         uint64_t w = shm_ld(S2, shmqi_claim_at(k, q));
         if (shmqi_claim_age(k, w, q) == 0 && shmqi_claim_held_by(w, c->idx))
             (void)shm_cas(S9, shmqi_claim_at(k, q), w,
-                          returned_word(c, held_with(c, w, q), w));
+                returned_word(c, held_with(c, w, q), w));
     }
     shmqi_freeing_end(k, c->idx);
     shmqi_claims_walk(k, c->near);
@@ -119,61 +119,62 @@ void shmqi_member_close(struct shmq_consumer *c)
     shmqi_wake_members(c->segment);
 }
 
-/* -- claiming -----------------------------------------------------------------*/
+/* -- claiming
+ * -----------------------------------------------------------------*/
 
 enum taken {
-    TAKEN,     /* held[slot] is filled */
+    TAKEN, /* held[slot] is filled */
     TAKE_NEXT, /* not this one */
-    TAKE_FAIL  /* *ret_rc */
+    TAKE_FAIL /* *ret_rc */
 };
 
 /* The frame is gone or senseless: done with it, as a gap of one frame. */
-static void discard(struct shmq_consumer *c, uint64_t seq, uint64_t claim,
-                    uint32_t reason)
+static void discard(
+    struct shmq_consumer *c, uint64_t seq, uint64_t claim, uint32_t reason)
 {
     uint64_t w;
     if (!shmqi_claim_ack(&c->claims, seq, claim, 1, 1, &w))
         return; /* the claim has moved on: the group has lost nothing */
     shmqi_claims_walk(&c->claims, c->near);
-    struct shmq_gap g = {shmqi_pos(seq, 0), shmqi_pos(seq + 1, 0), 1,
-                         UINT64_MAX, reason, 0};
+    struct shmq_gap g = {
+        shmqi_pos(seq, 0), shmqi_pos(seq + 1, 0), 1, UINT64_MAX, reason, 0};
     if (c->gap_pending && c->gap.to == g.from) {
         g.from = c->gap.from;
         g.frames += c->gap.frames;
     }
     c->gap = g;
     c->gap_pending = c->gap_known = true;
-    (void)shm_add(N3, reason == SHMQ_GAP_CORRUPT
-                          ? &c->ring->control->dropped_corrupt
-                          : &c->ring->control->dropped_old, 1);
+    (void)shm_add(N3,
+        reason == SHMQ_GAP_CORRUPT ? &c->ring->control->dropped_corrupt
+                                   : &c->ring->control->dropped_old,
+        1);
 }
 
 /* A claim that was free at this lap: its records may have been handed out. A
  * fresh group may begin in the middle of a frame; that does not count. */
 static bool handed_before(struct shmq_consumer *c, uint64_t seq, bool again,
-                          const struct shmqi_claim *k)
+    const struct shmqi_claim *k)
 {
     struct shmqi_group_shm *g = group_of(c);
     if (again) {
         uint64_t floor = shmqi_cursor_pos(shm_ld(S1, &g->floor), seq);
-        if (k->attempt > 0 || k->done == 0 ||
-            floor != shmqi_pos(seq, k->done))
+        if (k->attempt > 0 || k->done == 0 || floor != shmqi_pos(seq, k->done))
             return true;
     }
     return shmqi_cursor_pos(shm_ld(J9, &g->seen), seq) > shmqi_pos(seq, 0);
 }
 
 static enum taken fill(struct shmq_consumer *c, uint64_t seq,
-                       uint64_t slot_word, uint64_t claim, bool again,
-                       uint32_t *ret_slot, int *ret_rc)
+    uint64_t slot_word, uint64_t claim, bool again, uint32_t *ret_slot,
+    int *ret_rc)
 {
     uint32_t slot;
     struct shmqi_held *h = shmqi_held_new(c, &slot);
     int rc = shmqi_held_fill(c, h, seq, slot_word);
     if (rc == SHMQ_ERR_GAP || rc == SHMQ_ERR_CORRUPT) {
         shmqi_held_free(c, h);
-        discard(c, seq, claim, rc == SHMQ_ERR_GAP ? SHMQ_GAP_DROPPED
-                                                  : SHMQ_GAP_CORRUPT);
+        discard(c, seq, claim,
+            rc == SHMQ_ERR_GAP ? SHMQ_GAP_DROPPED : SHMQ_GAP_CORRUPT);
         return TAKE_NEXT;
     }
     if (rc) {
@@ -198,7 +199,7 @@ static enum taken fill(struct shmq_consumer *c, uint64_t seq,
 
 /* Tries to claim `seq`, whose claim word was loaded as `k`. */
 static enum taken take(struct shmq_consumer *c, uint64_t seq, uint64_t k,
-                       uint64_t slot_word, uint32_t *ret_slot, int *ret_rc)
+    uint64_t slot_word, uint32_t *ret_slot, int *ret_rc)
 {
     struct shmqi_claim was = shmqi_claim_unpack(k);
     uint64_t held;
@@ -212,8 +213,8 @@ static enum taken take(struct shmq_consumer *c, uint64_t seq, uint64_t k,
         *ret_rc = rc;
         return TAKE_FAIL;
     }
-    if (!shmqi_claim_take(&c->claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED,
-                          &held))
+    if (!shmqi_claim_take(
+            &c->claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
         return TAKE_NEXT;
     return fill(c, seq, slot_word, held, again, ret_slot, ret_rc);
 }
@@ -224,10 +225,11 @@ static enum taken take_lost(struct shmq_consumer *c, uint64_t seq)
 {
     uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, seq)), held;
     int32_t age = shmqi_claim_age(&c->claims, k, seq);
-    bool open = age < 0 || (age == 0 && shmqi_claim_unpack(k).state ==
-                                            SHMQI_CLAIM_FREE);
-    if (open && shmqi_claim_take(&c->claims, seq, k, c->idx,
-                                 SHMQI_CLAIM_CLAIMED, &held))
+    bool open = age < 0 ||
+        (age == 0 && shmqi_claim_unpack(k).state == SHMQI_CLAIM_FREE);
+    if (open &&
+        shmqi_claim_take(
+            &c->claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
         discard(c, seq, held, SHMQ_GAP_DROPPED);
     else
         shmqi_claims_push(&c->claims, shm_ld(S5, &group_of(c)->next), seq);
@@ -236,14 +238,14 @@ static enum taken take_lost(struct shmq_consumer *c, uint64_t seq)
 
 /* Looks at every claim in [floor, next) for one that was freed. */
 static enum taken rescan(struct shmq_consumer *c, uint64_t floor, uint64_t to,
-                         uint32_t *ret_slot, int *ret_rc)
+    uint32_t *ret_slot, int *ret_rc)
 {
     uint64_t window = 1ull << c->claims.lg2;
     for (uint64_t q = floor; q < to && q < floor + window; q++) {
         uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q)), w;
         int32_t age = shmqi_claim_age(&c->claims, k, q);
-        if (age > 0 || (age == 0 && shmqi_claim_unpack(k).state !=
-                                        SHMQI_CLAIM_FREE))
+        if (age > 0 ||
+            (age == 0 && shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE))
             continue;
         int64_t slot = shmqi_mpmc_look(c->ring, q, &w);
         if (slot > 0)
@@ -288,12 +290,12 @@ static bool jump_lost(struct shmq_consumer *c)
         return false;
     uint64_t lost = count_lost(c, floor, to);
     if (!shm_cas(S3, &g->floor, f,
-                 shmqi_cursor(shmqi_cursor_tag(f), shmqi_pos(to, 0))))
+            shmqi_cursor(shmqi_cursor_tag(f), shmqi_pos(to, 0))))
         return true;
     if (lost == 0)
         return true;
     struct shmq_gap gap = {shmqi_pos(floor, 0), shmqi_pos(to, 0), lost,
-                           UINT64_MAX, SHMQ_GAP_DROPPED, 0};
+        UINT64_MAX, SHMQ_GAP_DROPPED, 0};
     c->gap = gap;
     c->gap_pending = c->gap_known = true;
     (void)shm_add(N3, &c->ring->control->dropped_old, lost);
@@ -301,8 +303,8 @@ static bool jump_lost(struct shmq_consumer *c)
 }
 
 /* One look at the place where fresh frames begin. */
-static enum taken take_fresh(struct shmq_consumer *c, bool *ret_idle,
-                             uint32_t *ret_slot, int *ret_rc)
+static enum taken take_fresh(
+    struct shmq_consumer *c, bool *ret_idle, uint32_t *ret_slot, int *ret_rc)
 {
     uint64_t nw = shm_ld(S5, &group_of(c)->next);
     uint64_t floor = shmqi_claims_floor(&c->claims, c->near);
@@ -346,8 +348,8 @@ static enum taken take_fresh(struct shmq_consumer *c, bool *ret_idle,
 
 /* Nothing fresh: what others left undone, then freed claims whose freer has
  * not told yet. */
-static enum taken take_freed(struct shmq_consumer *c, uint32_t *ret_slot,
-                             int *ret_rc)
+static enum taken take_freed(
+    struct shmq_consumer *c, uint32_t *ret_slot, int *ret_rc)
 {
     c->near = shm_ld(G1, &c->ring->data->tail);
     shmqi_claims_walk(&c->claims, c->near);
@@ -386,17 +388,23 @@ static int claim_next(struct shmq_consumer *c, uint32_t *ret_slot)
     c->dead_failed = false;
     for (int i = 0; i < CLAIM_TRIES && !idle; i++) {
         switch (take_fresh(c, &idle, ret_slot, &rc)) {
-        case TAKEN: return SHMQ_OK;
-        case TAKE_FAIL: return rc;
-        default: break;
+        case TAKEN:
+            return SHMQ_OK;
+        case TAKE_FAIL:
+            return rc;
+        default:
+            break;
         }
         if (c->gap_pending)
             return SHMQ_ERR_GAP;
     }
     switch (take_freed(c, ret_slot, &rc)) {
-    case TAKEN: return SHMQ_OK;
-    case TAKE_FAIL: return rc;
-    default: return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
+    case TAKEN:
+        return SHMQ_OK;
+    case TAKE_FAIL:
+        return rc;
+    default:
+        return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
     }
 }
 
@@ -418,8 +426,8 @@ static bool can_hand(struct shmq_consumer *c, struct shmqi_held *h)
     return true;
 }
 
-static int hand(struct shmq_consumer *c, uint32_t slot,
-                struct shmq_message *ret)
+static int hand(
+    struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
 {
     struct shmqi_held *h = &c->held[slot];
     struct shmqi_claim k = shmqi_claim_unpack(h->claim);
@@ -460,7 +468,8 @@ int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
     return hand(c, slot, ret);
 }
 
-/* -- acknowledging, giving back ------------------------------------------------ */
+/* -- acknowledging, giving back
+ * ------------------------------------------------ */
 
 /* Tells the group how far the frame is done. While records of it are being
  * looked at in the ring it is not told to be done altogether: then its memory
@@ -486,8 +495,8 @@ static int tell_done(struct shmq_consumer *c, struct shmqi_held *h)
     return SHMQ_OK;
 }
 
-int shmqi_member_ack(struct shmq_consumer *c, struct shmqi_held *h,
-                     uint32_t idx)
+int shmqi_member_ack(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx)
 {
     shmqi_member_renew(c);
     if (h->lost)
@@ -500,7 +509,7 @@ static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h)
 {
     shmqi_freeing_begin(&c->claims, c->idx);
     bool mine = shm_cas(S9, shmqi_claim_at(&c->claims, h->seq), h->claim,
-                        shmqi_claim_freed(h->claim));
+        shmqi_claim_freed(h->claim));
     shmqi_freeing_end(&c->claims, c->idx);
     h->lost = true;
     shmqi_wake_members(c->segment);
@@ -509,8 +518,8 @@ static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h)
 
 /* Record `idx` and those behind it go back; not before the records before it
  * have been released, since they lie in the same frame. */
-int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
-                      uint32_t idx)
+int shmqi_member_nack(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx)
 {
     if (h->lost)
         return SHMQ_ERR_STALE;
@@ -545,7 +554,8 @@ bool shmqi_member_views_any(const struct shmq_consumer *c)
     return false;
 }
 
-/* -- watching the one who holds us up -------------------------------------------*/
+/* -- watching the one who holds us up
+ * -------------------------------------------*/
 
 int shmqi_member_watch(struct shmq_consumer *c)
 {
@@ -569,7 +579,8 @@ int shmqi_member_watch(struct shmq_consumer *c)
     return c->pidfd;
 }
 
-/* -- being held up --------------------------------------------------------------*/
+/* -- being held up
+ * --------------------------------------------------------------*/
 
 bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
 {
@@ -586,7 +597,7 @@ bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
         struct shmqi_claim u = shmqi_claim_unpack(k);
         if (shmqi_claim_age(&c->claims, k, q) != 0 ||
             (u.state != SHMQI_CLAIM_CLAIMED &&
-             u.state != SHMQI_CLAIM_DEADLETTER) ||
+                u.state != SHMQI_CLAIM_DEADLETTER) ||
             u.owner == c->idx)
             continue;
         if (!*ret_blocked)

@@ -15,16 +15,16 @@
 
 #include "gate.h"
 
-static inline shmqi_word *shmqi_slot_at(const struct shmqi_ring *r,
-                                        uint64_t seq)
+static inline shmqi_word *shmqi_slot_at(
+    const struct shmqi_ring *r, uint64_t seq)
 {
     return &r->slots[seq & ((1ull << r->cap_lg2) - 1)];
 }
 
 /* Room that a publish at `tail` needs, and some more so that the groups' words
  * are not read again for each publish. */
-static inline uint64_t shmqi_slot_want(const struct shmqi_ring *r,
-                                       uint64_t tail)
+static inline uint64_t shmqi_slot_want(
+    const struct shmqi_ring *r, uint64_t tail)
 {
     uint64_t n = 1ull << r->cap_lg2;
     uint64_t need = tail + 1 + (n >> 3);
@@ -34,8 +34,7 @@ static inline uint64_t shmqi_slot_want(const struct shmqi_ring *r,
 /* Publishes `frame` (offset in 64-byte units in the arenas).
  * Returns 0 and its sequence; FULL; CLOSED; LIMIT; CORRUPT. */
 static inline int shmqi_mpmc_publish(const struct shmqi_ring *r,
-                                     struct shmqi_gate *gate, uint64_t frame,
-                                     uint64_t *ret_seq)
+    struct shmqi_gate *gate, uint64_t frame, uint64_t *ret_seq)
 {
     uint64_t n = 1ull << r->cap_lg2, last = UINT64_MAX;
     uint64_t stuck_max = 4 * n + 1024, stuck = 0;
@@ -95,8 +94,8 @@ static inline uint64_t shmqi_mpmc_end(const struct shmqi_ring *r)
 }
 
 /* Slot word of sequence `seq`; its age tells whether it is readable. */
-static inline int64_t shmqi_mpmc_look(const struct shmqi_ring *r,
-                                      uint64_t seq, uint64_t *ret_word)
+static inline int64_t shmqi_mpmc_look(
+    const struct shmqi_ring *r, uint64_t seq, uint64_t *ret_word)
 {
     uint64_t w = shm_ld(C1, shmqi_slot_at(r, seq));
     *ret_word = w;
@@ -105,13 +104,12 @@ static inline int64_t shmqi_mpmc_look(const struct shmqi_ring *r,
 
 /* True when a frame copied from sequence `seq` (slot word `w`) was intact all
  * the time: neither its slot nor its arena bytes had been given away. */
-static inline bool shmqi_mpmc_copy_valid(const struct shmqi_ring *r,
-                                         uint64_t seq, uint64_t w,
-                                         uint32_t arena)
+static inline bool shmqi_mpmc_copy_valid(
+    const struct shmqi_ring *r, uint64_t seq, uint64_t w, uint32_t arena)
 {
     shm_fence(C2);
     return shm_ld(C3, shmqi_slot_at(r, seq)) == w &&
-           shm_ld(C4, &r->arenas[arena].reclaimed) <= seq;
+        shm_ld(C4, &r->arenas[arena].reclaimed) <= seq;
 }
 
 #endif

@@ -13,9 +13,10 @@ int shmqi_group_name_check(const char *name)
         legal = isalnum((unsigned char)name[i]) || strchr("._-@", name[i]);
     if (legal)
         return SHMQ_OK;
-    return shmqi_fail(SHMQ_ERR_INVAL, "group '%.40s': not a legal name; use 1 "
-                      "to %d of A-Z a-z 0-9 . _ -", name ? name : "",
-                      SHMQ_GROUP_MAX);
+    return shmqi_fail(SHMQ_ERR_INVAL,
+        "group '%.40s': not a legal name; use 1 "
+        "to %d of A-Z a-z 0-9 . _ -",
+        name ? name : "", SHMQ_GROUP_MAX);
 }
 
 static uint64_t hash_of(const char *name)
@@ -27,8 +28,8 @@ static uint64_t hash_of(const char *name)
 }
 
 /* Fills in (or helps to) and compares the bytes of an entry of our hash. */
-static bool same_bytes(struct shmqi_name_shm *n,
-                       const uint64_t words[SHMQI_NAME_WORDS])
+static bool same_bytes(
+    struct shmqi_name_shm *n, const uint64_t words[SHMQI_NAME_WORDS])
 {
     for (uint32_t i = 0; i < SHMQI_NAME_WORDS; i++) {
         if (words[i] != 0)
@@ -39,8 +40,8 @@ static bool same_bytes(struct shmqi_name_shm *n,
     return true;
 }
 
-int shmqi_group_name(struct shmqi_segment *s, const char *name, bool insert,
-                     uint32_t *ret_idx)
+int shmqi_group_name(
+    struct shmqi_segment *s, const char *name, bool insert, uint32_t *ret_idx)
 {
     struct shmqi_ring *r = &s->ring;
     uint64_t words[SHMQI_NAME_WORDS] = {0}, hash;
@@ -62,22 +63,26 @@ int shmqi_group_name(struct shmqi_segment *s, const char *name, bool insert,
         if (h != hash)
             continue;
         if (!same_bytes(n, words))
-            return shmqi_fail(SHMQ_ERR_EXISTS, "group %s of %s: its name "
-                              "collides with another; use another name", name,
-                              s->topic);
+            return shmqi_fail(SHMQ_ERR_EXISTS,
+                "group %s of %s: its name "
+                "collides with another; use another name",
+                name, s->topic);
         *ret_idx = idx;
         return SHMQ_OK;
     }
     if (!insert)
-        return shmqi_fail(SHMQ_ERR_NOENT, "group %s of %s: no such group; make "
-                          "it with shmq group create", name, s->topic);
-    return shmqi_fail(SHMQ_ERR_LIMIT, "%s: %u group names have been used, no "
-                      "more fit; use an old name, or recreate the topic",
-                      s->topic, r->name_cnt);
+        return shmqi_fail(SHMQ_ERR_NOENT,
+            "group %s of %s: no such group; make "
+            "it with shmq group create",
+            name, s->topic);
+    return shmqi_fail(SHMQ_ERR_LIMIT,
+        "%s: %u group names have been used, no "
+        "more fit; use an old name, or recreate the topic",
+        s->topic, r->name_cnt);
 }
 
-void shmqi_group_name_read(const struct shmqi_ring *r, uint32_t idx,
-                           char ret[SHMQ_GROUP_MAX + 1])
+void shmqi_group_name_read(
+    const struct shmqi_ring *r, uint32_t idx, char ret[SHMQ_GROUP_MAX + 1])
 {
     uint64_t words[SHMQI_NAME_WORDS] = {0};
     if (idx < r->name_cnt)

@@ -77,7 +77,7 @@ static uint32_t set_up(void)
 {
     if (!wiped_page) {
         void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (page == MAP_FAILED)
             return 0;
         if (madvise(page, 4096, MADV_WIPEONFORK) != 0) {
@@ -163,7 +163,7 @@ static bool statm_is_zero(const char *pid, const char *tid)
     char path[320], buf[128];
     (void)snprintf(path, sizeof path, "/proc/%s/task/%s/statm", pid, tid);
     return read_file(path, buf, sizeof buf) > 0 &&
-           strncmp(buf, "0 0 0 ", 6) == 0;
+        strncmp(buf, "0 0 0 ", 6) == 0;
 }
 
 bool shmqi_process_has_no_memory(uint32_t pid)
@@ -236,6 +236,6 @@ uint64_t shmq_deadline(uint64_t timeout_ns)
 #define VERSION_OF(a, b, c) TEXT_OF(a) "." TEXT_OF(b) "." TEXT_OF(c)
 const char *shmq_version(void)
 {
-    return VERSION_OF(SHMQ_VERSION_MAJOR, SHMQ_VERSION_MINOR,
-                      SHMQ_VERSION_PATCH);
+    return VERSION_OF(
+        SHMQ_VERSION_MAJOR, SHMQ_VERSION_MINOR, SHMQ_VERSION_PATCH);
 }

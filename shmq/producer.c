@@ -11,12 +11,13 @@
 #define SPIN_DEFAULT_NS 20000u
 #define SPIN_PAUSES 32
 
-/* -- open, close --------------------------------------------------------------*/
+/* -- open, close
+ * --------------------------------------------------------------*/
 
 static int open_ring(struct shmq_producer *p)
 {
-    int rc = shmqi_attach(p->segment, SHMQ_ROLE_PRODUCER, &p->idx,
-                          &p->identity);
+    int rc =
+        shmqi_attach(p->segment, SHMQ_ROLE_PRODUCER, &p->idx, &p->identity);
     if (rc == SHMQ_ERR_LIMIT && p->ring->ring == SHMQ_RING_SPSC)
         return shmqi_spsc_busy(p->segment);
     if (rc)
@@ -31,20 +32,21 @@ static int open_ring(struct shmq_producer *p)
 }
 
 int shmq_producer_open(struct shmq_topic *topic,
-                       const struct shmq_producer_options *options,
-                       struct shmq_producer **ret)
+    const struct shmq_producer_options *options, struct shmq_producer **ret)
 {
     struct shmqi_segment *s = NULL;
-    if (!ret || (options && (options->struct_bytes != sizeof *options ||
-                             options->flags)))
+    if (!ret ||
+        (options &&
+            (options->struct_bytes != sizeof *options || options->flags)))
         return shmqi_fail(SHMQ_ERR_INVAL, "producer: options are not legal");
     int rc = shmqi_topic_use(topic, &s);
     if (rc)
         return rc;
     if (!s->data_writable)
-        return shmqi_fail(SHMQ_ERR_PERM, "%s: its data file is not writable "
-                          "for you; ask its owner for --data-mode",
-                          s->topic);
+        return shmqi_fail(SHMQ_ERR_PERM,
+            "%s: its data file is not writable "
+            "for you; ask its owner for --data-mode",
+            s->topic);
     if (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC) {
         rc = shmqi_asymmetric_register();
         if (rc)
@@ -56,8 +58,8 @@ int shmq_producer_open(struct shmq_topic *topic,
     p->segment = s;
     p->ring = &s->ring;
     p->generation = shmqi_generation();
-    p->spin_ns = options && options->spin_ns ? options->spin_ns
-                                             : SPIN_DEFAULT_NS;
+    p->spin_ns =
+        options && options->spin_ns ? options->spin_ns : SPIN_DEFAULT_NS;
     rc = open_ring(p);
     if (rc) {
         free(p);
@@ -97,20 +99,23 @@ uint64_t shmq_producer_sequence(const struct shmq_producer *p)
     return p->sequence;
 }
 
-/* -- results -------------------------------------------------------------------*/
+/* -- results
+ * -------------------------------------------------------------------*/
 
 int shmqi_too_large(const struct shmq_producer *p, uint64_t bytes)
 {
-    return shmqi_fail(SHMQ_ERR_TOO_LARGE, "%s: a record of %llu bytes; at most "
-                      "%llu, or create the topic with more --max-message",
-                      p->segment->topic, (unsigned long long)bytes,
-                      (unsigned long long)p->ring->max_message);
+    return shmqi_fail(SHMQ_ERR_TOO_LARGE,
+        "%s: a record of %llu bytes; at most "
+        "%llu, or create the topic with more --max-message",
+        p->segment->topic, (unsigned long long)bytes,
+        (unsigned long long)p->ring->max_message);
 }
 
 static int forked(void)
 {
-    return shmqi_fail(SHMQ_ERR_FORKED, "producer: it belongs to the parent "
-                      "process; open one in the child");
+    return shmqi_fail(SHMQ_ERR_FORKED,
+        "producer: it belongs to the parent "
+        "process; open one in the child");
 }
 
 /* What a try's result means to the caller; drop-new counts. */
@@ -126,18 +131,23 @@ static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
     case SHMQ_ERR_LIMIT:
         if (p->loans >= SHMQI_LOANS_MAX)
             break;
-        return shmqi_fail(rc, "%s: all positions are used up; make a new "
-                          "topic", p->segment->topic);
+        return shmqi_fail(rc,
+            "%s: all positions are used up; make a new "
+            "topic",
+            p->segment->topic);
     case SHMQ_ERR_CORRUPT:
-        return shmqi_fail(rc, "%s: the ring is damaged; remove the topic with "
-                          "--force", p->segment->topic);
+        return shmqi_fail(rc,
+            "%s: the ring is damaged; remove the topic with "
+            "--force",
+            p->segment->topic);
     default:
         break;
     }
     return rc;
 }
 
-/* -- trying and waiting ----------------------------------------------------------*/
+/* -- trying and waiting
+ * ----------------------------------------------------------*/
 
 enum job_kind { JOB_ONE, JOB_BATCH, JOB_LOAN, JOB_COMMIT };
 
@@ -159,19 +169,17 @@ static int try_job(struct shmq_producer *p, const struct job *j)
     switch (j->kind) {
     case JOB_ONE:
         return mpmc ? shmqi_mpmc_put_one(p, j->data, j->size, j->ret_position)
-                    : shmqi_spsc_put_one(p, j->data, j->size,
-                                         j->ret_position);
+                    : shmqi_spsc_put_one(p, j->data, j->size, j->ret_position);
     case JOB_BATCH:
         return mpmc ? shmqi_mpmc_put(p, &j->pub) : shmqi_spsc_put(p, &j->pub);
     case JOB_LOAN:
-        return mpmc ? shmqi_mpmc_loan(p, j->size, j->attrs, j->attr_cnt,
-                                      j->loan)
-                    : shmqi_spsc_loan(p, j->size, j->attrs, j->attr_cnt,
-                                      j->loan);
+        return mpmc
+            ? shmqi_mpmc_loan(p, j->size, j->attrs, j->attr_cnt, j->loan)
+            : shmqi_spsc_loan(p, j->size, j->attrs, j->attr_cnt, j->loan);
     default:
-        return mpmc ? shmqi_mpmc_commit(p, j->loan, j->size, j->ret_position)
-                    : shmqi_spsc_take_loan(p, j->loan, j->size,
-                                           j->ret_position);
+        return mpmc
+            ? shmqi_mpmc_commit(p, j->loan, j->size, j->ret_position)
+            : shmqi_spsc_take_loan(p, j->loan, j->size, j->ret_position);
     }
 }
 
@@ -180,7 +188,7 @@ static int timed_out(struct shmq_producer *p)
     char who[320];
     shmqi_blame(p->segment, who, sizeof who);
     return shmqi_fail(SHMQ_ERR_TIMEOUT, "%s: no room before the deadline; %s",
-                      p->segment->topic, who);
+        p->segment->topic, who);
 }
 
 static void pause_cpu(void)
@@ -196,8 +204,7 @@ static void pause_cpu(void)
  * up may be dying; later at the pace of idle sleepers. */
 static uint64_t nap(uint64_t waited_ns)
 {
-    return waited_ns < SHMQI_PEER_WATCH_NS ? SHMQI_NAP_PEER_NS
-                                           : SHMQI_NAP_NS;
+    return waited_ns < SHMQI_PEER_WATCH_NS ? SHMQI_NAP_PEER_NS : SHMQI_NAP_NS;
 }
 
 /* Callers that never wait, and those whose records are dropped, help as well:
@@ -213,7 +220,7 @@ static void relieve_sometimes(struct shmq_producer *p)
 }
 
 static int sleep_until(struct shmq_producer *p, const struct job *j,
-                       uint64_t start, uint64_t deadline)
+    uint64_t start, uint64_t deadline)
 {
     for (;;) {
         struct shmqi_sleep sl;
@@ -227,13 +234,13 @@ static int sleep_until(struct shmq_producer *p, const struct job *j,
             return timed_out(p);
         rc = shmqi_sleep_commit(&sl, nap(now - start), deadline);
         if (rc)
-            return shmqi_fail(rc, "%s: interrupted by a signal",
-                              p->segment->topic);
+            return shmqi_fail(
+                rc, "%s: interrupted by a signal", p->segment->topic);
     }
 }
 
-static int try_until(struct shmq_producer *p, const struct job *j,
-                     uint64_t deadline)
+static int try_until(
+    struct shmq_producer *p, const struct job *j, uint64_t deadline)
 {
     int rc = try_job(p, j);
     if (rc == SHMQ_ERR_FULL && p->ring->on_full != SHMQ_ON_FULL_BLOCK) {
@@ -259,7 +266,7 @@ static int try_until(struct shmq_producer *p, const struct job *j,
 }
 
 static int run(struct shmq_producer *p, const struct job *j, uint32_t cnt,
-               bool wait, uint64_t deadline)
+    bool wait, uint64_t deadline)
 {
     int rc;
     if (!wait) {
@@ -276,11 +283,12 @@ static int run(struct shmq_producer *p, const struct job *j, uint32_t cnt,
     return outcome(p, rc, cnt);
 }
 
-/* -- public calls ------------------------------------------------------------- */
+/* -- public calls -------------------------------------------------------------
+ */
 
-static __attribute__((noinline)) int
-publish_slow(struct shmq_producer *p, const void *data, uint64_t size,
-             bool wait, uint64_t deadline, uint64_t *ret_position)
+static __attribute__((noinline)) int publish_slow(struct shmq_producer *p,
+    const void *data, uint64_t size, bool wait, uint64_t deadline,
+    uint64_t *ret_position)
 {
     struct job j = {JOB_ONE, data, size, {0}, NULL, 0, NULL, ret_position};
     return run(p, &j, 1, wait, deadline);
@@ -288,7 +296,7 @@ publish_slow(struct shmq_producer *p, const void *data, uint64_t size,
 
 /* The way of nearly every record: one try, straight to the ring. */
 static inline int publish_fast(struct shmq_producer *p, const void *data,
-                               uint64_t size, uint64_t *ret_position)
+    uint64_t size, uint64_t *ret_position)
 {
     if (__builtin_expect(!p || (size && !data), 0))
         return shmqi_fail(SHMQ_ERR_INVAL, "publish: no producer or no data");
@@ -297,68 +305,68 @@ static inline int publish_fast(struct shmq_producer *p, const void *data,
     if (__builtin_expect(size > p->ring->max_message, 0))
         return shmqi_too_large(p, size);
     return p->ring->ring == SHMQ_RING_SPSC
-               ? shmqi_spsc_put_one(p, data, size, ret_position)
-               : shmqi_mpmc_put_one(p, data, size, ret_position);
+        ? shmqi_spsc_put_one(p, data, size, ret_position)
+        : shmqi_mpmc_put_one(p, data, size, ret_position);
 }
 
 int shmq_producer_publish(struct shmq_producer *p, const void *data,
-                          uint64_t size, uint64_t *ret_position)
+    uint64_t size, uint64_t *ret_position)
 {
     int rc = publish_fast(p, data, size, ret_position);
     if (__builtin_expect(rc == SHMQ_OK, 1))
         return rc;
-    return rc == SHMQ_ERR_FULL ? publish_slow(p, data, size, false, 0,
-                                              ret_position)
-           : p                 ? outcome(p, rc, 1)
-                               : rc;
+    return rc == SHMQ_ERR_FULL
+        ? publish_slow(p, data, size, false, 0, ret_position)
+        : p ? outcome(p, rc, 1)
+            : rc;
 }
 
 int shmq_producer_publish_wait(struct shmq_producer *p, const void *data,
-                               uint64_t size, uint64_t deadline_ns,
-                               uint64_t *ret_position)
+    uint64_t size, uint64_t deadline_ns, uint64_t *ret_position)
 {
     int rc = publish_fast(p, data, size, ret_position);
     if (__builtin_expect(rc == SHMQ_OK, 1))
         return rc;
-    return rc == SHMQ_ERR_FULL ? publish_slow(p, data, size, true,
-                                              deadline_ns, ret_position)
-           : p                 ? outcome(p, rc, 1)
-                               : rc;
+    return rc == SHMQ_ERR_FULL
+        ? publish_slow(p, data, size, true, deadline_ns, ret_position)
+        : p ? outcome(p, rc, 1)
+            : rc;
 }
 
 static int publish_many(struct shmq_producer *p,
-                        const struct shmq_record *records, uint32_t cnt,
-                        bool wait, uint64_t deadline, uint64_t *ret_positions)
+    const struct shmq_record *records, uint32_t cnt, bool wait,
+    uint64_t deadline, uint64_t *ret_positions)
 {
     if (!p || !records || cnt < 1 || cnt > SHMQ_BATCH_MAX)
-        return shmqi_fail(SHMQ_ERR_INVAL, "publish: a batch has 1 to %d "
-                          "records", SHMQ_BATCH_MAX);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "publish: a batch has 1 to %d "
+            "records",
+            SHMQ_BATCH_MAX);
     if (!shmqi_same_process(p->generation))
         return forked();
-    struct job j = {JOB_BATCH, NULL, 0, {records, cnt, ret_positions},
-                    NULL, 0, NULL, NULL};
+    struct job j = {
+        JOB_BATCH, NULL, 0, {records, cnt, ret_positions}, NULL, 0, NULL, NULL};
     return run(p, &j, cnt, wait, deadline);
 }
 
 int shmq_producer_publish_batch(struct shmq_producer *p,
-                                const struct shmq_record *records,
-                                uint32_t record_cnt, uint64_t *ret_positions)
+    const struct shmq_record *records, uint32_t record_cnt,
+    uint64_t *ret_positions)
 {
     return publish_many(p, records, record_cnt, false, 0, ret_positions);
 }
 
 int shmq_producer_publish_batch_wait(struct shmq_producer *p,
-                                     const struct shmq_record *records,
-                                     uint32_t record_cnt, uint64_t deadline_ns,
-                                     uint64_t *ret_positions)
+    const struct shmq_record *records, uint32_t record_cnt,
+    uint64_t deadline_ns, uint64_t *ret_positions)
 {
-    return publish_many(p, records, record_cnt, true, deadline_ns,
-                        ret_positions);
+    return publish_many(
+        p, records, record_cnt, true, deadline_ns, ret_positions);
 }
 
 static int lend(struct shmq_producer *p, uint64_t size,
-                const struct shmq_attr *attrs, uint32_t attr_cnt, bool wait,
-                uint64_t deadline, struct shmq_loan *ret)
+    const struct shmq_attr *attrs, uint32_t attr_cnt, bool wait,
+    uint64_t deadline, struct shmq_loan *ret)
 {
     if (!p || !ret)
         return shmqi_fail(SHMQ_ERR_INVAL, "loan: no producer or no place");
@@ -369,22 +377,20 @@ static int lend(struct shmq_producer *p, uint64_t size,
 }
 
 int shmq_producer_loan(struct shmq_producer *p, uint64_t size,
-                       const struct shmq_attr *attrs, uint32_t attr_cnt,
-                       struct shmq_loan *ret)
+    const struct shmq_attr *attrs, uint32_t attr_cnt, struct shmq_loan *ret)
 {
     return lend(p, size, attrs, attr_cnt, false, 0, ret);
 }
 
 int shmq_producer_loan_wait(struct shmq_producer *p, uint64_t size,
-                            const struct shmq_attr *attrs, uint32_t attr_cnt,
-                            uint64_t deadline_ns, struct shmq_loan *ret)
+    const struct shmq_attr *attrs, uint32_t attr_cnt, uint64_t deadline_ns,
+    struct shmq_loan *ret)
 {
     return lend(p, size, attrs, attr_cnt, true, deadline_ns, ret);
 }
 
 static int commit(struct shmq_producer *p, struct shmq_loan *loan,
-                  uint64_t used, bool wait, uint64_t deadline,
-                  uint64_t *ret_position)
+    uint64_t used, bool wait, uint64_t deadline, uint64_t *ret_position)
 {
     if (!p || !loan)
         return shmqi_fail(SHMQ_ERR_INVAL, "commit: no producer or no loan");
@@ -395,14 +401,13 @@ static int commit(struct shmq_producer *p, struct shmq_loan *loan,
 }
 
 int shmq_producer_commit(struct shmq_producer *p, struct shmq_loan *loan,
-                         uint64_t used, uint64_t *ret_position)
+    uint64_t used, uint64_t *ret_position)
 {
     return commit(p, loan, used, false, 0, ret_position);
 }
 
 int shmq_producer_commit_wait(struct shmq_producer *p, struct shmq_loan *loan,
-                              uint64_t used, uint64_t deadline_ns,
-                              uint64_t *ret_position)
+    uint64_t used, uint64_t deadline_ns, uint64_t *ret_position)
 {
     return commit(p, loan, used, true, deadline_ns, ret_position);
 }

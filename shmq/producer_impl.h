@@ -44,13 +44,12 @@ struct shmqi_publish {
 int shmqi_mpmc_open(struct shmq_producer *p);
 void shmqi_mpmc_close(struct shmq_producer *p);
 int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub);
-int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data,
-                       uint64_t size, uint64_t *ret_position);
+int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
+    uint64_t *ret_position);
 int shmqi_mpmc_loan(struct shmq_producer *p, uint64_t size,
-                    const struct shmq_attr *attrs, uint32_t attr_cnt,
-                    struct shmq_loan *ret);
+    const struct shmq_attr *attrs, uint32_t attr_cnt, struct shmq_loan *ret);
 int shmqi_mpmc_commit(struct shmq_producer *p, struct shmq_loan *loan,
-                      uint64_t used, uint64_t *ret_position);
+    uint64_t used, uint64_t *ret_position);
 int shmqi_mpmc_abort(struct shmq_producer *p, struct shmq_loan *loan);
 
 int shmqi_spsc_open(struct shmq_producer *p);
@@ -58,18 +57,17 @@ void shmqi_spsc_close(struct shmq_producer *p);
 /* BUSY, naming the producer that there is. */
 int shmqi_spsc_busy(struct shmqi_segment *s);
 int shmqi_spsc_put(struct shmq_producer *p, const struct shmqi_publish *pub);
-int shmqi_spsc_put_one(struct shmq_producer *p, const void *data,
-                       uint64_t size, uint64_t *ret_position);
+int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
+    uint64_t *ret_position);
 int shmqi_spsc_loan(struct shmq_producer *p, uint64_t size,
-                    const struct shmq_attr *attrs, uint32_t attr_cnt,
-                    struct shmq_loan *ret);
+    const struct shmq_attr *attrs, uint32_t attr_cnt, struct shmq_loan *ret);
 int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
-                         uint64_t used, uint64_t *ret_position);
+    uint64_t used, uint64_t *ret_position);
 int shmqi_spsc_abort(struct shmq_producer *p, struct shmq_loan *loan);
 
 /* Statistics of what has just been published. */
-static inline void shmqi_count(struct shmq_producer *p, uint64_t messages,
-                               uint64_t bytes)
+static inline void shmqi_count(
+    struct shmq_producer *p, uint64_t messages, uint64_t bytes)
 {
     p->messages += messages;
     p->bytes += bytes;
@@ -84,6 +82,5 @@ static inline void shmqi_count_loan(struct shmq_producer *p, int64_t bytes)
 }
 
 int shmqi_too_large(const struct shmq_producer *p, uint64_t bytes);
-
 
 #endif

@@ -25,12 +25,11 @@ void shmqi_mpmc_close(struct shmq_producer *p)
     shmqi_arena_leave(p->segment, p->identity, &p->arena);
 }
 
-static void write_head(const struct shmq_producer *p, uint8_t *at,
-                       uint32_t cnt, uint64_t len)
+static void write_head(
+    const struct shmq_producer *p, uint8_t *at, uint32_t cnt, uint64_t len)
 {
-    struct shmqi_frame_shm head = {p->identity, p->sequence,
-                                   shmqi_now_coarse(), cnt, (uint32_t)len,
-                                   0, 0};
+    struct shmqi_frame_shm head = {
+        p->identity, p->sequence, shmqi_now_coarse(), cnt, (uint32_t)len, 0, 0};
     memcpy(at, &head, sizeof head);
 }
 
@@ -41,12 +40,12 @@ static uint64_t round_unit(uint64_t len)
 
 /* The publish itself, of an allocated and written piece. */
 static int publish_piece(struct shmq_producer *p, uint64_t piece, uint32_t cnt,
-                         uint64_t bytes, uint64_t *ret_seq)
+    uint64_t bytes, uint64_t *ret_seq)
 {
     struct shmqi_piece *pc = shmqi_piece(&p->arena, piece);
     uint64_t off = ((uint64_t)p->arena.idx << p->ring->arena_lg2) + pc->off;
-    int rc = shmqi_mpmc_publish(p->ring, &p->gate, off / SHMQI_FRAME_UNIT,
-                                ret_seq);
+    int rc =
+        shmqi_mpmc_publish(p->ring, &p->gate, off / SHMQI_FRAME_UNIT, ret_seq);
     if (rc)
         return rc;
     pc->seq = *ret_seq;
@@ -68,13 +67,13 @@ static inline void prefetch_next(const struct shmq_producer *p)
     }
 }
 
-int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data,
-                       uint64_t size, uint64_t *ret_position)
+int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
+    uint64_t *ret_position)
 {
     uint64_t len = sizeof(struct shmqi_frame_shm) + shmqi_record_len(size, 0);
     uint64_t piece, seq;
-    int rc = shmqi_arena_alloc(p->ring, &p->arena, &p->gate, round_unit(len),
-                               &piece);
+    int rc = shmqi_arena_alloc(
+        p->ring, &p->arena, &p->gate, round_unit(len), &piece);
     if (rc)
         return rc;
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off;
@@ -95,7 +94,7 @@ int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data,
 
 /* Length and payload of a record with attributes. */
 static int attributed(const struct shmq_producer *p,
-                      const struct shmq_record *rec, uint64_t *ret_len)
+    const struct shmq_record *rec, uint64_t *ret_len)
 {
     uint32_t attrs = 0;
     int rc = shmqi_attrs_bytes(rec->attrs, rec->attr_cnt, &attrs);
@@ -109,8 +108,7 @@ static int attributed(const struct shmq_producer *p,
 
 /* Frame length of a batch, its payload bytes, or why it is not legal. */
 static int batch_len(const struct shmq_producer *p,
-                     const struct shmqi_publish *pub, uint64_t *ret_len,
-                     uint64_t *ret_bytes)
+    const struct shmqi_publish *pub, uint64_t *ret_len, uint64_t *ret_bytes)
 {
     uint64_t len = sizeof(struct shmqi_frame_shm), bytes = 0;
     uint64_t max = p->ring->max_message;
@@ -120,8 +118,8 @@ static int batch_len(const struct shmq_producer *p,
         if (__builtin_expect(rec->size > max, 0))
             return shmqi_too_large(p, rec->size);
         if (__builtin_expect(rec->size && !rec->data, 0))
-            return shmqi_fail(SHMQ_ERR_INVAL, "publish: record %u has no data",
-                              i);
+            return shmqi_fail(
+                SHMQ_ERR_INVAL, "publish: record %u has no data", i);
         if (__builtin_expect(rec->attr_cnt != 0, 0)) {
             int rc = attributed(p, rec, &one);
             if (rc)
@@ -132,10 +130,11 @@ static int batch_len(const struct shmq_producer *p,
     }
     if (pub->cnt > 1 &&
         (len > p->ring->arena_bytes / 2 || len > UINT32_MAX - 64u))
-        return shmqi_fail(SHMQ_ERR_TOO_LARGE, "%s: the batch does not fit "
-                          "half the arena of %llu bytes; publish fewer at a "
-                          "time", p->segment->topic,
-                          (unsigned long long)p->ring->arena_bytes);
+        return shmqi_fail(SHMQ_ERR_TOO_LARGE,
+            "%s: the batch does not fit "
+            "half the arena of %llu bytes; publish fewer at a "
+            "time",
+            p->segment->topic, (unsigned long long)p->ring->arena_bytes);
     *ret_len = len;
     *ret_bytes = bytes;
     return SHMQ_OK;
@@ -146,8 +145,8 @@ int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
     uint64_t len = 0, bytes = 0, piece = 0, seq = 0;
     int rc = batch_len(p, pub, &len, &bytes);
     if (rc == SHMQ_OK)
-        rc = shmqi_arena_alloc(p->ring, &p->arena, &p->gate, round_unit(len),
-                               &piece);
+        rc = shmqi_arena_alloc(
+            p->ring, &p->arena, &p->gate, round_unit(len), &piece);
     if (rc)
         return rc;
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off;
@@ -158,8 +157,8 @@ int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
         if (__builtin_expect(rec->attr_cnt != 0, 0)) {
             uint32_t attrs = 0;
             (void)shmqi_attrs_bytes(rec->attrs, rec->attr_cnt, &attrs);
-            at = shmqi_record_begin(at, rec->size, rec->attrs, rec->attr_cnt,
-                                    attrs);
+            at = shmqi_record_begin(
+                at, rec->size, rec->attrs, rec->attr_cnt, attrs);
         } else {
             uint64_t head = (uint32_t)rec->size; /* no attributes, flags 0 */
             memcpy(at, &head, sizeof head);
@@ -178,33 +177,34 @@ int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
     return SHMQ_OK;
 }
 
-/* -- loans ------------------------------------------------------------------- */
+/* -- loans -------------------------------------------------------------------
+ */
 
 int shmqi_mpmc_loan(struct shmq_producer *p, uint64_t size,
-                    const struct shmq_attr *attrs, uint32_t attr_cnt,
-                    struct shmq_loan *ret)
+    const struct shmq_attr *attrs, uint32_t attr_cnt, struct shmq_loan *ret)
 {
     uint32_t attr_bytes = 0;
     uint64_t piece;
     int rc = shmqi_attrs_bytes(attrs, attr_cnt, &attr_bytes);
     if (rc)
         return rc;
-    if (size > p->ring->max_message ||
-        size + attr_bytes > p->ring->max_message)
+    if (size > p->ring->max_message || size + attr_bytes > p->ring->max_message)
         return shmqi_too_large(p, size + attr_bytes);
     if (p->loans == SHMQI_LOANS_MAX)
-        return shmqi_fail(SHMQ_ERR_LIMIT, "%s: %u loans are out; commit or "
-                          "abort one", p->segment->topic, SHMQI_LOANS_MAX);
-    uint64_t len = sizeof(struct shmqi_frame_shm) +
-                   shmqi_record_len(size, attr_bytes);
+        return shmqi_fail(SHMQ_ERR_LIMIT,
+            "%s: %u loans are out; commit or "
+            "abort one",
+            p->segment->topic, SHMQI_LOANS_MAX);
+    uint64_t len =
+        sizeof(struct shmqi_frame_shm) + shmqi_record_len(size, attr_bytes);
     if (shmqi_segment_deleted(p->segment))
         return SHMQ_ERR_CLOSED;
-    rc = shmqi_arena_alloc(p->ring, &p->arena, &p->gate, round_unit(len),
-                           &piece);
+    rc = shmqi_arena_alloc(
+        p->ring, &p->arena, &p->gate, round_unit(len), &piece);
     if (rc)
         return rc;
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off +
-                  sizeof(struct shmqi_frame_shm);
+        sizeof(struct shmqi_frame_shm);
     ret->data = shmqi_record_begin(at, size, attrs, attr_cnt, attr_bytes);
     ret->size = size;
     ret->internal[0] = piece + 1; /* 0: void */
@@ -214,35 +214,35 @@ int shmqi_mpmc_loan(struct shmq_producer *p, uint64_t size,
     return SHMQ_OK;
 }
 
-static int check_loan(const struct shmq_producer *p,
-                      const struct shmq_loan *loan)
+static int check_loan(
+    const struct shmq_producer *p, const struct shmq_loan *loan)
 {
     uint64_t piece = loan->internal[0] - 1;
     if (loan->internal[0] == 0 || piece < p->arena.first ||
         piece >= p->arena.last ||
         shmqi_piece(&p->arena, piece)->state != SHMQI_PIECE_LOANED)
-        return shmqi_fail(SHMQ_ERR_INVAL, "loan: not one of this producer's, "
-                          "or committed already");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "loan: not one of this producer's, "
+            "or committed already");
     return SHMQ_OK;
 }
 
 int shmqi_mpmc_commit(struct shmq_producer *p, struct shmq_loan *loan,
-                      uint64_t used, uint64_t *ret_position)
+    uint64_t used, uint64_t *ret_position)
 {
     int rc = check_loan(p, loan);
     if (rc)
         return rc;
     if (used > loan->size)
         return shmqi_fail(SHMQ_ERR_INVAL, "loan: %llu bytes used of %llu",
-                          (unsigned long long)used,
-                          (unsigned long long)loan->size);
+            (unsigned long long)used, (unsigned long long)loan->size);
     uint64_t piece = loan->internal[0] - 1, seq;
     struct shmqi_piece *pc = shmqi_piece(&p->arena, piece);
     uint64_t whole = pc->len;
     uint8_t *at = p->arena.base + pc->off;
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
-    write_head(p, at, 1, sizeof(struct shmqi_frame_shm) +
-                             shmqi_record_len(used, attr_bytes));
+    write_head(p, at, 1,
+        sizeof(struct shmqi_frame_shm) + shmqi_record_len(used, attr_bytes));
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};
     memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
     rc = publish_piece(p, piece, 1, used, &seq);

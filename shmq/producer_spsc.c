@@ -8,19 +8,23 @@
 #include "reap.h"
 #include "record.h"
 
-/* -- the role -----------------------------------------------------------------*/
+/* -- the role
+ * -----------------------------------------------------------------*/
 
 static int role_busy(struct shmqi_segment *s, uint64_t holder)
 {
     for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
         struct shmqi_peer peer;
         if (shmqi_peer_read(&s->ring, i, &peer) && peer.identity == holder)
-            return shmqi_fail(SHMQ_ERR_BUSY, "%s: pid %u (%s) is its producer "
-                              "and lives; an spsc topic has one at a time",
-                              s->topic, peer.pid, peer.comm);
+            return shmqi_fail(SHMQ_ERR_BUSY,
+                "%s: pid %u (%s) is its producer "
+                "and lives; an spsc topic has one at a time",
+                s->topic, peer.pid, peer.comm);
     }
-    return shmqi_fail(SHMQ_ERR_BUSY, "%s: it has a producer; an spsc topic has "
-                      "one at a time", s->topic);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: it has a producer; an spsc topic has "
+        "one at a time",
+        s->topic);
 }
 
 int shmqi_spsc_busy(struct shmqi_segment *s)
@@ -44,8 +48,10 @@ static int take_role(struct shmq_producer *p)
         if (shm_cas(A2, role, holder, p->identity))
             return SHMQ_OK;
     }
-    return shmqi_fail(SHMQ_ERR_BUSY, "%s: its producer keeps changing; try "
-                      "again", s->topic);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: its producer keeps changing; try "
+        "again",
+        s->topic);
 }
 
 /* Enters this producer as the author of everything from its position on. A
@@ -74,9 +80,10 @@ int shmqi_spsc_open(struct shmq_producer *p)
     p->writer.reclaimed = shm_ld(A3, &r->data->reclaimed);
     if (p->writer.pos == UINT64_MAX || gate > p->writer.pos) {
         (void)shm_cas(A2, &r->data->role, p->identity, 0);
-        return shmqi_fail(SHMQ_ERR_CORRUPT, "%s: the ring is damaged at "
-                          "position %llu; remove the topic with --force",
-                          p->segment->topic, (unsigned long long)hint);
+        return shmqi_fail(SHMQ_ERR_CORRUPT,
+            "%s: the ring is damaged at "
+            "position %llu; remove the topic with --force",
+            p->segment->topic, (unsigned long long)hint);
     }
     /* The gate word may have been raised by a predecessor that then found the
      * groups changed: only what an own refresh allows counts. */
@@ -100,14 +107,15 @@ void shmqi_spsc_close(struct shmq_producer *p)
     (void)shm_cas(A2, &p->ring->data->role, p->identity, 0);
 }
 
-/* -- records ------------------------------------------------------------------*/
+/* -- records
+ * ------------------------------------------------------------------*/
 
 #define SPSC_PREFIX (sizeof(struct shmqi_spsc_shm))
 
 /* Writes sequence and time of the record at `pos`; its commit word comes
  * later. */
 static uint8_t *begin(const struct shmq_producer *p, uint64_t pos,
-                      uint64_t sequence, uint64_t time_ns)
+    uint64_t sequence, uint64_t time_ns)
 {
     uint8_t *at = (uint8_t *)(void *)shmqi_spsc_at(p->ring, pos);
     memcpy(at + 8, &sequence, 8);
@@ -131,10 +139,12 @@ static inline int usable(const struct shmq_producer *p)
     if (__builtin_expect(!(version & SHMQI_DELETED) && p->loans == 0, 1))
         return SHMQ_OK;
     if (version & SHMQI_DELETED)
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the topic was removed",
-                          p->segment->topic);
-    return shmqi_fail(SHMQ_ERR_BUSY, "%s: a loan is out; commit or abort "
-                      "it first", p->segment->topic);
+        return shmqi_fail(
+            SHMQ_ERR_CLOSED, "%s: the topic was removed", p->segment->topic);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: a loan is out; commit or abort "
+        "it first",
+        p->segment->topic);
 }
 /* Takes the lines behind the next commit word for writing while nobody waits
  * for it: the reader had them a lap ago. (Its own line is being polled.) */
@@ -146,8 +156,8 @@ static inline void prefetch_next(const struct shmq_producer *p)
     __builtin_prefetch(base + ((pos + 128) & mask), 1);
 }
 
-int shmqi_spsc_put_one(struct shmq_producer *p, const void *data,
-                       uint64_t size, uint64_t *ret_position)
+int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
+    uint64_t *ret_position)
 {
     uint64_t len = SPSC_PREFIX + shmqi_record_len(size, 0), pos;
     int rc = usable(p);
@@ -168,37 +178,37 @@ int shmqi_spsc_put_one(struct shmq_producer *p, const void *data,
 
 /* Lengths of a batch's records; none wraps, so a batch lies in one piece. */
 static int batch_len(const struct shmq_producer *p,
-                     const struct shmqi_publish *pub, uint64_t *ret_len)
+    const struct shmqi_publish *pub, uint64_t *ret_len)
 {
     uint64_t len = 0;
     for (uint32_t i = 0; i < pub->cnt; i++) {
         const struct shmq_record *rec = &pub->records[i];
         uint32_t attrs = 0;
-        int rc = rec->attr_cnt == 0 ? SHMQ_OK
-                                    : shmqi_attrs_bytes(rec->attrs,
-                                                        rec->attr_cnt,
-                                                        &attrs);
+        int rc = rec->attr_cnt == 0
+            ? SHMQ_OK
+            : shmqi_attrs_bytes(rec->attrs, rec->attr_cnt, &attrs);
         if (rc)
             return rc;
         if (rec->size > p->ring->max_message ||
             rec->size + attrs > p->ring->max_message)
             return shmqi_too_large(p, rec->size + attrs);
         if (rec->size && !rec->data)
-            return shmqi_fail(SHMQ_ERR_INVAL, "publish: record %u has no data",
-                              i);
+            return shmqi_fail(
+                SHMQ_ERR_INVAL, "publish: record %u has no data", i);
         len += SPSC_PREFIX + shmqi_record_len(rec->size, attrs);
         if (len > p->ring->arena_bytes / 2 && pub->cnt > 1)
-            return shmqi_fail(SHMQ_ERR_TOO_LARGE, "%s: the batch does not fit "
-                              "half the ring of %llu bytes; publish fewer at a "
-                              "time", p->segment->topic,
-                              (unsigned long long)p->ring->arena_bytes);
+            return shmqi_fail(SHMQ_ERR_TOO_LARGE,
+                "%s: the batch does not fit "
+                "half the ring of %llu bytes; publish fewer at a "
+                "time",
+                p->segment->topic, (unsigned long long)p->ring->arena_bytes);
     }
     *ret_len = len;
     return SHMQ_OK;
 }
 
 static uint64_t put_record(struct shmq_producer *p, uint64_t pos, uint32_t i,
-                           const struct shmq_record *rec, uint64_t time_ns)
+    const struct shmq_record *rec, uint64_t time_ns)
 {
     uint32_t attrs = 0;
     if (rec->attr_cnt)
@@ -228,15 +238,15 @@ int shmqi_spsc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
             first = one;
         else
             shm_st(W7, shmqi_spsc_at(p->ring, at),
-                   shmqi_commit((uint32_t)one, 0, at));
+                shmqi_commit((uint32_t)one, 0, at));
         if (pub->positions)
             pub->positions[i] = at;
         bytes += pub->records[i].size;
         at += one;
     }
     shm_st(W5, shmqi_spsc_at(p->ring, at), 0);
-    shm_st(W1, shmqi_spsc_at(p->ring, pos),
-           shmqi_commit((uint32_t)first, 0, pos));
+    shm_st(
+        W1, shmqi_spsc_at(p->ring, pos), shmqi_commit((uint32_t)first, 0, pos));
     p->writer.pos = at;
     shm_st(W4, &p->ring->data->hint, at);
     shmqi_spsc_note(p->ring, &p->writer, pos);
@@ -246,11 +256,11 @@ int shmqi_spsc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
     return SHMQ_OK;
 }
 
-/* -- loans ------------------------------------------------------------------- */
+/* -- loans -------------------------------------------------------------------
+ */
 
 int shmqi_spsc_loan(struct shmq_producer *p, uint64_t size,
-                    const struct shmq_attr *attrs, uint32_t attr_cnt,
-                    struct shmq_loan *ret)
+    const struct shmq_attr *attrs, uint32_t attr_cnt, struct shmq_loan *ret)
 {
     uint32_t attr_bytes = 0;
     uint64_t pos;
@@ -259,8 +269,7 @@ int shmqi_spsc_loan(struct shmq_producer *p, uint64_t size,
         rc = shmqi_attrs_bytes(attrs, attr_cnt, &attr_bytes);
     if (rc)
         return rc;
-    if (size > p->ring->max_message ||
-        size + attr_bytes > p->ring->max_message)
+    if (size > p->ring->max_message || size + attr_bytes > p->ring->max_message)
         return shmqi_too_large(p, size + attr_bytes);
     uint64_t len = SPSC_PREFIX + shmqi_record_len(size, attr_bytes);
     rc = shmqi_spsc_reserve(p->ring, &p->writer, len, &pos);
@@ -277,28 +286,28 @@ int shmqi_spsc_loan(struct shmq_producer *p, uint64_t size,
     return SHMQ_OK;
 }
 
-static int check_loan(const struct shmq_producer *p,
-                      const struct shmq_loan *loan)
+static int check_loan(
+    const struct shmq_producer *p, const struct shmq_loan *loan)
 {
     if (!p->loans || loan->internal[0] != p->writer.pos + 1)
-        return shmqi_fail(SHMQ_ERR_INVAL, "loan: not one of this producer's, "
-                          "or committed already");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "loan: not one of this producer's, "
+            "or committed already");
     return SHMQ_OK;
 }
 
 int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
-                         uint64_t used, uint64_t *ret_position)
+    uint64_t used, uint64_t *ret_position)
 {
     int rc = check_loan(p, loan);
     if (rc)
         return rc;
     if (used > loan->size)
         return shmqi_fail(SHMQ_ERR_INVAL, "loan: %llu bytes used of %llu",
-                          (unsigned long long)used,
-                          (unsigned long long)loan->size);
+            (unsigned long long)used, (unsigned long long)loan->size);
     if (shm_ld(W6, &p->ring->control->version) & SHMQI_DELETED)
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the topic was removed",
-                          p->segment->topic);
+        return shmqi_fail(
+            SHMQ_ERR_CLOSED, "%s: the topic was removed", p->segment->topic);
     uint64_t pos = p->writer.pos;
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};

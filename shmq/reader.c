@@ -22,7 +22,8 @@ static bool is_mpmc(const struct shmq_consumer *c)
     return c->ring->ring == SHMQ_RING_MPMC;
 }
 
-/* -- the role -------------------------------------------------------------------*/
+/* -- the role
+ * -------------------------------------------------------------------*/
 
 static struct shmqi_group_shm *group_of(const struct shmq_consumer *c)
 {
@@ -35,12 +36,15 @@ static int busy(struct shmq_consumer *c, uint32_t idx)
     char name[SHMQ_GROUP_MAX + 1];
     shmqi_group_name_read(c->ring, c->member.name_idx, name);
     if (idx < c->ring->endpoint_cnt && shmqi_peer_read(c->ring, idx, &peer))
-        return shmqi_fail(SHMQ_ERR_BUSY, "group %s of %s: pid %u (%s) reads "
-                          "it; an exclusive group has one reader, wait or "
-                          "evict endpoint %u", name, c->segment->topic,
-                          peer.pid, peer.comm, idx);
-    return shmqi_fail(SHMQ_ERR_BUSY, "group %s of %s: it has a reader; try "
-                      "again", name, c->segment->topic);
+        return shmqi_fail(SHMQ_ERR_BUSY,
+            "group %s of %s: pid %u (%s) reads "
+            "it; an exclusive group has one reader, wait or "
+            "evict endpoint %u",
+            name, c->segment->topic, peer.pid, peer.comm, idx);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "group %s of %s: it has a reader; try "
+        "again",
+        name, c->segment->topic);
 }
 
 static uint32_t index_of(const struct shmqi_ring *r, uint64_t identity)
@@ -93,10 +97,11 @@ static int take_role(struct shmq_consumer *c)
     return busy(c, UINT32_MAX);
 }
 
-/* A reader killed inside a seek left its pin, which may lie below what producers
- * may overwrite: as after any pin, the place counts only at or above the gate as
- * it is after everybody was told. (Settled floors are never raised: the gate
- * word may stand above them for a moment without anybody relying on it.) */
+/* A reader killed inside a seek left its pin, which may lie below what
+ * producers may overwrite: as after any pin, the place counts only at or above
+ * the gate as it is after everybody was told. (Settled floors are never raised:
+ * the gate word may stand above them for a moment without anybody relying on
+ * it.) */
 static int settle_pin(struct shmq_consumer *c)
 {
     const struct shmqi_ring *r = c->ring;
@@ -136,15 +141,15 @@ static int take_floor(struct shmq_consumer *c)
         c->done_pos = shmqi_pos_of(r, mine);
         /* A seen word of another reader's time says nothing for sure. */
         c->redeliver_until = shmqi_cursor_tag(seen) == (tag & ~SHMQI_TAG_PIN)
-                                 ? shmqi_pos_of(r, seen)
-                                 : shmqi_ring_end(r);
-        c->seen_pos = c->redeliver_until > c->done_pos ? c->redeliver_until
-                                                       : c->done_pos;
+            ? shmqi_pos_of(r, seen)
+            : shmqi_ring_end(r);
+        c->seen_pos =
+            c->redeliver_until > c->done_pos ? c->redeliver_until : c->done_pos;
         int rc = tag & SHMQI_TAG_PIN ? settle_pin(c) : SHMQ_OK;
         if (rc == SHMQ_OK)
             shm_st(V4, &g->seen,
-                   shmqi_cursor_of(r, shmqi_cursor_tag(c->floor_word),
-                                   c->seen_pos));
+                shmqi_cursor_of(
+                    r, shmqi_cursor_tag(c->floor_word), c->seen_pos));
         return rc;
     }
     return busy(c, UINT32_MAX);
@@ -176,8 +181,9 @@ int shmqi_view_begin(struct shmq_consumer *c)
     /* A removed group gates only for those whose views were up in time. */
     uint64_t w = shm_ld(J1, &group_of(c)->word);
     struct shmqi_gword g = shmqi_gword_unpack(w);
-    if (rc == SHMQ_OK && (g.generation != c->member.generation ||
-                          g.state == SHMQI_GROUP_DELETING))
+    if (rc == SHMQ_OK &&
+        (g.generation != c->member.generation ||
+            g.state == SHMQI_GROUP_DELETING))
         rc = shmqi_group_check(c->segment, &c->member);
     if (rc)
         shmqi_view_end(c);
@@ -192,7 +198,8 @@ void shmqi_view_end(struct shmq_consumer *c)
     }
 }
 
-/* -- open, close, seek -----------------------------------------------------------*/
+/* -- open, close, seek
+ * -----------------------------------------------------------*/
 
 static void set_next(struct shmq_consumer *c, uint64_t pos, uint64_t skip)
 {
@@ -206,8 +213,8 @@ static void set_next(struct shmq_consumer *c, uint64_t pos, uint64_t skip)
 
 /* Nothing holds the memory that is walked over: when it has been given up
  * meanwhile, what was found means nothing. */
-static uint64_t seek_unpinned(struct shmq_consumer *c,
-                              const struct shmq_start *from, uint64_t *ret_skip)
+static uint64_t seek_unpinned(
+    struct shmq_consumer *c, const struct shmq_start *from, uint64_t *ret_skip)
 {
     const struct shmqi_ring *r = c->ring;
     for (int i = 0; i < TAKE_TRIES; i++) {
@@ -276,8 +283,8 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
         struct shmqi_group_shm *g = group_of(c);
         uint64_t tag = shmqi_cursor_tag(c->floor_word);
         uint64_t at = shmqi_pos_of(r, c->floor_word);
-        uint64_t pin = shmqi_cursor_of(r, tag | SHMQI_TAG_PIN,
-                                       at < low ? at : low);
+        uint64_t pin =
+            shmqi_cursor_of(r, tag | SHMQI_TAG_PIN, at < low ? at : low);
         if (!shm_cas(J10, &g->floor, c->floor_word, pin))
             return shmqi_reader_still_ours(c) ? SHMQ_ERR_STALE
                                               : SHMQ_ERR_CORRUPT;
@@ -287,8 +294,8 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
         low = shmqi_ring_low(r);
     }
     uint64_t pos = c->mode == SHMQI_MODE_EPHEMERAL
-                       ? seek_unpinned(c, &from, &skip)
-                       : shmqi_seek(r, &from, low, &skip);
+        ? seek_unpinned(c, &from, &skip)
+        : shmqi_seek(r, &from, low, &skip);
     set_next(c, pos, skip);
     c->redeliver_until = 0;
     c->seen_pos = pos;
@@ -300,7 +307,8 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
     return SHMQ_OK;
 }
 
-/* -- floor ------------------------------------------------------------------------*/
+/* -- floor
+ * ------------------------------------------------------------------------*/
 
 uint64_t shmqi_reader_position(const struct shmq_consumer *c)
 {
@@ -343,11 +351,10 @@ int shmqi_reader_advance(struct shmq_consumer *c)
         }
         if (h->used && h->open > 0) /* acknowledged, but still looked at */
             return SHMQ_OK;
-        c->done_pos = is_mpmc(c) ? shmqi_pos(h->seq + 1, 0)
-                                 : h->seq + h->len;
-        c->unflushed += is_mpmc(c) ? h->len + c->ring->arena_bytes /
-                                                  (1ull << c->ring->cap_lg2)
-                                   : h->len;
+        c->done_pos = is_mpmc(c) ? shmqi_pos(h->seq + 1, 0) : h->seq + h->len;
+        c->unflushed += is_mpmc(c)
+            ? h->len + c->ring->arena_bytes / (1ull << c->ring->cap_lg2)
+            : h->len;
         shmqi_held_free(c, h);
         c->first++;
     }
@@ -360,8 +367,8 @@ int shmqi_reader_advance(struct shmq_consumer *c)
 }
 
 /* Record `idx` of `h` and everything after it will be handed out again. */
-void shmqi_reader_rewind(struct shmq_consumer *c, struct shmqi_held *h,
-                         uint32_t idx)
+void shmqi_reader_rewind(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx)
 {
     uint64_t slot = (uint64_t)(h - c->held);
     while (c->last > c->first && (c->last - 1) % c->held_max != slot) {
@@ -387,18 +394,19 @@ void shmqi_reader_rewind(struct shmq_consumer *c, struct shmqi_held *h,
     c->current = (uint32_t)slot;
 }
 
-/* -- gaps ---------------------------------------------------------------------------*/
+/* -- gaps
+ * ---------------------------------------------------------------------------*/
 
-static int gap(struct shmq_consumer *c, uint64_t to_pos, uint64_t frames,
-               uint32_t reason)
+static int gap(
+    struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason)
 {
     uint64_t from = is_mpmc(c) ? shmqi_pos(c->next, c->next_idx) : c->next;
     struct shmq_gap g = {from, to_pos, frames, UINT64_MAX, reason, 0};
     c->gap = g;
     c->gap_known = true;
     shmqi_word *counter = reason == SHMQ_GAP_CORRUPT
-                              ? &c->ring->control->dropped_corrupt
-                              : &c->ring->control->dropped_old;
+        ? &c->ring->control->dropped_corrupt
+        : &c->ring->control->dropped_old;
     (void)shm_add(N3, counter, frames ? frames : 1);
     bool nothing_held = c->first == c->last;
     uint64_t freeze = c->freeze, done = c->done_pos;
@@ -428,10 +436,11 @@ static int lapped(struct shmq_consumer *c)
     return gap(c, to > c->next ? to : c->next, 0, SHMQ_GAP_DROPPED);
 }
 
-/* -- taking the next frame ----------------------------------------------------------*/
+/* -- taking the next frame
+ * ----------------------------------------------------------*/
 
-static int hand(struct shmq_consumer *c, uint32_t slot,
-                struct shmq_message *ret)
+static int hand(
+    struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
 {
     struct shmqi_held *h = &c->held[slot];
     struct shmq_message msg;
@@ -444,8 +453,7 @@ static int hand(struct shmq_consumer *c, uint32_t slot,
             (void)shmqi_reader_advance(c);
         (void)shm_add(N3, &c->ring->control->dropped_corrupt, 1);
         c->gap = (struct shmq_gap){shmqi_held_pos(c, h, 0),
-                                   shmqi_reader_position(c), 1, UINT64_MAX,
-                                   SHMQ_GAP_CORRUPT, 0};
+            shmqi_reader_position(c), 1, UINT64_MAX, SHMQ_GAP_CORRUPT, 0};
         c->gap_known = true;
         return SHMQ_ERR_GAP;
     }
@@ -460,8 +468,8 @@ static int hand(struct shmq_consumer *c, uint32_t slot,
         if (after > c->seen_pos) {
             c->seen_pos = after;
             shm_st(V4, &group_of(c)->seen,
-                   shmqi_cursor_of(c->ring, shmqi_cursor_tag(c->floor_word),
-                                   after));
+                shmqi_cursor_of(
+                    c->ring, shmqi_cursor_tag(c->floor_word), after));
         }
     }
     if (h->next_idx == h->cnt)
@@ -475,7 +483,7 @@ static void skip_records(struct shmqi_held *h, uint32_t idx)
 {
     struct shmqi_view v;
     while (h->next_idx < idx && h->next_idx + 1 < h->cnt &&
-           shmqi_record_view(h->bytes, h->len, h->next_off, &v)) {
+        shmqi_record_view(h->bytes, h->len, h->next_off, &v)) {
         h->next_idx++;
         h->next_off = v.next;
     }
@@ -552,8 +560,8 @@ uint64_t shmqi_author(struct shmq_consumer *c, uint64_t pos)
     return c->role_identity;
 }
 
-static int fill_spsc(struct shmq_consumer *c, struct shmqi_held *h,
-                     uint64_t pos, uint64_t w)
+static int fill_spsc(
+    struct shmq_consumer *c, struct shmqi_held *h, uint64_t pos, uint64_t w)
 {
     const uint8_t *at = (const uint8_t *)(void *)shmqi_spsc_at(c->ring, pos);
     uint32_t len = shmqi_commit_len(w);
@@ -583,19 +591,19 @@ static int next_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     uint64_t w;
     for (;;) {
-        enum shmqi_spsc_seen seen =
-            c->copies ? shmqi_spsc_look_racy(c->ring, c->next, &w)
-                      : shmqi_spsc_look(c->ring, c->next, &w);
+        enum shmqi_spsc_seen seen = c->copies
+            ? shmqi_spsc_look_racy(c->ring, c->next, &w)
+            : shmqi_spsc_look(c->ring, c->next, &w);
         /* A zero may be the payload of a later lap; it is the end unless the
          * place has been given up. (The word itself may be committed at any
          * moment, so looking at it twice would prove nothing.) */
         if (seen == SHMQI_SPSC_EMPTY)
             return c->copies && shmqi_spsc_given_up(c->ring, c->next)
-                       ? lapped(c)
-                       : SHMQ_ERR_EMPTY;
+                ? lapped(c)
+                : SHMQ_ERR_EMPTY;
         if (seen == SHMQI_SPSC_NONSENSE ||
             (seen == SHMQI_SPSC_PAD && c->copies &&
-             !shmqi_spsc_copy_valid(c->ring, c->next, w)))
+                !shmqi_spsc_copy_valid(c->ring, c->next, w)))
             return lapped(c);
         uint64_t len = shmqi_commit_len(w);
         if (seen == SHMQI_SPSC_RECORD && c->next >= c->skip_before)

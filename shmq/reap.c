@@ -12,8 +12,8 @@ static struct shmqi_claims claims_of(struct shmqi_segment *s, uint32_t entry)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_claims c = {&r->groups[entry],
-                             r->claims + ((uint64_t)entry << r->claim_lg2),
-                             r->claim_lg2, r->endpoint_cnt};
+        r->claims + ((uint64_t)entry << r->claim_lg2), r->claim_lg2,
+        r->endpoint_cnt};
     return c;
 }
 
@@ -23,7 +23,7 @@ static bool still(const struct shmqi_ring *r, uint32_t idx, uint64_t identity)
 }
 
 void shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
-                          uint32_t entry, uint32_t victim, uint64_t identity)
+    uint32_t entry, uint32_t victim, uint64_t identity)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_claims c = claims_of(s, entry);
@@ -44,17 +44,17 @@ void shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
 
 /* The victim may have died between freeing claims and telling so: the bump has
  * been done above, now its announcement may go. */
-static void clear_freeing_bit(struct shmqi_segment *s, uint32_t entry,
-                              uint32_t victim, uint64_t identity)
+static void clear_freeing_bit(
+    struct shmqi_segment *s, uint32_t entry, uint32_t victim, uint64_t identity)
 {
     if (still(&s->ring, victim, identity))
         (void)shm_and(S7, &s->ring.groups[entry].freeing[victim >> 6],
-                      ~(1ull << (victim & 63)));
+            ~(1ull << (victim & 63)));
 }
 
 /* What the victim had in the group that it was a member of. */
-static void reap_membership(struct shmqi_segment *s, uint32_t self,
-                            uint32_t victim, uint64_t identity)
+static void reap_membership(
+    struct shmqi_segment *s, uint32_t self, uint32_t victim, uint64_t identity)
 {
     struct shmqi_ring *r = &s->ring;
     uint64_t name = shm_ld(J6, &r->endpoints[victim].member_of);
@@ -80,8 +80,8 @@ static void reap_membership(struct shmqi_segment *s, uint32_t self,
 
 /* Groups whose reaper, expirer or nacker the victim was: its announcements
  * there. */
-static void reap_announcements(struct shmqi_segment *s, uint32_t self,
-                               uint32_t victim, uint64_t identity)
+static void reap_announcements(
+    struct shmqi_segment *s, uint32_t self, uint32_t victim, uint64_t identity)
 {
     struct shmqi_ring *r = &s->ring;
     for (uint32_t i = 0; i < r->group_cnt; i++) {
@@ -101,15 +101,15 @@ static void reap_announcements(struct shmqi_segment *s, uint32_t self,
 
 /* Entries that the victim was making. Their word holds its number and a
  * generation that only a reaper ends, so no naming is needed. */
-static void reap_half_made(struct shmqi_segment *s, uint32_t victim,
-                           uint64_t identity)
+static void reap_half_made(
+    struct shmqi_segment *s, uint32_t victim, uint64_t identity)
 {
     struct shmqi_ring *r = &s->ring;
     for (uint32_t i = 0; i < r->group_cnt; i++) {
         uint64_t w = shm_ld(J1, &r->groups[i].word);
         struct shmqi_gword gw = shmqi_gword_unpack(w);
         if ((gw.state == SHMQI_GROUP_CREATING ||
-             gw.state == SHMQI_GROUP_GATING) &&
+                gw.state == SHMQI_GROUP_GATING) &&
             gw.endpoint == victim && still(r, victim, identity))
             shmqi_group_settle_dead(s, i, w);
     }
@@ -138,8 +138,8 @@ static void remove_doorbell(const struct shmqi_segment *s, uint64_t identity)
 
 /* A dead endpoint without own entries in claims or groups. `self` names what
  * is touched. */
-static void reap(struct shmqi_segment *s, uint32_t self, uint32_t victim,
-                 uint64_t identity)
+static void reap(
+    struct shmqi_segment *s, uint32_t self, uint32_t victim, uint64_t identity)
 {
     uint64_t id = identity & ~SHMQI_IDENTITY_INIT;
     if (!(identity & SHMQI_IDENTITY_INIT)) {
@@ -195,15 +195,21 @@ static int no_entry(const struct shmqi_segment *s, uint32_t role)
 {
     const struct shmqi_ring *r = &s->ring;
     if (role == SHMQ_ROLE_PRODUCER)
-        return shmqi_fail(SHMQ_ERR_LIMIT, "%s: %u producers are open already; "
-                          "close one, or create the topic with more "
-                          "--max-producers", s->topic, r->producer_cnt);
+        return shmqi_fail(SHMQ_ERR_LIMIT,
+            "%s: %u producers are open already; "
+            "close one, or create the topic with more "
+            "--max-producers",
+            s->topic, r->producer_cnt);
     if (role == SHMQ_ROLE_ADMIN)
-        return shmqi_fail(SHMQ_ERR_LIMIT, "%s: %u administrators at work; try "
-                          "again", s->topic, SHMQI_ADMIN_ENDPOINTS);
-    return shmqi_fail(SHMQ_ERR_LIMIT, "%s: %u consumers are open already; "
-                      "close one, or create the topic with more "
-                      "--max-members", s->topic, r->member_cnt);
+        return shmqi_fail(SHMQ_ERR_LIMIT,
+            "%s: %u administrators at work; try "
+            "again",
+            s->topic, SHMQI_ADMIN_ENDPOINTS);
+    return shmqi_fail(SHMQ_ERR_LIMIT,
+        "%s: %u consumers are open already; "
+        "close one, or create the topic with more "
+        "--max-members",
+        s->topic, r->member_cnt);
 }
 
 static bool any_half_made(const struct shmqi_ring *r)
@@ -215,7 +221,7 @@ static bool any_half_made(const struct shmqi_ring *r)
 }
 
 int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
-                 uint64_t *ret_identity)
+    uint64_t *ret_identity)
 {
     uint32_t admin;
     uint64_t admin_identity;
@@ -236,7 +242,8 @@ int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
         (void)shmqi_reap_all(s, admin);
         return SHMQ_OK;
     }
-    /* Twice: entries of the dead that were only half made need some patience. */
+    /* Twice: entries of the dead that were only half made need some patience.
+     */
     for (int i = 0; i < 2; i++) {
         (void)shmqi_reap_all(s, admin);
         rc = shmqi_endpoint_claim(s, role, ret_idx, ret_identity);

@@ -13,7 +13,7 @@
 /* Takes an endpoint for `role` and clears away dead ones. LIMIT when all
  * entries belong to the living. */
 int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
-                 uint64_t *ret_identity);
+    uint64_t *ret_identity);
 
 /* Reaps every endpoint that is proven dead, and finishes half-done group
  * changes. `self` is the caller's own endpoint. Returns how many it reaped. */
@@ -25,6 +25,6 @@ bool shmqi_reap_if_dead(struct shmqi_segment *s, uint32_t self, uint32_t idx);
 /* Gives the claims of endpoint `victim` (identity `identity`) in group `entry`
  * back. Used for the dead, and for the evicted. */
 void shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
-                          uint32_t entry, uint32_t victim, uint64_t identity);
+    uint32_t entry, uint32_t victim, uint64_t identity);
 
 #endif

@@ -14,26 +14,31 @@ static int attr_bytes_of(const struct shmq_attr *a, uint32_t *ret)
 {
     uint32_t type = a->type & ~ATTR_MUST_UNDERSTAND;
     if (type == 0 || type > 0xffff)
-        return shmqi_fail(SHMQ_ERR_INVAL, "attribute: type %u is not legal; "
-                          "use enum shmq_attr_type", a->type);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "attribute: type %u is not legal; "
+            "use enum shmq_attr_type",
+            a->type);
     if (a->value_bytes > ATTR_VALUE_MAX || (a->value_bytes && !a->value))
-        return shmqi_fail(SHMQ_ERR_INVAL, "attribute %u: value of %u bytes; "
-                          "at most %u", a->type, a->value_bytes,
-                          ATTR_VALUE_MAX);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "attribute %u: value of %u bytes; "
+            "at most %u",
+            a->type, a->value_bytes, ATTR_VALUE_MAX);
     uint32_t name = 0;
     if (type == SHMQ_ATTR_HEADER) {
         size_t n = a->name ? strlen(a->name) : 0;
         if (n < 1 || n > ATTR_NAME_MAX)
-            return shmqi_fail(SHMQ_ERR_INVAL, "attribute: a header needs a "
-                              "name of 1 to %u bytes", ATTR_NAME_MAX);
+            return shmqi_fail(SHMQ_ERR_INVAL,
+                "attribute: a header needs a "
+                "name of 1 to %u bytes",
+                ATTR_NAME_MAX);
         name = (uint32_t)n + 1;
     }
     *ret = ATTR_HEAD + name + a->value_bytes;
     return SHMQ_OK;
 }
 
-int shmqi_attrs_bytes(const struct shmq_attr *attrs, uint32_t cnt,
-                      uint32_t *ret_bytes)
+int shmqi_attrs_bytes(
+    const struct shmq_attr *attrs, uint32_t cnt, uint32_t *ret_bytes)
 {
     uint32_t sum = 0;
     if (cnt && !attrs)
@@ -45,8 +50,9 @@ int shmqi_attrs_bytes(const struct shmq_attr *attrs, uint32_t cnt,
             return rc;
         sum += one;
         if (sum > UINT16_MAX)
-            return shmqi_fail(SHMQ_ERR_INVAL, "attributes: more than 65535 "
-                              "bytes together");
+            return shmqi_fail(SHMQ_ERR_INVAL,
+                "attributes: more than 65535 "
+                "bytes together");
     }
     *ret_bytes = sum;
     return SHMQ_OK;
@@ -55,14 +61,14 @@ int shmqi_attrs_bytes(const struct shmq_attr *attrs, uint32_t cnt,
 uint64_t shmqi_record_len(uint64_t size, uint32_t attr_bytes)
 {
     return sizeof(struct shmqi_record_shm) + shmqi_pad8(attr_bytes) +
-           shmqi_pad8(size);
+        shmqi_pad8(size);
 }
 
 static uint8_t *put_attr(uint8_t *at, const struct shmq_attr *a)
 {
     uint32_t name = (a->type & ~ATTR_MUST_UNDERSTAND) == SHMQ_ATTR_HEADER
-                        ? (uint32_t)strlen(a->name) + 1
-                        : 0;
+        ? (uint32_t)strlen(a->name) + 1
+        : 0;
     uint16_t type = (uint16_t)a->type;
     uint16_t len = (uint16_t)(name + a->value_bytes);
     memcpy(at, &type, 2);
@@ -76,8 +82,7 @@ static uint8_t *put_attr(uint8_t *at, const struct shmq_attr *a)
 }
 
 uint8_t *shmqi_record_begin(uint8_t *at, uint64_t size,
-                            const struct shmq_attr *attrs, uint32_t cnt,
-                            uint32_t attr_bytes)
+    const struct shmq_attr *attrs, uint32_t cnt, uint32_t attr_bytes)
 {
     struct shmqi_record_shm head = {(uint32_t)size, (uint16_t)attr_bytes, 0};
     memcpy(at, &head, sizeof head);
@@ -100,10 +105,11 @@ int shmq_record_bytes(const struct shmq_record *record, uint64_t *ret_bytes)
     return SHMQ_OK;
 }
 
-/* -- reading attributes ------------------------------------------------------ */
+/* -- reading attributes ------------------------------------------------------
+ */
 
-static bool take_attr(const uint8_t *p, uint32_t room, struct shmq_attr *ret,
-                      uint32_t *ret_used)
+static bool take_attr(
+    const uint8_t *p, uint32_t room, struct shmq_attr *ret, uint32_t *ret_used)
 {
     uint16_t type, len;
     if (room < ATTR_HEAD)
@@ -129,7 +135,7 @@ static bool take_attr(const uint8_t *p, uint32_t room, struct shmq_attr *ret,
 }
 
 int shmq_message_attr(const struct shmq_message *msg, uint32_t type,
-                      uint32_t nth, struct shmq_attr *ret)
+    uint32_t nth, struct shmq_attr *ret)
 {
     if (!msg || !ret)
         return shmqi_fail(SHMQ_ERR_INVAL, "message: none given");

@@ -11,8 +11,8 @@ static struct shmqi_claims claims_of(struct shmqi_segment *s, uint32_t entry)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_claims c = {&r->groups[entry],
-                             r->claims + ((uint64_t)entry << r->claim_lg2),
-                             r->claim_lg2, r->endpoint_cnt};
+        r->claims + ((uint64_t)entry << r->claim_lg2), r->claim_lg2,
+        r->endpoint_cnt};
     return c;
 }
 
@@ -21,13 +21,12 @@ static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint32_t state = shmqi_gword_unpack(shm_ld(J1, &g->word)).state;
     return state == SHMQI_GROUP_READY &&
-           (shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED;
+        (shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED;
 }
 
 /* Names the entry and looks once more. READY after naming: whoever deletes it
  * does so later and then finds the name. */
-static bool touch_shared(struct shmqi_segment *s, uint32_t self,
-                         uint32_t entry)
+static bool touch_shared(struct shmqi_segment *s, uint32_t self, uint32_t entry)
 {
     if (!shared_and_ready(s, entry))
         return false;
@@ -64,8 +63,8 @@ static bool lease_over(struct shmqi_segment *s, uint32_t owner, uint64_t now)
     return identity != 0 && deadline != 0 && now > deadline;
 }
 
-uint32_t shmqi_leases_end(struct shmqi_segment *s, uint32_t self,
-                          uint32_t entry)
+uint32_t shmqi_leases_end(
+    struct shmqi_segment *s, uint32_t self, uint32_t entry)
 {
     struct shmqi_claims c = claims_of(s, entry);
     uint64_t near = shm_ld(G1, &s->ring.data->tail);
@@ -77,7 +76,7 @@ uint32_t shmqi_leases_end(struct shmqi_segment *s, uint32_t self,
         struct shmqi_claim u = shmqi_claim_unpack(k);
         if (shmqi_claim_age(&c, k, q) != 0 ||
             (u.state != SHMQI_CLAIM_CLAIMED &&
-             u.state != SHMQI_CLAIM_DEADLETTER) ||
+                u.state != SHMQI_CLAIM_DEADLETTER) ||
             !lease_over(s, u.owner, now))
             continue;
         if (moved == 0)
@@ -106,10 +105,11 @@ void shmqi_relieve(struct shmqi_segment *s, uint32_t self)
     }
 }
 
-/* -- blame -------------------------------------------------------------------- */
+/* -- blame --------------------------------------------------------------------
+ */
 
-static uint32_t holder_of(struct shmqi_segment *s, uint32_t entry,
-                          uint64_t floor)
+static uint32_t holder_of(
+    struct shmqi_segment *s, uint32_t entry, uint64_t floor)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_group_shm *g = &r->groups[entry];
@@ -124,7 +124,7 @@ static uint32_t holder_of(struct shmqi_segment *s, uint32_t entry,
         struct shmqi_claim u = shmqi_claim_unpack(k);
         if (shmqi_claim_age(&c, k, seq) == 0 &&
             (u.state == SHMQI_CLAIM_CLAIMED ||
-             u.state == SHMQI_CLAIM_DEADLETTER))
+                u.state == SHMQI_CLAIM_DEADLETTER))
             return u.owner;
     } else {
         uint64_t reader = shm_ld(J9, &g->reader);
@@ -162,8 +162,8 @@ bool shmqi_blame_find(struct shmqi_segment *s, struct shmqi_blamed *ret)
     return true;
 }
 
-enum shmq_state shmqi_peer_state(struct shmqi_segment *s, uint32_t idx,
-                                 const struct shmqi_peer *peer)
+enum shmq_state shmqi_peer_state(
+    struct shmqi_segment *s, uint32_t idx, const struct shmqi_peer *peer)
 {
     struct shmqi_procstat st;
     if (shmqi_endpoint_dead(s, idx, peer->identity))
@@ -176,8 +176,8 @@ enum shmq_state shmqi_peer_state(struct shmqi_segment *s, uint32_t idx,
 
 void shmqi_blame(struct shmqi_segment *s, char *buf, size_t size)
 {
-    static const char *const names[] = {"", "running", "stopped", "dead",
-                                        "in another pid namespace"};
+    static const char *const names[] = {
+        "", "running", "stopped", "dead", "in another pid namespace"};
     struct shmqi_blamed b;
     struct shmqi_peer peer;
     if (!shmqi_blame_find(s, &b)) {
@@ -186,12 +186,15 @@ void shmqi_blame(struct shmqi_segment *s, char *buf, size_t size)
     }
     if (b.endpoint >= s->ring.endpoint_cnt ||
         !shmqi_peer_read(&s->ring, b.endpoint, &peer)) {
-        (void)snprintf(buf, size, "held up by group %s, which has no reader; "
-                       "start one, or remove the group", b.group);
+        (void)snprintf(buf, size,
+            "held up by group %s, which has no reader; "
+            "start one, or remove the group",
+            b.group);
         return;
     }
     enum shmq_state state = shmqi_peer_state(s, b.endpoint, &peer);
-    (void)snprintf(buf, size, "held up by group %s, pid %u (%s, endpoint %u), "
-                   "%s; wait, evict it, or remove the group", b.group,
-                   peer.pid, peer.comm, b.endpoint, names[state]);
+    (void)snprintf(buf, size,
+        "held up by group %s, pid %u (%s, endpoint %u), "
+        "%s; wait, evict it, or remove the group",
+        b.group, peer.pid, peer.comm, b.endpoint, names[state]);
 }

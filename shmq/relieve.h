@@ -12,8 +12,8 @@ void shmqi_walk_floors(struct shmqi_segment *s, uint32_t self);
 
 /* Claims whose owner's lease is over go back. `entry` is a leased group.
  * Returns how many moved. */
-uint32_t shmqi_leases_end(struct shmqi_segment *s, uint32_t self,
-                          uint32_t entry);
+uint32_t shmqi_leases_end(
+    struct shmqi_segment *s, uint32_t self, uint32_t entry);
 
 /* All of it: walk, end leases, reap. */
 void shmqi_relieve(struct shmqi_segment *s, uint32_t self);
@@ -32,7 +32,7 @@ bool shmqi_blame_find(struct shmqi_segment *s, struct shmqi_blamed *ret);
 void shmqi_blame(struct shmqi_segment *s, char *buf, size_t size);
 
 /* State of a living endpoint's process. */
-enum shmq_state shmqi_peer_state(struct shmqi_segment *s, uint32_t idx,
-                                 const struct shmqi_peer *peer);
+enum shmq_state shmqi_peer_state(
+    struct shmqi_segment *s, uint32_t idx, const struct shmqi_peer *peer);
 
 #endif

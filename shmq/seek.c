@@ -35,8 +35,7 @@ uint64_t shmqi_ring_low(const struct shmqi_ring *r)
     return r->ring == SHMQ_RING_MPMC ? shmqi_pos(gate, 0) : gate;
 }
 
-uint64_t shmqi_cursor_of(const struct shmqi_ring *r, uint64_t tag,
-                         uint64_t pos)
+uint64_t shmqi_cursor_of(const struct shmqi_ring *r, uint64_t tag, uint64_t pos)
 {
     return shmqi_cursor(tag, r->ring == SHMQ_RING_MPMC ? pos : pos >> 3);
 }
@@ -48,15 +47,15 @@ uint64_t shmqi_pos_of(const struct shmqi_ring *r, uint64_t cursor)
     return shmqi_cursor_place(cursor) << 3;
 }
 
-static bool frame_at(const struct shmqi_ring *r, uint64_t seq,
-                     struct shmqi_frame *f)
+static bool frame_at(
+    const struct shmqi_ring *r, uint64_t seq, struct shmqi_frame *f)
 {
     uint64_t w;
     return shmqi_mpmc_look(r, seq, &w) == 0 && shmqi_frame_open(r, w, f);
 }
 
-static uint64_t mpmc_position(const struct shmqi_ring *r, uint64_t pos,
-                              uint64_t end)
+static uint64_t mpmc_position(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t end)
 {
     struct shmqi_frame f;
     if (pos >= end || shmqi_pos_idx(pos) == 0)
@@ -67,8 +66,8 @@ static uint64_t mpmc_position(const struct shmqi_ring *r, uint64_t pos,
     return shmqi_pos(seq + 1, 0);
 }
 
-static uint64_t mpmc_time(const struct shmqi_ring *r, uint64_t time_ns,
-                          uint64_t low, uint64_t end)
+static uint64_t mpmc_time(
+    const struct shmqi_ring *r, uint64_t time_ns, uint64_t low, uint64_t end)
 {
     struct shmqi_frame f;
     uint64_t to = shmqi_pos_seq(end), from = shmqi_pos_seq(low);
@@ -80,8 +79,8 @@ static uint64_t mpmc_time(const struct shmqi_ring *r, uint64_t time_ns,
     return end;
 }
 
-static uint64_t spsc_time(const struct shmqi_ring *r, uint64_t time_ns,
-                          uint64_t low, uint64_t end)
+static uint64_t spsc_time(
+    const struct shmqi_ring *r, uint64_t time_ns, uint64_t low, uint64_t end)
 {
     for (uint64_t p = low, w; p < end; p += shmqi_commit_len(w)) {
         enum shmqi_spsc_seen seen = shmqi_spsc_look(r, p, &w);
@@ -98,7 +97,7 @@ static uint64_t spsc_time(const struct shmqi_ring *r, uint64_t time_ns,
 }
 
 static uint64_t spsc_position(const struct shmqi_ring *r, uint64_t pos,
-                              uint64_t low, uint64_t end, uint64_t *ret_skip)
+    uint64_t low, uint64_t end, uint64_t *ret_skip)
 {
     if (pos >= end) {
         *ret_skip = pos;
@@ -109,7 +108,7 @@ static uint64_t spsc_position(const struct shmqi_ring *r, uint64_t pos,
 }
 
 uint64_t shmqi_seek(const struct shmqi_ring *r, const struct shmq_start *start,
-                    uint64_t low, uint64_t *ret_skip)
+    uint64_t low, uint64_t *ret_skip)
 {
     bool spsc = r->ring == SHMQ_RING_SPSC;
     uint64_t end = end_from(r, low), pos = low;
@@ -141,7 +140,9 @@ uint64_t shmqi_seek(const struct shmqi_ring *r, const struct shmq_start *start,
 int shmqi_start_check(const struct shmq_start *start)
 {
     if (start && (start->kind > SHMQ_START_TIME || start->reserved))
-        return shmqi_fail(SHMQ_ERR_INVAL, "start: kind %u is not legal; use "
-                          "enum shmq_start_kind", start->kind);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "start: kind %u is not legal; use "
+            "enum shmq_start_kind",
+            start->kind);
     return SHMQ_OK;
 }

@@ -41,17 +41,16 @@ static bool constants_legal(const struct shmqi_constants_shm *c)
     if (!is_lg2(c->arena_bytes) || c->arena_bytes < 4096 ||
         c->arena_bytes > 8ull << 30)
         return false;
-    if (c->max_producers < 1 || c->max_producers > 256 ||
-        c->max_groups < 1 || c->max_groups > 256 || c->max_members < 1 ||
-        c->max_members > 512)
+    if (c->max_producers < 1 || c->max_producers > 256 || c->max_groups < 1 ||
+        c->max_groups > 256 || c->max_members < 1 || c->max_members > 512)
         return false;
     if (c->max_message_bytes + 128 > c->arena_bytes / 2)
         return false;
     if (spsc)
         return c->max_producers == 1 && c->cap_lg2 == 0 && c->claim_lg2 == 0;
     return c->cap_lg2 >= 1 && c->cap_lg2 <= 24 && c->claim_lg2 >= 1 &&
-           c->claim_lg2 <= c->cap_lg2 &&
-           c->arena_bytes * c->max_producers <= 16ull << 30;
+        c->claim_lg2 <= c->cap_lg2 &&
+        c->arena_bytes * c->max_producers <= 16ull << 30;
 }
 
 bool shmqi_plan(const struct shmqi_constants_shm *c, struct shmqi_plan *p)
@@ -62,26 +61,22 @@ bool shmqi_plan(const struct shmqi_constants_shm *c, struct shmqi_plan *p)
     memset(p, 0, sizeof *p);
     p->arena_words = SHMQI_PAGE;
     p->slots = p->arena_words +
-               round_up(c->max_producers * sizeof(struct shmqi_arena_shm),
-                        SHMQI_PAGE);
+        round_up(c->max_producers * sizeof(struct shmqi_arena_shm), SHMQI_PAGE);
     uint64_t slot_bytes = spsc ? 0 : round_up(8ull << c->cap_lg2, SHMQI_PAGE);
     p->arenas = p->slots + slot_bytes;
     p->data_bytes = p->arenas + c->arena_bytes * c->max_producers;
     p->data_reserved = spsc ? p->data_bytes : p->arenas;
 
-    p->endpoint_cnt = c->max_producers + c->max_members +
-                      SHMQI_ADMIN_ENDPOINTS;
+    p->endpoint_cnt = c->max_producers + c->max_members + SHMQI_ADMIN_ENDPOINTS;
     p->name_cnt = c->max_groups * SHMQI_NAMES_PER_GROUP;
     p->endpoints = SHMQI_PAGE;
-    p->names = p->endpoints +
-               p->endpoint_cnt * sizeof(struct shmqi_endpoint_shm);
-    p->groups = round_up(p->names + p->name_cnt *
-                                        sizeof(struct shmqi_name_shm),
-                         SHMQI_LINE);
+    p->names =
+        p->endpoints + p->endpoint_cnt * sizeof(struct shmqi_endpoint_shm);
+    p->groups = round_up(
+        p->names + p->name_cnt * sizeof(struct shmqi_name_shm), SHMQI_LINE);
     p->group_cnt = c->max_groups + SHMQI_SPARE_GROUPS;
-    p->claims = round_up(p->groups + p->group_cnt *
-                                         sizeof(struct shmqi_group_shm),
-                         SHMQI_PAGE);
+    p->claims = round_up(
+        p->groups + p->group_cnt * sizeof(struct shmqi_group_shm), SHMQI_PAGE);
     p->control_reserved = p->claims;
     p->control_bytes = p->claims;
     if (!spsc)
@@ -91,7 +86,7 @@ bool shmqi_plan(const struct shmqi_constants_shm *c, struct shmqi_plan *p)
 }
 
 void shmqi_ring_map(struct shmqi_ring *r, const struct shmqi_constants_shm *c,
-                    const struct shmqi_plan *p, void *data, void *control)
+    const struct shmqi_plan *p, void *data, void *control)
 {
     uint8_t *d = data, *k = control;
     memset(r, 0, sizeof *r);
@@ -132,18 +127,18 @@ static struct shmqi_segment *find(dev_t device, ino_t inode)
 }
 
 static int check_constants(const struct shmqi_files *f,
-                           const struct shmqi_constants_shm *c,
-                           uint64_t magic, const char *what)
+    const struct shmqi_constants_shm *c, uint64_t magic, const char *what)
 {
     if (c->magic != magic)
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: the %s file is not a shmq topic; remove it or "
-                          "use another name", f->topic, what);
+            "%s: the %s file is not a shmq topic; remove it or "
+            "use another name",
+            f->topic, what);
     if (c->layout_version != SHMQI_LAYOUT_VERSION || c->features != 0)
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: layout version %u, this library knows %u; use "
-                          "matching programs, or remove the topic with --force",
-                          f->topic, c->layout_version, SHMQI_LAYOUT_VERSION);
+            "%s: layout version %u, this library knows %u; use "
+            "matching programs, or remove the topic with --force",
+            f->topic, c->layout_version, SHMQI_LAYOUT_VERSION);
     return SHMQ_OK;
 }
 
@@ -162,13 +157,11 @@ static int check_files(struct shmqi_files *f, struct shmqi_plan *plan)
     d.file_bytes = c.file_bytes = 0;
     if (memcmp(&d, &c, sizeof d) != 0 || !shmqi_plan(&f->data, plan))
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: its header is damaged; remove it with --force",
-                          f->topic);
+            "%s: its header is damaged; remove it with --force", f->topic);
     if (f->data_stat.st_size != (off_t)plan->data_bytes ||
         f->control_stat.st_size != (off_t)plan->control_bytes)
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: a file is truncated; remove it with --force",
-                          f->topic);
+            "%s: a file is truncated; remove it with --force", f->topic);
     return SHMQ_OK;
 }
 
@@ -181,7 +174,7 @@ static void unmap(struct shmqi_segment *s)
 }
 
 static int map(struct shmqi_segment *s, const struct shmqi_files *f,
-               const struct shmqi_plan *plan)
+    const struct shmqi_plan *plan)
 {
     int prot = PROT_READ | (f->data_writable ? PROT_WRITE : 0);
     s->data_bytes = plan->data_bytes;
@@ -191,12 +184,11 @@ static int map(struct shmqi_segment *s, const struct shmqi_files *f,
         return shmqi_fail_sys(errno, "%s: cannot map the data file", f->topic);
     s->data_map = d;
     void *c = mmap(NULL, s->control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-                   f->control_fd, 0);
+        f->control_fd, 0);
     if (c == MAP_FAILED) {
         int err = errno;
         unmap(s);
-        return shmqi_fail_sys(err, "%s: cannot map the control file",
-                              f->topic);
+        return shmqi_fail_sys(err, "%s: cannot map the control file", f->topic);
     }
     s->control_map = c;
     /* A core dump of one user of a topic is no place for the others' data. */
@@ -210,11 +202,11 @@ static bool is_file(int fd, dev_t device, ino_t inode)
 {
     struct stat st;
     return fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == device &&
-           st.st_ino == inode;
+        st.st_ino == inode;
 }
 
 static int reopen(const struct shmqi_segment *s, char kind, dev_t device,
-                  ino_t inode, int mode)
+    ino_t inode, int mode)
 {
     char path[SHMQI_PATH_MAX];
     shmqi_path(path, s->ns, kind, s->topic);
@@ -259,14 +251,14 @@ int shmqi_segment_data_fd(struct shmqi_segment *s)
     shmqi_process_lock();
     if (!is_file(s->data_fd, s->data_device, s->data_inode))
         s->data_fd = reopen(s, 'd', s->data_device, s->data_inode,
-                            s->data_writable ? O_RDWR : O_RDONLY);
+            s->data_writable ? O_RDWR : O_RDONLY);
     int fd = s->data_fd;
     shmqi_process_unlock();
     return fd;
 }
 
 static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
-               struct shmqi_segment **ret)
+    struct shmqi_segment **ret)
 {
     struct shmqi_segment *s = calloc(1, sizeof *s);
     uint64_t *own = calloc(plan->endpoint_cnt, 3 * sizeof *own);
@@ -359,8 +351,8 @@ static int open_once(struct shmqi_files *f, struct shmqi_segment **ret)
     return rc ? rc : add(f, &plan, ret);
 }
 
-int shmqi_segment_open(const char *ns, const char *topic,
-                       struct shmqi_segment **ret)
+int shmqi_segment_open(
+    const char *ns, const char *topic, struct shmqi_segment **ret)
 {
     struct shmqi_files f;
     int rc = SHMQ_ERR_STALE;
@@ -377,8 +369,9 @@ int shmqi_segment_open(const char *ns, const char *topic,
     }
     if (rc == SHMQ_ERR_STALE)
         return shmqi_fail(SHMQ_ERR_LAYOUT,
-                          "%s: its two files do not belong together; remove "
-                          "it with --force", f.topic);
+            "%s: its two files do not belong together; remove "
+            "it with --force",
+            f.topic);
     return rc;
 }
 

@@ -14,7 +14,8 @@
 
 #include "layout.h"
 
-#define SHMQI_TOPIC_ROOM (SHMQ_TOPIC_MAX + 9) /* system names: "@dead." more */
+#define SHMQI_TOPIC_ROOM (SHMQ_TOPIC_MAX + 9) /* system names: "@dead." more \
+                                               */
 
 struct shmqi_segment {
     struct shmqi_ring ring;
@@ -26,8 +27,8 @@ struct shmqi_segment {
     dev_t data_device;
     ino_t data_inode;
     int control_fd; /* use through shmqi_segment_control_fd() */
-    int spare_fd;   /* a second descriptor of the same file, see open_once */
-    int data_fd;    /* use through shmqi_segment_data_fd() */
+    int spare_fd; /* a second descriptor of the same file, see open_once */
+    int data_fd; /* use through shmqi_segment_data_fd() */
     bool data_writable;
     bool inherited; /* from a parent: never unmapped or closed here */
     uid_t owner;
@@ -52,11 +53,11 @@ bool shmqi_plan(const struct shmqi_constants_shm *c, struct shmqi_plan *ret);
 
 /* Fills addresses and constants of `r` for mapped files. */
 void shmqi_ring_map(struct shmqi_ring *r, const struct shmqi_constants_shm *c,
-                    const struct shmqi_plan *plan, void *data, void *control);
+    const struct shmqi_plan *plan, void *data, void *control);
 
 /* Maps a topic or takes another reference to it. */
-int shmqi_segment_open(const char *ns, const char *topic,
-                       struct shmqi_segment **ret);
+int shmqi_segment_open(
+    const char *ns, const char *topic, struct shmqi_segment **ret);
 void shmqi_segment_ref(struct shmqi_segment *s);
 void shmqi_segment_unref(struct shmqi_segment *s);
 
@@ -76,8 +77,8 @@ int shmqi_segment_data_fd(struct shmqi_segment *s);
 void shmqi_segments_inherited(void);
 
 /* The claim words of group `entry`. */
-static inline uint64_t shmqi_claims_offset(const struct shmqi_plan *plan,
-                                           uint32_t entry, uint32_t claim_lg2)
+static inline uint64_t shmqi_claims_offset(
+    const struct shmqi_plan *plan, uint32_t entry, uint32_t claim_lg2)
 {
     return plan->claims + ((uint64_t)entry << claim_lg2) * 8;
 }

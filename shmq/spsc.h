@@ -36,23 +36,22 @@ struct shmqi_writer {
     uint32_t checkpoint_cnt;
 };
 
-static inline shmqi_word *shmqi_spsc_at(const struct shmqi_ring *r,
-                                        uint64_t pos)
+static inline shmqi_word *shmqi_spsc_at(
+    const struct shmqi_ring *r, uint64_t pos)
 {
     return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 1)));
 }
 
 /* A known record boundary at or after `want`, so that those who join at the
  * gate begin at a record; else the end. */
-static inline uint64_t shmqi_spsc_boundary(const struct shmqi_writer *w,
-                                           uint64_t want)
+static inline uint64_t shmqi_spsc_boundary(
+    const struct shmqi_writer *w, uint64_t want)
 {
     uint64_t best = w->pos;
     uint32_t have = w->checkpoint_cnt < SHMQI_CHECKPOINTS ? w->checkpoint_cnt
                                                           : SHMQI_CHECKPOINTS;
     for (uint32_t i = 1; i <= have; i++) {
-        uint64_t b = w->checkpoint[(w->checkpoint_cnt - i) %
-                                   SHMQI_CHECKPOINTS];
+        uint64_t b = w->checkpoint[(w->checkpoint_cnt - i) % SHMQI_CHECKPOINTS];
         if (b >= want && b < best)
             best = b;
     }
@@ -60,8 +59,8 @@ static inline uint64_t shmqi_spsc_boundary(const struct shmqi_writer *w,
 }
 
 /* Remembers a boundary whenever another 1/16 of the ring has been filled. */
-static inline void shmqi_spsc_note(const struct shmqi_ring *r,
-                                   struct shmqi_writer *w, uint64_t was)
+static inline void shmqi_spsc_note(
+    const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t was)
 {
     if ((was ^ w->pos) >> (r->arena_lg2 - 4)) {
         w->checkpoint[w->checkpoint_cnt % SHMQI_CHECKPOINTS] = w->pos;
@@ -71,8 +70,8 @@ static inline void shmqi_spsc_note(const struct shmqi_ring *r,
 
 /* Makes sure that bytes up to `end` (exclusive) and the next commit word may
  * be written. Returns 0, FULL, CLOSED. */
-static inline int shmqi_spsc_room(const struct shmqi_ring *r,
-                                  struct shmqi_writer *w, uint64_t end)
+static inline int shmqi_spsc_room(
+    const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t end)
 {
     uint64_t ring = r->arena_bytes;
     if (__builtin_expect(end + 8 <= w->gate.seq + ring, 1))
@@ -88,8 +87,8 @@ static inline int shmqi_spsc_room(const struct shmqi_ring *r,
 
 /* Declares everything below `end` + 8 - ring bytes gone, before a byte of it
  * is overwritten. Partner: readers that do not gate (R4). */
-static inline void shmqi_spsc_reclaim(const struct shmqi_ring *r,
-                                      struct shmqi_writer *w, uint64_t end)
+static inline void shmqi_spsc_reclaim(
+    const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t end)
 {
     if (end + 8 > w->reclaimed + r->arena_bytes) {
         w->reclaimed = end + 8 - r->arena_bytes;
@@ -100,8 +99,8 @@ static inline void shmqi_spsc_reclaim(const struct shmqi_ring *r,
 
 /* Publishes [pos, pos + len) of which all but the commit word is written, and
  * moves on. `first` is where the commit word stands that makes it visible. */
-static inline void shmqi_spsc_commit(const struct shmqi_ring *r,
-                                     struct shmqi_writer *w, uint64_t len)
+static inline void shmqi_spsc_commit(
+    const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t len)
 {
     uint64_t pos = w->pos;
     shm_st(W1, shmqi_spsc_at(r, pos), shmqi_commit((uint32_t)len, 0, pos));
@@ -114,8 +113,7 @@ static inline void shmqi_spsc_commit(const struct shmqi_ring *r,
  * the end of the ring is too near. Until it is committed the memory is
  * private. Returns 0 and the position, FULL, CLOSED. */
 static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
-                                     struct shmqi_writer *w, uint64_t len,
-                                     uint64_t *ret_pos)
+    struct shmqi_writer *w, uint64_t len, uint64_t *ret_pos)
 {
     uint64_t off = w->pos & (r->arena_bytes - 1);
     uint64_t pad = off + len > r->arena_bytes ? r->arena_bytes - off : 0;
@@ -127,7 +125,7 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
         shmqi_spsc_reclaim(r, w, pos + pad);
         shm_st(W5, shmqi_spsc_at(r, pos + pad), 0);
         shm_st(W1, shmqi_spsc_at(r, pos),
-               shmqi_commit((uint32_t)pad, SHMQI_COMMIT_PAD, pos));
+            shmqi_commit((uint32_t)pad, SHMQI_COMMIT_PAD, pos));
         w->pos = pos + pad;
         shm_st(W4, &r->data->hint, w->pos);
         shmqi_spsc_note(r, w, pos);
@@ -141,8 +139,7 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
  * of a later record, that is, written by a plain store. Whoever loads it checks
  * afterwards what it was worth. The thread sanitizer cannot know this; from it
  * alone the load is hidden. */
-static inline uint64_t shmqi_spsc_word(const struct shmqi_ring *r,
-                                       uint64_t pos)
+static inline uint64_t shmqi_spsc_word(const struct shmqi_ring *r, uint64_t pos)
 {
 #ifdef SHMQI_TSAN
     uint64_t w;
@@ -153,8 +150,8 @@ static inline uint64_t shmqi_spsc_word(const struct shmqi_ring *r,
 #endif
 }
 
-static inline uint64_t shmqi_spsc_word_again(const struct shmqi_ring *r,
-                                             uint64_t pos)
+static inline uint64_t shmqi_spsc_word_again(
+    const struct shmqi_ring *r, uint64_t pos)
 {
 #ifdef SHMQI_TSAN
     return shmqi_spsc_word(r, pos);
@@ -166,8 +163,8 @@ static inline uint64_t shmqi_spsc_word_again(const struct shmqi_ring *r,
 /* Walks commit words from the boundary `pos` until `stop` or the end.
  * Returns the first boundary at or after `stop`, or the end; UINT64_MAX for
  * nonsense. Bounded by the ring's words. */
-static inline uint64_t shmqi_spsc_walk(const struct shmqi_ring *r,
-                                       uint64_t pos, uint64_t stop)
+static inline uint64_t shmqi_spsc_walk(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t stop)
 {
     for (uint64_t i = 0; i <= r->arena_bytes / 8 && pos < stop; i++) {
         uint64_t w = shmqi_spsc_word(r, pos);
@@ -175,8 +172,7 @@ static inline uint64_t shmqi_spsc_walk(const struct shmqi_ring *r,
             return pos;
         uint64_t len = shmqi_commit_len(w);
         uint64_t off = pos & (r->arena_bytes - 1);
-        if (!shmqi_commit_fits(w, pos) || len < 8 ||
-            len > r->arena_bytes - off)
+        if (!shmqi_commit_fits(w, pos) || len < 8 || len > r->arena_bytes - off)
             return UINT64_MAX;
         pos += len;
     }
@@ -191,8 +187,8 @@ enum shmqi_spsc_seen {
     SHMQI_SPSC_NONSENSE /* overwritten, or damaged */
 };
 
-static inline enum shmqi_spsc_seen
-shmqi_spsc_judge(const struct shmqi_ring *r, uint64_t pos, uint64_t w)
+static inline enum shmqi_spsc_seen shmqi_spsc_judge(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t w)
 {
     uint64_t len = shmqi_commit_len(w);
     if (w == 0)
@@ -205,8 +201,8 @@ shmqi_spsc_judge(const struct shmqi_ring *r, uint64_t pos, uint64_t w)
     return len < SHMQI_SPSC_HEAD ? SHMQI_SPSC_NONSENSE : SHMQI_SPSC_RECORD;
 }
 
-static inline enum shmqi_spsc_seen
-shmqi_spsc_look(const struct shmqi_ring *r, uint64_t pos, uint64_t *ret_word)
+static inline enum shmqi_spsc_seen shmqi_spsc_look(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t *ret_word)
 {
     *ret_word = shm_ld(R1, shmqi_spsc_at(r, pos));
     return shmqi_spsc_judge(r, pos, *ret_word);
@@ -214,29 +210,27 @@ shmqi_spsc_look(const struct shmqi_ring *r, uint64_t pos, uint64_t *ret_word)
 
 /* For readers that do not gate: what was read is believed only after copying
  * and shmqi_spsc_copy_valid(). */
-static inline enum shmqi_spsc_seen
-shmqi_spsc_look_racy(const struct shmqi_ring *r, uint64_t pos,
-                     uint64_t *ret_word)
+static inline enum shmqi_spsc_seen shmqi_spsc_look_racy(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t *ret_word)
 {
     *ret_word = shmqi_spsc_word(r, pos);
     return shmqi_spsc_judge(r, pos, *ret_word);
 }
 
 /* True when bytes from `pos` on may have been overwritten. */
-static inline bool shmqi_spsc_given_up(const struct shmqi_ring *r,
-                                       uint64_t pos)
+static inline bool shmqi_spsc_given_up(const struct shmqi_ring *r, uint64_t pos)
 {
     shm_fence(R2);
     return shm_ld(R4, &r->data->reclaimed) > pos;
 }
 
 /* True when what was copied from `pos` (commit word `w`) was intact. */
-static inline bool shmqi_spsc_copy_valid(const struct shmqi_ring *r,
-                                         uint64_t pos, uint64_t w)
+static inline bool shmqi_spsc_copy_valid(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t w)
 {
     shm_fence(R2);
     return shmqi_spsc_word_again(r, pos) == w &&
-           shm_ld(R4, &r->data->reclaimed) <= pos;
+        shm_ld(R4, &r->data->reclaimed) <= pos;
 }
 
 #endif

@@ -20,10 +20,11 @@ struct depth {
     int64_t first_time; /* of the oldest record counted, 0: none */
 };
 
-/* -- what lies between two positions ---------------------------------------------*/
+/* -- what lies between two positions
+ * ---------------------------------------------*/
 
-static void count_frame(const struct shmqi_ring *r, uint64_t w, uint32_t from,
-                        struct depth *d)
+static void count_frame(
+    const struct shmqi_ring *r, uint64_t w, uint32_t from, struct depth *d)
 {
     struct shmqi_frame f;
     struct shmqi_view v;
@@ -42,8 +43,8 @@ static void count_frame(const struct shmqi_ring *r, uint64_t w, uint32_t from,
     }
 }
 
-static void count_mpmc(const struct shmqi_ring *r, uint64_t from, uint64_t to,
-                       struct depth *d)
+static void count_mpmc(
+    const struct shmqi_ring *r, uint64_t from, uint64_t to, struct depth *d)
 {
     uint64_t n = 1ull << r->cap_lg2, seq = shmqi_pos_seq(from), w;
     uint64_t end = shmqi_pos_seq(to);
@@ -51,12 +52,12 @@ static void count_mpmc(const struct shmqi_ring *r, uint64_t from, uint64_t to,
         seq = end - n;
     for (; seq < end; seq++)
         if (shmqi_mpmc_look(r, seq, &w) == 0)
-            count_frame(r, w, seq == shmqi_pos_seq(from) ? shmqi_pos_idx(from)
-                                                         : 0, d);
+            count_frame(
+                r, w, seq == shmqi_pos_seq(from) ? shmqi_pos_idx(from) : 0, d);
 }
 
-static void count_spsc(const struct shmqi_ring *r, uint64_t from, uint64_t to,
-                       struct depth *d)
+static void count_spsc(
+    const struct shmqi_ring *r, uint64_t from, uint64_t to, struct depth *d)
 {
     uint64_t w;
     for (uint64_t p = from; p < to; p += shmqi_commit_len(w)) {
@@ -77,8 +78,8 @@ static void count_spsc(const struct shmqi_ring *r, uint64_t from, uint64_t to,
     }
 }
 
-static struct depth depth_of(const struct shmqi_ring *r, uint64_t from,
-                             uint64_t to)
+static struct depth depth_of(
+    const struct shmqi_ring *r, uint64_t from, uint64_t to)
 {
     struct depth d = {0, 0, 0};
     if (from >= to)
@@ -90,7 +91,8 @@ static struct depth depth_of(const struct shmqi_ring *r, uint64_t from,
     return d;
 }
 
-/* -- topic ------------------------------------------------------------------------*/
+/* -- topic
+ * ------------------------------------------------------------------------*/
 
 static uint64_t file_bytes(int fd)
 {
@@ -104,15 +106,15 @@ static void sum_arenas(const struct shmqi_ring *r, struct shmq_topic_stat *st)
         st->total_messages += shm_ld(N1, &r->arenas[i].messages);
         st->total_bytes += shm_ld(N1, &r->arenas[i].bytes);
         uint64_t owner = r->ring == SHMQ_RING_SPSC
-                             ? shm_ld(A1, &r->data->role)
-                             : shm_ld(A1, &r->arenas[i].owner);
+            ? shm_ld(A1, &r->data->role)
+            : shm_ld(A1, &r->arenas[i].owner);
         if (owner)
             st->leaked_loan_bytes += shm_ld(N1, &r->arenas[i].loaned_bytes);
     }
 }
 
-static void count_endpoints(struct shmqi_segment *s,
-                            struct shmq_topic_stat *st, bool *ret_waiting)
+static void count_endpoints(
+    struct shmqi_segment *s, struct shmq_topic_stat *st, bool *ret_waiting)
 {
     for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
         struct shmqi_peer peer;
@@ -129,8 +131,8 @@ static void count_endpoints(struct shmqi_segment *s,
 }
 
 /* A producer waits for room, or the slots are used up. */
-static uint32_t ring_full(const struct shmqi_ring *r, bool waiting,
-                          uint64_t end)
+static uint32_t ring_full(
+    const struct shmqi_ring *r, bool waiting, uint64_t end)
 {
     if (waiting)
         return 1;
@@ -147,8 +149,9 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     if (rc)
         return rc;
     if (!ret || ret->struct_bytes != sizeof *ret)
-        return shmqi_fail(SHMQ_ERR_INVAL, "stat: struct_bytes is not "
-                          "sizeof(struct shmq_topic_stat)");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "stat: struct_bytes is not "
+            "sizeof(struct shmq_topic_stat)");
     const struct shmqi_ring *r = &s->ring;
     struct shmq_topic_stat st;
     bool waiting = false;
@@ -166,7 +169,7 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     st.dropped_old = shm_ld(N1, &r->control->dropped_old);
     st.dropped_corrupt = shm_ld(N1, &r->control->dropped_corrupt);
     st.segment_bytes = file_bytes(shmqi_segment_data_fd(s)) +
-                       file_bytes(shmqi_segment_control_fd(s));
+        file_bytes(shmqi_segment_control_fd(s));
     st.capacity_bytes = r->arena_bytes;
     st.capacity_frames = r->ring == SHMQ_RING_MPMC ? 1ull << r->cap_lg2 : 0;
     count_endpoints(s, &st, &waiting);
@@ -177,10 +180,11 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     return SHMQ_OK;
 }
 
-/* -- groups ------------------------------------------------------------------------*/
+/* -- groups
+ * ------------------------------------------------------------------------*/
 
 static void count_members(struct shmqi_segment *s, uint32_t entry,
-                          uint32_t generation, struct shmq_group_stat *g)
+    uint32_t generation, struct shmq_group_stat *g)
 {
     uint64_t naming = shmqi_naming(entry, generation);
     for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
@@ -192,25 +196,25 @@ static void count_members(struct shmqi_segment *s, uint32_t entry,
     }
 }
 
-static uint32_t count_claimed(struct shmqi_segment *s, uint32_t entry,
-                              uint64_t floor)
+static uint32_t count_claimed(
+    struct shmqi_segment *s, uint32_t entry, uint64_t floor)
 {
     const struct shmqi_ring *r = &s->ring;
     shmqi_word *words = r->claims + ((uint64_t)entry << r->claim_lg2);
     uint64_t window = 1ull << r->claim_lg2, seq = shmqi_pos_seq(floor);
     uint32_t cnt = 0;
     for (uint64_t q = seq; q < seq + window; q++) {
-        struct shmqi_claim k = shmqi_claim_unpack(
-            shm_ld(S2, &words[q & (window - 1)]));
+        struct shmqi_claim k =
+            shmqi_claim_unpack(shm_ld(S2, &words[q & (window - 1)]));
         cnt += k.lap == shmqi_claim_lap(q, r->claim_lg2) &&
-               (k.state == SHMQI_CLAIM_CLAIMED ||
+            (k.state == SHMQI_CLAIM_CLAIMED ||
                 k.state == SHMQI_CLAIM_DEADLETTER);
     }
     return cnt;
 }
 
 static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
-                       uint32_t entry, struct shmq_group_stat *g)
+    uint32_t entry, struct shmq_group_stat *g)
 {
     const struct shmqi_ring *r = &s->ring;
     struct shmqi_group_shm *shm = &r->groups[entry];
@@ -239,8 +243,8 @@ static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
     g->dead_lettered = shm_ld(N1, &shm->dead_lettered);
     if (g->member_cnt == 0)
         g->idle_since_ns = (int64_t)shm_ld(N1, &shm->idle_since_ns);
-    g->gates = r->on_full != SHMQ_ON_FULL_DROP_OLD &&
-               shmqi_group_gates(r, entry, w);
+    g->gates =
+        r->on_full != SHMQ_ON_FULL_DROP_OLD && shmqi_group_gates(r, entry, w);
 }
 
 static int by_name(const void *a, const void *b)
@@ -250,7 +254,7 @@ static int by_name(const void *a, const void *b)
 }
 
 int shmq_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
-                      uint32_t cap, uint32_t *ret_cnt)
+    uint32_t cap, uint32_t *ret_cnt)
 {
     struct shmqi_segment *s = NULL;
     int rc = shmqi_topic_look(topic, &s);
@@ -262,10 +266,8 @@ int shmq_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     if (!all)
         return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
     uint32_t cnt = 0;
-    for (uint32_t i = 0; i < s->ring.name_cnt && cnt < s->ring.group_cnt;
-         i++) {
-        uint32_t entry = shmqi_bind_entry(
-            shm_ld(J11, &s->ring.names[i].bind));
+    for (uint32_t i = 0; i < s->ring.name_cnt && cnt < s->ring.group_cnt; i++) {
+        uint32_t entry = shmqi_bind_entry(shm_ld(J11, &s->ring.names[i].bind));
         if (entry != 0 && entry <= s->ring.group_cnt)
             fill_group(s, i, entry - 1, &all[cnt++]);
     }
@@ -277,10 +279,11 @@ int shmq_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     return SHMQ_OK;
 }
 
-/* -- endpoints ----------------------------------------------------------------------*/
+/* -- endpoints
+ * ----------------------------------------------------------------------*/
 
-static void name_group(struct shmqi_segment *s, uint32_t idx,
-                       struct shmq_endpoint_stat *e)
+static void name_group(
+    struct shmqi_segment *s, uint32_t idx, struct shmq_endpoint_stat *e)
 {
     struct shmqi_ring *r = &s->ring;
     uint64_t naming = shm_ld(J6, &r->endpoints[idx].member_of);
@@ -292,8 +295,7 @@ static void name_group(struct shmqi_segment *s, uint32_t idx,
 }
 
 static void fill_endpoint(struct shmqi_segment *s, uint32_t idx,
-                          const struct shmqi_peer *peer,
-                          struct shmq_endpoint_stat *e)
+    const struct shmqi_peer *peer, struct shmq_endpoint_stat *e)
 {
     struct shmqi_ring *r = &s->ring;
     struct shmqi_endpoint_shm *shm = &r->endpoints[idx];
@@ -317,8 +319,8 @@ static void fill_endpoint(struct shmqi_segment *s, uint32_t idx,
 
 /* Who holds whom up: the responsible endpoint of the lowest floor blocks all
  * producers that wait for room. */
-static void fill_blocks(struct shmqi_segment *s, struct shmq_endpoint_stat *buf,
-                        uint32_t cnt)
+static void fill_blocks(
+    struct shmqi_segment *s, struct shmq_endpoint_stat *buf, uint32_t cnt)
 {
     struct shmqi_blamed b;
     if (!shmqi_blame_find(s, &b))
@@ -337,8 +339,7 @@ static void fill_blocks(struct shmqi_segment *s, struct shmq_endpoint_stat *buf,
 }
 
 int shmq_topic_endpoints(struct shmq_topic *topic,
-                         struct shmq_endpoint_stat *buf, uint32_t cap,
-                         uint32_t *ret_cnt)
+    struct shmq_endpoint_stat *buf, uint32_t cap, uint32_t *ret_cnt)
 {
     struct shmqi_segment *s = NULL;
     int rc = shmqi_topic_look(topic, &s);

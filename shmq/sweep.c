@@ -19,7 +19,7 @@ struct sweep {
     struct shmq_consumer *c;
     const struct shmqi_ring *r;
     shmqi_word *seen; /* the group's word */
-    uint64_t tag;     /* of our floor, in place */
+    uint64_t tag; /* of our floor, in place */
     uint64_t flush_at;
     handler_fn *handler;
     void *ctx;
@@ -62,7 +62,8 @@ static int given_back(struct sweep *s, int result)
     return done(s, result < 0 ? result : 0);
 }
 
-/* -- spsc -----------------------------------------------------------------------*/
+/* -- spsc
+ * -----------------------------------------------------------------------*/
 
 static inline uint64_t author(struct shmq_consumer *c, uint64_t pos)
 {
@@ -122,11 +123,12 @@ static int sweep_spsc(struct sweep *s)
     return done(s, 0);
 }
 
-/* -- mpmc -----------------------------------------------------------------------*/
+/* -- mpmc
+ * -----------------------------------------------------------------------*/
 
 /* One frame. True: go on with the next; false: poll returns *ret_rc. */
-static bool sweep_frame(struct sweep *s, const struct shmqi_frame *f,
-                        int *ret_rc)
+static bool sweep_frame(
+    struct sweep *s, const struct shmqi_frame *f, int *ret_rc)
 {
     struct shmq_consumer *c = s->c;
     struct shmq_message msg;
@@ -187,8 +189,8 @@ static int sweep_mpmc(struct sweep *s)
             __builtin_prefetch(c->expected + 64);
             break;
         }
-        const uint8_t *at = s->r->arena_base +
-                            shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
+        const uint8_t *at =
+            s->r->arena_base + shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
         __builtin_prefetch(at);
         __builtin_prefetch(at + 64);
         if (age > 0 || !shmqi_frame_open(s->r, w, &f))
@@ -200,8 +202,8 @@ static int sweep_mpmc(struct sweep *s)
     return done(s, 0);
 }
 
-int shmqi_reader_sweep(struct shmq_consumer *c, handler_fn *handler, void *ctx,
-                       uint32_t max)
+int shmqi_reader_sweep(
+    struct shmq_consumer *c, handler_fn *handler, void *ctx, uint32_t max)
 {
     if (__builtin_expect(!c->viewing, 0)) {
         int rc = shmqi_view_begin(c);
@@ -209,7 +211,7 @@ int shmqi_reader_sweep(struct shmq_consumer *c, handler_fn *handler, void *ctx,
             return rc;
     }
     struct sweep s = {c, c->ring, &c->ring->groups[c->member.entry].seen,
-                      c->floor_word & ~SHMQI_PLACE_MASK,
-                      c->ring->arena_bytes / 8, handler, ctx, 0, max};
+        c->floor_word & ~SHMQI_PLACE_MASK, c->ring->arena_bytes / 8, handler,
+        ctx, 0, max};
     return c->ring->ring == SHMQ_RING_MPMC ? sweep_mpmc(&s) : sweep_spsc(&s);
 }

@@ -10,25 +10,26 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "error.h"
 #include "endpoint.h"
+#include "error.h"
 #include "files.h"
 #include "process.h"
 #include "wait.h"
 
-/* -- attributes --------------------------------------------------------------- */
+/* -- attributes ---------------------------------------------------------------
+ */
 
 static const char *check_sizes(const struct shmq_topic_attrs *a, bool spsc)
 {
     if (spsc && a->capacity_frames)
         return "capacity is for mpmc rings; an spsc ring is one arena of bytes";
-    if (a->capacity_frames && (a->capacity_frames < 2 ||
-                               a->capacity_frames > 1u << 24 ||
-                               (a->capacity_frames & (a->capacity_frames - 1))))
+    if (a->capacity_frames &&
+        (a->capacity_frames < 2 || a->capacity_frames > 1u << 24 ||
+            (a->capacity_frames & (a->capacity_frames - 1))))
         return "capacity must be a power of two from 2 to 2^24";
-    if (a->arena_bytes && (a->arena_bytes < 4096 ||
-                           a->arena_bytes > 8ull << 30 ||
-                           (a->arena_bytes & (a->arena_bytes - 1))))
+    if (a->arena_bytes &&
+        (a->arena_bytes < 4096 || a->arena_bytes > 8ull << 30 ||
+            (a->arena_bytes & (a->arena_bytes - 1))))
         return "arena must be a power of two from 4K to 8G";
     return NULL;
 }
@@ -63,7 +64,8 @@ static const char *check_attrs(const struct shmq_topic_attrs *a)
     if (a->on_full == SHMQ_ON_FULL_DROP_OLD && spsc)
         return "on-full: an spsc ring cannot drop old records; use mpmc";
     if (a->on_full == SHMQ_ON_FULL_DROP_OLD && a->durability)
-        return "on-full: a durable topic does not drop old records; use retention";
+        return "on-full: a durable topic does not drop old records; use "
+               "retention";
     const char *why = check_sizes(a, spsc);
     return why ? why : check_limits(a, spsc);
 }
@@ -74,8 +76,7 @@ static uint32_t or_default(uint32_t v, uint32_t otherwise)
 }
 
 int shmqi_topic_constants(const char *topic,
-                          const struct shmq_topic_attrs *attrs,
-                          struct shmqi_constants_shm *c)
+    const struct shmq_topic_attrs *attrs, struct shmqi_constants_shm *c)
 {
     struct shmq_topic_attrs a = {sizeof a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
     if (attrs)
@@ -93,24 +94,26 @@ int shmqi_topic_constants(const char *topic,
     c->cap_lg2 = spsc ? 0 : (uint32_t)__builtin_ctzll(frames);
     c->claim_lg2 = c->cap_lg2 < 12 ? c->cap_lg2 : 12;
     c->arena_bytes = a.arena_bytes ? a.arena_bytes
-                                   : spsc ? 1u << 20 : 256u << 10;
+        : spsc                     ? 1u << 20
+                                   : 256u << 10;
     uint64_t most = c->arena_bytes / 2 - 128;
     c->max_message_bytes = a.max_message_bytes;
     if (!c->max_message_bytes)
         c->max_message_bytes = most < 65536 ? most : 65536;
     if (c->max_message_bytes > most)
-        return shmqi_fail(SHMQ_ERR_INVAL, "%s: max-message %llu does not fit "
-                          "half the arena of %llu bytes with its headers; at "
-                          "most %llu, or use a larger --arena", topic,
-                          (unsigned long long)c->max_message_bytes,
-                          (unsigned long long)c->arena_bytes,
-                          (unsigned long long)most);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "%s: max-message %llu does not fit "
+            "half the arena of %llu bytes with its headers; at "
+            "most %llu, or use a larger --arena",
+            topic, (unsigned long long)c->max_message_bytes,
+            (unsigned long long)c->arena_bytes, (unsigned long long)most);
     c->max_producers = spsc ? 1 : or_default(a.max_producers, 64);
     if (c->arena_bytes * c->max_producers > 16ull << 30)
-        return shmqi_fail(SHMQ_ERR_INVAL, "%s: %u arenas of %llu bytes are "
-                          "more than 16 GiB; use a smaller --arena or fewer "
-                          "--max-producers", topic, c->max_producers,
-                          (unsigned long long)c->arena_bytes);
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "%s: %u arenas of %llu bytes are "
+            "more than 16 GiB; use a smaller --arena or fewer "
+            "--max-producers",
+            topic, c->max_producers, (unsigned long long)c->arena_bytes);
     c->max_groups = or_default(a.max_groups, 16);
     c->max_members = or_default(a.max_members, 64);
     c->mode = or_default(a.mode, 0600);
@@ -121,8 +124,7 @@ int shmqi_topic_constants(const char *topic,
 }
 
 int shmqi_topic_create_system(const char *ns, const char *topic,
-                              const struct shmq_topic_attrs *attrs,
-                              uint64_t start_seq)
+    const struct shmq_topic_attrs *attrs, uint64_t start_seq)
 {
     struct shmqi_constants_shm c;
     char space[SHMQ_NAMESPACE_MAX + 1];
@@ -137,8 +139,8 @@ int shmqi_topic_create_system(const char *ns, const char *topic,
     return shmqi_files_create(space, topic, &c);
 }
 
-int shmq_topic_create(const char *ns, const char *topic,
-                      const struct shmq_topic_attrs *attrs)
+int shmq_topic_create(
+    const char *ns, const char *topic, const struct shmq_topic_attrs *attrs)
 {
     struct shmqi_constants_shm c;
     char space[SHMQ_NAMESPACE_MAX + 1];
@@ -152,16 +154,18 @@ int shmq_topic_create(const char *ns, const char *topic,
     if (rc)
         return rc;
     if (c.durability)
-        return shmqi_fail(SHMQ_ERR_NODAEMON, "%s: a durable topic is made by "
-                          "shmqd, which is not running in namespace %s; start "
-                          "it, or use --durability none", topic, space);
+        return shmqi_fail(SHMQ_ERR_NODAEMON,
+            "%s: a durable topic is made by "
+            "shmqd, which is not running in namespace %s; start "
+            "it, or use --durability none",
+            topic, space);
     return shmqi_files_create(space, topic, &c);
 }
 
-/* -- handles ------------------------------------------------------------------ */
+/* -- handles ------------------------------------------------------------------
+ */
 
-int shmq_topic_open(const char *ns, const char *topic,
-                    struct shmq_topic **ret)
+int shmq_topic_open(const char *ns, const char *topic, struct shmq_topic **ret)
 {
     struct shmqi_segment *s = NULL;
     if (!ret)
@@ -175,8 +179,10 @@ int shmq_topic_open(const char *ns, const char *topic,
     int rc = shmqi_segment_open(ns, topic, &s);
     if (rc == SHMQ_OK && shmqi_segment_deleted(s)) {
         /* Its remover has not come to take the names away. */
-        rc = shmqi_fail(SHMQ_ERR_NOENT, "%s: no such topic in namespace %s; "
-                        "make it with shmq create", s->topic, s->ns);
+        rc = shmqi_fail(SHMQ_ERR_NOENT,
+            "%s: no such topic in namespace %s; "
+            "make it with shmq create",
+            s->topic, s->ns);
         shmqi_segment_unref(s);
     }
     if (rc) {
@@ -203,8 +209,9 @@ int shmqi_topic_look(struct shmq_topic *t, struct shmqi_segment **ret)
     if (!t)
         return shmqi_fail(SHMQ_ERR_INVAL, "topic: no handle");
     if (!shmqi_same_process(t->generation))
-        return shmqi_fail(SHMQ_ERR_FORKED, "topic: the handle belongs to the "
-                          "parent process; open it in the child");
+        return shmqi_fail(SHMQ_ERR_FORKED,
+            "topic: the handle belongs to the "
+            "parent process; open it in the child");
     *ret = t->segment;
     return SHMQ_OK;
 }
@@ -216,8 +223,10 @@ int shmqi_topic_use(struct shmq_topic *t, struct shmqi_segment **ret)
     if (rc)
         return rc;
     if (shmqi_segment_deleted(s))
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: the topic was removed; open "
-                          "it again", s->topic);
+        return shmqi_fail(SHMQ_ERR_CLOSED,
+            "%s: the topic was removed; open "
+            "it again",
+            s->topic);
     *ret = s;
     return SHMQ_OK;
 }
@@ -232,8 +241,10 @@ int shmq_topic_check(struct shmq_topic *t)
     /* Removed by rm(1), a cleaner of /dev/shm, or logind's RemoveIPC. */
     if (shmqi_segment_data_fd(s) >= 0 && fstat(s->data_fd, &st) == 0 &&
         st.st_nlink == 0)
-        return shmqi_fail(SHMQ_ERR_CLOSED, "%s: its files were removed; open "
-                          "it again", s->topic);
+        return shmqi_fail(SHMQ_ERR_CLOSED,
+            "%s: its files were removed; open "
+            "it again",
+            s->topic);
     return SHMQ_OK;
 }
 
@@ -244,8 +255,9 @@ int shmq_topic_attrs(struct shmq_topic *t, struct shmq_topic_attrs *ret)
     if (rc)
         return rc;
     if (!ret || ret->struct_bytes != sizeof *ret)
-        return shmqi_fail(SHMQ_ERR_INVAL, "attributes: struct_bytes is not "
-                          "sizeof(struct shmq_topic_attrs)");
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "attributes: struct_bytes is not "
+            "sizeof(struct shmq_topic_attrs)");
     const struct shmqi_constants_shm *c = &s->constants;
     ret->ring = c->ring;
     ret->on_full = c->on_full;
@@ -272,7 +284,8 @@ const char *shmq_topic_namespace(const struct shmq_topic *t)
     return t->segment->ns;
 }
 
-/* -- listing -------------------------------------------------------------------*/
+/* -- listing
+ * -------------------------------------------------------------------*/
 
 static int by_name(const void *a, const void *b)
 {
@@ -308,8 +321,8 @@ static int collect(DIR *dir, const char *prefix, char ***ret, size_t *ret_cnt)
     return SHMQ_OK;
 }
 
-int shmq_topic_list(const char *ns, int (*visit)(void *ctx, const char *topic),
-                    void *ctx)
+int shmq_topic_list(
+    const char *ns, int (*visit)(void *ctx, const char *topic), void *ctx)
 {
     char space[SHMQ_NAMESPACE_MAX + 1], prefix[SHMQ_NAMESPACE_MAX + 16];
     char **names = NULL;
@@ -335,7 +348,8 @@ int shmq_topic_list(const char *ns, int (*visit)(void *ctx, const char *topic),
     return rc;
 }
 
-/* -- removing -------------------------------------------------------------------*/
+/* -- removing
+ * -------------------------------------------------------------------*/
 
 /* BUSY naming the pids of living endpoints. */
 static int check_unused(struct shmqi_segment *s)
@@ -357,8 +371,10 @@ static int check_unused(struct shmqi_segment *s)
     }
     if (cnt == 0)
         return SHMQ_OK;
-    return shmqi_fail(SHMQ_ERR_BUSY, "%s: in use by pid%s%s; end them, or use "
-                      "--force", s->topic, cnt > 1 ? "s" : "", pids);
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: in use by pid%s%s; end them, or use "
+        "--force",
+        s->topic, cnt > 1 ? "s" : "", pids);
 }
 
 static void remove_doorbells(const struct shmqi_segment *s)
@@ -383,11 +399,11 @@ static int unlink_both(const char *ns, const char *topic)
     if (err && err != ENOENT)
         return shmqi_fail_sys(err, "%s: cannot remove", topic);
     if (unlink(control) != 0 && errno != ENOENT)
-        return shmqi_fail_sys(errno, "%s: cannot remove the control file",
-                              topic);
+        return shmqi_fail_sys(
+            errno, "%s: cannot remove the control file", topic);
     if (err == ENOENT)
-        return shmqi_fail(SHMQ_ERR_NOENT, "%s: no such topic in namespace %s",
-                          topic, ns);
+        return shmqi_fail(
+            SHMQ_ERR_NOENT, "%s: no such topic in namespace %s", topic, ns);
     return SHMQ_OK;
 }
 
@@ -406,9 +422,10 @@ static int unlink_open(struct shmqi_segment *s, uint32_t flags)
             return rc;
     }
     if (access_denied(s))
-        return shmqi_fail(SHMQ_ERR_PERM, "%s: it belongs to uid %u; only its "
-                          "owner and root remove it", s->topic,
-                          (unsigned)s->owner);
+        return shmqi_fail(SHMQ_ERR_PERM,
+            "%s: it belongs to uid %u; only its "
+            "owner and root remove it",
+            s->topic, (unsigned)s->owner);
     (void)shm_or(J4, &s->ring.control->version, SHMQI_DELETED);
     shmqi_wake_all(s);
     remove_doorbells(s);
@@ -432,8 +449,8 @@ int shmq_topic_unlink(const char *ns, const char *topic, uint32_t flags)
     shmqi_path(path, f.ns, 'd', f.topic);
     /* Without a data file a control file may be left: then its owner's lock. */
     if (lstat(path, &st) != 0 && shmqi_files_stat_control(&f, &st) != 0)
-        return shmqi_fail(SHMQ_ERR_NOENT, "%s: no such topic in namespace %s",
-                          f.topic, f.ns);
+        return shmqi_fail(
+            SHMQ_ERR_NOENT, "%s: no such topic in namespace %s", f.topic, f.ns);
     uid_t owner = st.st_uid;
     rc = shmqi_namespace_lock(f.ns, owner, &lock_fd);
     if (rc)
@@ -441,9 +458,9 @@ int shmq_topic_unlink(const char *ns, const char *topic, uint32_t flags)
     rc = shmqi_segment_open(f.ns, f.topic, &s);
     if (rc == SHMQ_OK)
         rc = unlink_open(s, flags);
-    else if ((rc == SHMQ_ERR_LAYOUT || (rc == SHMQ_ERR_PERM &&
-                                        geteuid() == 0)) &&
-             (flags & SHMQ_UNLINK_FORCE))
+    else if ((rc == SHMQ_ERR_LAYOUT ||
+                 (rc == SHMQ_ERR_PERM && geteuid() == 0)) &&
+        (flags & SHMQ_UNLINK_FORCE))
         rc = unlink_both(f.ns, f.topic); /* nobody we could tell */
     shmqi_namespace_unlock(f.ns, owner, lock_fd);
     if (s)

@@ -20,13 +20,11 @@ int shmqi_topic_look(struct shmq_topic *topic, struct shmqi_segment **ret);
 
 /* Fills constants from attributes; INVAL names what is wrong. */
 int shmqi_topic_constants(const char *topic,
-                          const struct shmq_topic_attrs *attrs,
-                          struct shmqi_constants_shm *ret);
+    const struct shmq_topic_attrs *attrs, struct shmqi_constants_shm *ret);
 
 /* Creates without the checks for users' names: for "@..." topics, and with a
  * start sequence for tests. */
 int shmqi_topic_create_system(const char *ns, const char *topic,
-                              const struct shmq_topic_attrs *attrs,
-                              uint64_t start_seq);
+    const struct shmq_topic_attrs *attrs, uint64_t start_seq);
 
 #endif

@@ -17,12 +17,12 @@
 #include "error.h"
 #include "files.h"
 
-/* -- system calls ------------------------------------------------------------ */
+/* -- system calls ------------------------------------------------------------
+ */
 
 static int futex_wait(_Atomic uint32_t *word, uint32_t value, uint64_t ns)
 {
-    struct timespec ts = {(time_t)(ns / 1000000000u),
-                          (long)(ns % 1000000000u)};
+    struct timespec ts = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     if (syscall(SYS_futex, word, FUTEX_WAIT, value, &ts, NULL, 0) == 0)
         return 0;
     return errno;
@@ -41,13 +41,15 @@ static int membarrier(int cmd)
 int shmqi_asymmetric_register(void)
 {
     if (membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) != 0)
-        return shmqi_fail_sys(errno, "asymmetric topic: this kernel has no "
-                              "expedited membarrier; create it without "
-                              "--asymmetric");
+        return shmqi_fail_sys(errno,
+            "asymmetric topic: this kernel has no "
+            "expedited membarrier; create it without "
+            "--asymmetric");
     return SHMQ_OK;
 }
 
-/* -- waking -------------------------------------------------------------------*/
+/* -- waking
+ * -------------------------------------------------------------------*/
 
 /* Rings a FIFO. Opened for reading, too, so that a reader that has just died
  * does not cost us a SIGPIPE. */
@@ -80,8 +82,8 @@ static void wake_one(struct shmqi_segment *s, uint32_t idx)
         ring_doorbell(s, identity);
 }
 
-static void wake_range(struct shmqi_segment *s, uint32_t from, uint32_t to,
-                       uint64_t bits)
+static void wake_range(
+    struct shmqi_segment *s, uint32_t from, uint32_t to, uint64_t bits)
 {
     for (uint32_t i = from; i < to; i++)
         if (bits & shmqi_armed_bit(&s->ring, i))
@@ -109,7 +111,8 @@ void shmqi_wake_all(struct shmqi_segment *s)
     wake_range(s, 0, s->ring.endpoint_cnt, UINT64_MAX);
 }
 
-/* -- sleeping ---------------------------------------------------------------- */
+/* -- sleeping ----------------------------------------------------------------
+ */
 
 static shmqi_word *armed_word(const struct shmqi_ring *r, uint32_t idx)
 {
@@ -117,8 +120,9 @@ static shmqi_word *armed_word(const struct shmqi_ring *r, uint32_t idx)
                                  : &r->control->armed_members;
 }
 
-/* True: settle. Announces and makes sure that later loads see what was published before the
- * publisher could see the announcement (mpmc: both sides seq_cst). */
+/* True: settle. Announces and makes sure that later loads see what was
+ * published before the publisher could see the announcement (mpmc: both sides
+ * seq_cst). */
 static bool arm(struct shmqi_segment *s, uint32_t idx)
 {
     uint64_t bit = shmqi_armed_bit(&s->ring, idx);
@@ -132,7 +136,7 @@ static bool arm(struct shmqi_segment *s, uint32_t idx)
 }
 
 void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,
-                       uint32_t idx, enum shmqi_waiting what)
+    uint32_t idx, enum shmqi_waiting what)
 {
     struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
     sl->segment = s;
@@ -162,7 +166,8 @@ void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx)
     shm_st(T10, &s->ring.endpoints[idx].waiting, SHMQI_AWAKE);
 }
 
-/* -- pollable descriptor ------------------------------------------------------*/
+/* -- pollable descriptor
+ * ------------------------------------------------------*/
 
 static int poll_add(int epoll_fd, int fd)
 {
@@ -188,8 +193,8 @@ static int poll_open_fds(struct shmqi_poll *p, const char *path, mode_t mode)
     return poll_add(p->epoll_fd, p->timer_fd);
 }
 
-int shmqi_poll_open(struct shmqi_poll *p, struct shmqi_segment *s,
-                    uint64_t identity)
+int shmqi_poll_open(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity)
 {
     char path[256];
     shmqi_doorbell_path(path, s, identity);
@@ -202,8 +207,8 @@ int shmqi_poll_open(struct shmqi_poll *p, struct shmqi_segment *s,
     return shmqi_fail_sys(err, "%s: cannot make a doorbell", s->topic);
 }
 
-void shmqi_poll_close(struct shmqi_poll *p, struct shmqi_segment *s,
-                      uint64_t identity)
+void shmqi_poll_close(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity)
 {
     char path[256];
     shmqi_doorbell_path(path, s, identity);
@@ -226,8 +231,8 @@ static void set_timer(int fd, uint64_t ns)
     (void)timerfd_settime(fd, 0, &t, NULL);
 }
 
-bool shmqi_poll_arm(struct shmqi_poll *p, struct shmqi_segment *s,
-                    uint32_t idx, uint64_t ns)
+bool shmqi_poll_arm(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx, uint64_t ns)
 {
     shm_st(T11, &s->ring.endpoints[idx].doorbell, 1);
     bool settle = arm(s, idx);
@@ -242,15 +247,14 @@ int shmqi_poll_wait(struct shmqi_poll *p, int pidfd, uint64_t deadline)
     uint64_t ns = SHMQI_NAP_MAX_NS, now = shmqi_now_monotonic();
     if (deadline < now + ns)
         ns = deadline > now ? deadline - now : 0;
-    struct timespec ts = {(time_t)(ns / 1000000000u),
-                          (long)(ns % 1000000000u)};
+    struct timespec ts = {(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
     if (ppoll(fds, 2, &ts, NULL) < 0 && errno == EINTR)
         return SHMQ_ERR_INTR;
     return SHMQ_OK;
 }
 
-void shmqi_poll_disarm(struct shmqi_poll *p, struct shmqi_segment *s,
-                       uint32_t idx)
+void shmqi_poll_disarm(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx)
 {
     char drop[64];
     (void)shm_xchg(T5, &s->ring.endpoints[idx].doorbell, 0);

@@ -34,8 +34,7 @@ enum shmqi_waiting {
     SHMQI_WAITS_ROOM = 2
 };
 
-static inline uint64_t shmqi_armed_bit(const struct shmqi_ring *r,
-                                       uint32_t idx)
+static inline uint64_t shmqi_armed_bit(const struct shmqi_ring *r, uint32_t idx)
 {
     uint32_t n = idx < r->producer_cnt ? idx : idx - r->producer_cnt;
     return 1ull << (n & 63);
@@ -53,8 +52,7 @@ static inline void shmqi_wake_members(struct shmqi_segment *s)
 void shmqi_wake_producers_slow(struct shmqi_segment *s);
 static inline void shmqi_wake_producers(struct shmqi_segment *s)
 {
-    if (__builtin_expect(shm_ld(T1, &s->ring.control->armed_producers) != 0,
-                         0))
+    if (__builtin_expect(shm_ld(T1, &s->ring.control->armed_producers) != 0, 0))
         shmqi_wake_producers_slow(s);
 }
 
@@ -70,7 +68,7 @@ struct shmqi_sleep {
     bool settle; /* look for SHMQI_SETTLE_NS before sleeping */
 };
 void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,
-                       uint32_t idx, enum shmqi_waiting what);
+    uint32_t idx, enum shmqi_waiting what);
 /* Sleeps at most `ns` and not beyond `deadline`. Returns 0, or INTR when a
  * signal handler ran. */
 int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline);
@@ -86,18 +84,18 @@ struct shmqi_poll {
     int epoll_fd, fifo_fd, timer_fd;
     bool armed;
 };
-int shmqi_poll_open(struct shmqi_poll *p, struct shmqi_segment *s,
-                    uint64_t identity);
-void shmqi_poll_close(struct shmqi_poll *p, struct shmqi_segment *s,
-                      uint64_t identity);
+int shmqi_poll_open(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity);
+void shmqi_poll_close(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity);
 /* Arms it before the last look at the ring; disarm at the next receive. True
  * when the last look must go on for SHMQI_SETTLE_NS. */
-bool shmqi_poll_arm(struct shmqi_poll *p, struct shmqi_segment *s,
-                    uint32_t idx, uint64_t ns);
+bool shmqi_poll_arm(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx, uint64_t ns);
 /* Waits for the doorbell, the timer, or `pidfd` becoming readable (the death of
  * that process). 0, or INTR. */
 int shmqi_poll_wait(struct shmqi_poll *p, int pidfd, uint64_t deadline);
-void shmqi_poll_disarm(struct shmqi_poll *p, struct shmqi_segment *s,
-                       uint32_t idx);
+void shmqi_poll_disarm(
+    struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx);
 
 #endif

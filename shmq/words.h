@@ -54,8 +54,7 @@ static inline uint64_t shmqi_slot_frame(uint64_t w)
 }
 /* Lap of a slot word minus the lap that sequence `seq` has: 0 published here,
  * negative not yet, positive overwritten. */
-static inline int64_t shmqi_slot_age(uint64_t w, uint64_t seq,
-                                     uint32_t cap_lg2)
+static inline int64_t shmqi_slot_age(uint64_t w, uint64_t seq, uint32_t cap_lg2)
 {
     uint64_t lap = (seq >> cap_lg2) + 1;
     return shmqi_sext((w >> SHMQI_FRAME_BITS) - lap, SHMQI_LAP_BITS);
@@ -80,14 +79,13 @@ struct shmqi_claim {
 static inline uint64_t shmqi_claim_pack(struct shmqi_claim c)
 {
     return (uint64_t)c.lap << 32 | (uint64_t)c.state << 29 |
-           (uint64_t)c.owner << 19 | (uint64_t)c.attempt << 12 | c.done;
+        (uint64_t)c.owner << 19 | (uint64_t)c.attempt << 12 | c.done;
 }
 static inline struct shmqi_claim shmqi_claim_unpack(uint64_t w)
 {
     struct shmqi_claim c = {(uint32_t)(w >> 32), (uint32_t)(w >> 29) & 7u,
-                            (uint32_t)(w >> 19) & 1023u,
-                            (uint32_t)(w >> 12) & 127u,
-                            (uint32_t)w & 4095u};
+        (uint32_t)(w >> 19) & 1023u, (uint32_t)(w >> 12) & 127u,
+        (uint32_t)w & 4095u};
     return c;
 }
 static inline uint32_t shmqi_claim_lap(uint64_t seq, uint32_t claim_lg2)
@@ -158,18 +156,17 @@ struct shmqi_gword {
 static inline uint64_t shmqi_gword_pack(struct shmqi_gword g)
 {
     return (uint64_t)(g.generation & SHMQI_GENERATION_MASK) << 36 |
-           (uint64_t)g.state << 32 | (uint64_t)(g.joins & 0xfffffu) << 12 |
-           (g.endpoint & 0xfffu);
+        (uint64_t)g.state << 32 | (uint64_t)(g.joins & 0xfffffu) << 12 |
+        (g.endpoint & 0xfffu);
 }
 static inline struct shmqi_gword shmqi_gword_unpack(uint64_t w)
 {
     struct shmqi_gword g = {(uint32_t)(w >> 36), (uint32_t)(w >> 32) & 15u,
-                            (uint32_t)(w >> 12) & 0xfffffu,
-                            (uint32_t)w & 0xfffu};
+        (uint32_t)(w >> 12) & 0xfffffu, (uint32_t)w & 0xfffu};
     return g;
 }
-static inline uint64_t shmqi_gword_with(uint64_t w, uint32_t state,
-                                        uint32_t endpoint)
+static inline uint64_t shmqi_gword_with(
+    uint64_t w, uint32_t state, uint32_t endpoint)
 {
     struct shmqi_gword g = shmqi_gword_unpack(w);
     g.state = state;
@@ -194,8 +191,7 @@ static inline uint64_t shmqi_naming(uint32_t entry, uint32_t generation)
 /* -- spsc commit word ----------------------------------------------------- */
 #define SHMQI_COMMIT_PAD 1u
 
-static inline uint64_t shmqi_commit(uint32_t len, uint32_t flags,
-                                    uint64_t pos)
+static inline uint64_t shmqi_commit(uint32_t len, uint32_t flags, uint64_t pos)
 {
     return (uint64_t)(len | flags) << 32 | (uint32_t)(pos >> 3);
 }

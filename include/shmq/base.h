@@ -11,8 +11,10 @@
 #define SHMQ_BEGIN_DECLS \
     extern "C" { \
     _Pragma("GCC diagnostic push") \
-    _Pragma("GCC diagnostic ignored \"-Wshadow\"")
-#define SHMQ_END_DECLS _Pragma("GCC diagnostic pop") }
+        _Pragma("GCC diagnostic ignored \"-Wshadow\"")
+#define SHMQ_END_DECLS \
+    _Pragma("GCC diagnostic pop") \
+    }
 #elif defined(__cplusplus)
 #define SHMQ_BEGIN_DECLS extern "C" {
 #define SHMQ_END_DECLS }

@@ -25,20 +25,20 @@
 struct shmq_consumer; /* one thread, one endpoint */
 
 enum shmq_consumer_flags {
-    SHMQ_CONSUMER_NO_CREATE = 1u << 0,  /* NOENT when the group is missing */
-    SHMQ_CONSUMER_COPY = 1u << 1,       /* always deliver private copies */
-    SHMQ_CONSUMER_MANUAL_ACK = 1u << 2  /* release only ends the view; records
-                                           count as done by shmq_consumer_ack,
-                                           before or after their release, while
-                                           their frame is among the last
-                                           prefetch_frames taken */
+    SHMQ_CONSUMER_NO_CREATE = 1u << 0, /* NOENT when the group is missing */
+    SHMQ_CONSUMER_COPY = 1u << 1, /* always deliver private copies */
+    SHMQ_CONSUMER_MANUAL_ACK = 1u << 2 /* release only ends the view; records
+                                          count as done by shmq_consumer_ack,
+                                          before or after their release, while
+                                          their frame is among the last
+                                          prefetch_frames taken */
 };
 
 /* Options of a consumer; zero means default. Set struct_bytes. */
 struct shmq_consumer_options {
     uint32_t struct_bytes;
-    uint32_t flags;                /* enum shmq_consumer_flags */
-    const char *group;             /* NULL: ephemeral reader */
+    uint32_t flags; /* enum shmq_consumer_flags */
+    const char *group; /* NULL: ephemeral reader */
     struct shmq_group_attrs attrs; /* of the group, when it is made or asked
                                       for; attrs.struct_bytes may be 0 */
     struct shmq_start start; /* applies when the group is made; ephemeral:
@@ -51,28 +51,28 @@ struct shmq_consumer_options {
 };
 
 enum shmq_gap_reason {
-    SHMQ_GAP_DROPPED = 1,   /* overwritten before this reader got there */
+    SHMQ_GAP_DROPPED = 1, /* overwritten before this reader got there */
     SHMQ_GAP_RETENTION = 2, /* removed from the log */
-    SHMQ_GAP_CORRUPT = 3,   /* damaged */
-    SHMQ_GAP_TRUNCATED = 4  /* lost with the host's memory */
+    SHMQ_GAP_CORRUPT = 3, /* damaged */
+    SHMQ_GAP_TRUNCATED = 4 /* lost with the host's memory */
 };
 
 /* What a reader missed: positions [from, to). */
 struct shmq_gap {
     uint64_t from;
     uint64_t to;
-    uint64_t frames;   /* mpmc: exact; spsc: 0 */
+    uint64_t frames; /* mpmc: exact; spsc: 0 */
     uint64_t messages; /* exact, or UINT64_MAX when not known */
-    uint32_t reason;   /* enum shmq_gap_reason */
+    uint32_t reason; /* enum shmq_gap_reason */
     uint32_t reserved;
 };
 
 /* Results of a poll handler. Negative values stop polling, are returned by
  * the poll call, and give the record back. */
 enum shmq_handled {
-    SHMQ_HANDLED_ACK = 0,  /* done */
+    SHMQ_HANDLED_ACK = 0, /* done */
     SHMQ_HANDLED_STOP = 1, /* done, and stop polling */
-    SHMQ_HANDLED_NACK = 2  /* give it back: another try later */
+    SHMQ_HANDLED_NACK = 2 /* give it back: another try later */
 };
 
 SHMQ_BEGIN_DECLS
@@ -85,10 +85,8 @@ SHMQ_BEGIN_DECLS
  * NOENT (with NO_CREATE), LIMIT (max_members, max_groups), INVAL (also: shared
  * group on spsc), NOSPACE, PERM, CLOSED, CORRUPT, FORKED, NOMEM, SYS.
  * Reaps endpoints of dead processes on the way; waits for nobody. */
-SHMQ_API int
-shmq_consumer_open(struct shmq_topic *topic,
-                   const struct shmq_consumer_options *options,
-                   struct shmq_consumer **ret);
+SHMQ_API int shmq_consumer_open(struct shmq_topic *topic,
+    const struct shmq_consumer_options *options, struct shmq_consumer **ret);
 
 /* Gives back what is held, leaves the group, frees the handle. What had been
  * handed out comes again marked as redelivered, but this counts as no failed
@@ -103,71 +101,67 @@ SHMQ_API void shmq_consumer_close(struct shmq_consumer *consumer);
  * lease lost and the role moved); CLOSED (topic or group removed); CORRUPT;
  * FORKED. Does not block and makes no system call, except that a group member
  * that finds nothing now and then looks whether a peer has died. */
-SHMQ_API int shmq_consumer_receive(struct shmq_consumer *consumer,
-                                   struct shmq_message *ret);
+SHMQ_API int shmq_consumer_receive(
+    struct shmq_consumer *consumer, struct shmq_message *ret);
 
 /* As receive, but waits until `deadline_ns`: spins for spin_ns, then sleeps.
  * TIMEOUT; INTR when a signal handler ran. Every sleep is at most 40 ms, so a
  * wake-up that got lost with its sender delays a record by no more. */
 SHMQ_API int shmq_consumer_receive_wait(struct shmq_consumer *consumer,
-                                        uint64_t deadline_ns,
-                                        struct shmq_message *ret);
+    uint64_t deadline_ns, struct shmq_message *ret);
 
 /* Ends the use of a received record and acknowledges it (unless MANUAL_ACK).
  * Records may be released in any order. STALE: it had already moved to another
  * member (it may be delivered twice); the view is over all the same. */
-SHMQ_API int shmq_consumer_release(struct shmq_consumer *consumer,
-                                   struct shmq_message *msg);
+SHMQ_API int shmq_consumer_release(
+    struct shmq_consumer *consumer, struct shmq_message *msg);
 
 /* Acknowledges a record; its memory stays valid until it is released. While a
  * zero-copy view of the record's frame is held the group may be told only when
  * the view ends, so a reader killed in between leaves it to be delivered again.
  * STALE as above, or when it is no longer among those held. INVAL when this
  * consumer never received it. */
-SHMQ_API int shmq_consumer_ack(struct shmq_consumer *consumer,
-                               const struct shmq_message *msg);
+SHMQ_API int shmq_consumer_ack(
+    struct shmq_consumer *consumer, const struct shmq_message *msg);
 
 /* Gives a record back for another try by any member (shared groups), together
  * with the later records of its frame that this consumer holds, whose views
  * end and whose releases then return STALE; it goes when the earlier records of
- * the frame, if any are held, have been released. In an exclusive group the reader itself gets it, and all
- * after it, again. Ephemeral readers: INVAL. */
-SHMQ_API int shmq_consumer_nack(struct shmq_consumer *consumer,
-                                struct shmq_message *msg);
+ * the frame, if any are held, have been released. In an exclusive group the
+ * reader itself gets it, and all after it, again. Ephemeral readers: INVAL. */
+SHMQ_API int shmq_consumer_nack(
+    struct shmq_consumer *consumer, struct shmq_message *msg);
 
 /* Receives and handles up to `max` records (0: all that are there). Returns
  * the number handled (0 when there was nothing); a negative result of the
  * handler; or a negative result of receiving, GAP included, if nothing was
  * handled before it. */
 SHMQ_API int shmq_consumer_poll(struct shmq_consumer *consumer,
-                                int (*handler)(void *ctx,
-                                               const struct shmq_message *msg),
-                                void *ctx, uint32_t max);
+    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
+    uint32_t max);
 
 /* As poll, but waits for the first record until `deadline_ns`: TIMEOUT. */
-SHMQ_API int
-shmq_consumer_poll_wait(struct shmq_consumer *consumer,
-                        int (*handler)(void *ctx,
-                                       const struct shmq_message *msg),
-                        void *ctx, uint32_t max, uint64_t deadline_ns);
+SHMQ_API int shmq_consumer_poll_wait(struct shmq_consumer *consumer,
+    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
+    uint32_t max, uint64_t deadline_ns);
 
 /* The last gap that receive or poll reported. NOENT when there was none. */
-SHMQ_API int shmq_consumer_gap(const struct shmq_consumer *consumer,
-                               struct shmq_gap *ret);
+SHMQ_API int shmq_consumer_gap(
+    const struct shmq_consumer *consumer, struct shmq_gap *ret);
 
 /* Moves the reader: ephemeral and exclusive ones (for shared groups see
  * shmq_group_reset(); INVAL). Held records become void. A start no longer in
  * the ring becomes the oldest intact record. */
-SHMQ_API int shmq_consumer_seek(struct shmq_consumer *consumer,
-                                const struct shmq_start *start);
+SHMQ_API int shmq_consumer_seek(
+    struct shmq_consumer *consumer, const struct shmq_start *start);
 
 /* Renews the lease without doing anything else. Legal without a lease. */
 SHMQ_API int shmq_consumer_extend(struct shmq_consumer *consumer);
 
 /* Position of the next record this reader will be handed (exclusive and
  * ephemeral), or the group's floor (shared). */
-SHMQ_API int shmq_consumer_position(struct shmq_consumer *consumer,
-                                    uint64_t *ret_position);
+SHMQ_API int shmq_consumer_position(
+    struct shmq_consumer *consumer, uint64_t *ret_position);
 
 /* Kind of the group this consumer is in, and its floor's start: whether the
  * group was made by this open call (1) or existed (0). */

@@ -57,10 +57,10 @@ struct shmq_message {
     uint64_t producer; /* identity of the producing endpoint, 62 bits */
     uint64_t sequence; /* that producer's record number, from 0, without holes
                           between records it published */
-    int64_t time_ns;   /* publisher's CLOCK_REALTIME, resolution of one clock
-                          tick (1 to 10 ms); not monotone */
-    uint32_t attempt;  /* earlier deliveries of this record that failed */
-    uint32_t flags;    /* enum shmq_message_flags */
+    int64_t time_ns; /* publisher's CLOCK_REALTIME, resolution of one clock
+                        tick (1 to 10 ms); not monotone */
+    uint32_t attempt; /* earlier deliveries of this record that failed */
+    uint32_t flags; /* enum shmq_message_flags */
     const void *attrs; /* encoded; read by shmq_message_attr() */
     uint32_t attr_bytes;
     uint32_t internal[3]; /* the handle's own; do not touch */
@@ -73,13 +73,13 @@ SHMQ_BEGIN_DECLS
  * `name` of a header is NUL-terminated.
  * Returns 0 or SHMQ_ERR_NOENT. */
 SHMQ_API int shmq_message_attr(const struct shmq_message *msg, uint32_t type,
-                               uint32_t nth, struct shmq_attr *ret);
+    uint32_t nth, struct shmq_attr *ret);
 
 /* Bytes that one record with these attributes takes in a frame, alignment
  * included. A frame of `n` records takes 64 bytes more than their sum at most.
  * Returns 0 on success, SHMQ_ERR_INVAL for an attribute that is not legal. */
-SHMQ_API int shmq_record_bytes(const struct shmq_record *record,
-                               uint64_t *ret_bytes);
+SHMQ_API int shmq_record_bytes(
+    const struct shmq_record *record, uint64_t *ret_bytes);
 
 SHMQ_END_DECLS
 

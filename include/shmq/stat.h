@@ -11,30 +11,30 @@
 struct shmq_topic_stat {
     uint32_t struct_bytes; /* set by the caller */
     uint32_t reserved;
-    uint64_t earliest_position;  /* first readable record, or `published` */
+    uint64_t earliest_position; /* first readable record, or `published` */
     uint64_t published_position; /* exclusive end of what is published */
-    uint64_t gate_position;      /* below it memory may be reused */
-    uint64_t depth_messages;     /* readable now, from earliest on */
-    uint64_t depth_bytes;        /* their payload bytes */
-    uint64_t total_messages;     /* published in the topic's life; a producer
-                                    killed in the instant of publishing may
-                                    leave one publish uncounted */
-    uint64_t total_bytes;        /* their payload bytes */
-    uint64_t dropped_new;        /* refused under drop-new */
-    uint64_t dropped_old;        /* frames overwritten unread (drop-old, lapped
-                                    readers), as counted by readers */
-    uint64_t dropped_corrupt;    /* records refused by readers as damaged */
-    uint64_t segment_bytes;      /* /dev/shm used by the topic's files */
-    uint64_t capacity_bytes;     /* spsc: ring bytes; mpmc: arena per producer */
-    uint64_t capacity_frames;    /* mpmc; 0 for spsc */
-    uint64_t leaked_loan_bytes;  /* lent by living producers, not committed */
+    uint64_t gate_position; /* below it memory may be reused */
+    uint64_t depth_messages; /* readable now, from earliest on */
+    uint64_t depth_bytes; /* their payload bytes */
+    uint64_t total_messages; /* published in the topic's life; a producer
+                                killed in the instant of publishing may
+                                leave one publish uncounted */
+    uint64_t total_bytes; /* their payload bytes */
+    uint64_t dropped_new; /* refused under drop-new */
+    uint64_t dropped_old; /* frames overwritten unread (drop-old, lapped
+                             readers), as counted by readers */
+    uint64_t dropped_corrupt; /* records refused by readers as damaged */
+    uint64_t segment_bytes; /* /dev/shm used by the topic's files */
+    uint64_t capacity_bytes; /* spsc: ring bytes; mpmc: arena per producer */
+    uint64_t capacity_frames; /* mpmc; 0 for spsc */
+    uint64_t leaked_loan_bytes; /* lent by living producers, not committed */
     uint32_t producer_cnt, member_cnt, group_cnt;
     uint32_t ring_full; /* 1: a gating group holds producers up now */
 };
 
 struct shmq_group_stat {
     char name[SHMQ_GROUP_MAX + 1];
-    uint32_t kind;   /* enum shmq_group_kind */
+    uint32_t kind; /* enum shmq_group_kind */
     uint32_t absent; /* enum shmq_absent */
     uint32_t max_attempts;
     uint64_t lease_ns;
@@ -43,41 +43,41 @@ struct shmq_group_stat {
     uint64_t lag_messages; /* published, not done by this group */
     uint64_t lag_bytes;
     int64_t oldest_unread_ns; /* age of the record at the floor; 0: none */
-    uint32_t member_cnt;      /* living ones */
-    uint32_t claimed;         /* frames claimed by members now */
-    uint64_t redelivered;     /* records handed out again */
+    uint32_t member_cnt; /* living ones */
+    uint32_t claimed; /* frames claimed by members now */
+    uint64_t redelivered; /* records handed out again */
     uint64_t dead_lettered;
     int64_t idle_since_ns; /* CLOCK_REALTIME of the last member's leave, 0:
                               not known or has members */
-    uint32_t gates;        /* 1: it may hold producers up */
+    uint32_t gates; /* 1: it may hold producers up */
     uint32_t reserved;
 };
 
 enum shmq_role {
     SHMQ_ROLE_PRODUCER = 1,
-    SHMQ_ROLE_MEMBER = 2,    /* of a named group */
+    SHMQ_ROLE_MEMBER = 2, /* of a named group */
     SHMQ_ROLE_EPHEMERAL = 3, /* unnamed reader */
-    SHMQ_ROLE_ADMIN = 4      /* create/remove/evict in progress */
+    SHMQ_ROLE_ADMIN = 4 /* create/remove/evict in progress */
 };
 enum shmq_state {
     SHMQ_STATE_RUNNING = 1,
     SHMQ_STATE_STOPPED = 2,
-    SHMQ_STATE_DEAD = 3,   /* proven dead, not reaped yet */
+    SHMQ_STATE_DEAD = 3, /* proven dead, not reaped yet */
     SHMQ_STATE_UNKNOWN = 4 /* alive, in another pid namespace */
 };
 
 struct shmq_endpoint_stat {
     uint32_t id;
-    uint32_t role;  /* enum shmq_role */
+    uint32_t role; /* enum shmq_role */
     uint32_t state; /* enum shmq_state */
-    int32_t pid;    /* in its own pid namespace */
+    int32_t pid; /* in its own pid namespace */
     uint64_t identity;
     int64_t since_ns; /* CLOCK_REALTIME of attaching */
     char comm[16];
     char group[SHMQ_GROUP_MAX + 1]; /* "" for none */
-    uint64_t holds_frames;          /* claimed or viewed now */
-    uint64_t messages;              /* published or received */
-    uint32_t waiting;   /* 1: sleeps for data; 2: waits for room */
+    uint64_t holds_frames; /* claimed or viewed now */
+    uint64_t messages; /* published or received */
+    uint32_t waiting; /* 1: sleeps for data; 2: waits for room */
     uint32_t block_cnt; /* endpoints it holds up now */
     uint32_t blocks[16]; /* their ids, the first 16 */
 };
@@ -86,17 +86,15 @@ SHMQ_BEGIN_DECLS
 
 /* Fills *ret. Errors: INVAL, CORRUPT, FORKED. Takes time in proportion to the
  * ring's frames; does not block. */
-SHMQ_API int shmq_topic_stat(struct shmq_topic *topic,
-                             struct shmq_topic_stat *ret);
+SHMQ_API int shmq_topic_stat(
+    struct shmq_topic *topic, struct shmq_topic_stat *ret);
 
 /* Fills up to `cap` entries of `buf` and sets *ret_cnt to how many there are
  * (may be more than cap). Sorted by name, or by id. */
 SHMQ_API int shmq_topic_groups(struct shmq_topic *topic,
-                               struct shmq_group_stat *buf, uint32_t cap,
-                               uint32_t *ret_cnt);
+    struct shmq_group_stat *buf, uint32_t cap, uint32_t *ret_cnt);
 SHMQ_API int shmq_topic_endpoints(struct shmq_topic *topic,
-                                  struct shmq_endpoint_stat *buf, uint32_t cap,
-                                  uint32_t *ret_cnt);
+    struct shmq_endpoint_stat *buf, uint32_t cap, uint32_t *ret_cnt);
 
 SHMQ_END_DECLS
 

@@ -20,46 +20,47 @@ struct shmq_topic; /* an open topic; shared by threads */
 
 enum shmq_ring {
     SHMQ_RING_DEFAULT = 0, /* mpmc */
-    SHMQ_RING_MPMC = 1,    /* many producers, shared and exclusive groups */
-    SHMQ_RING_SPSC = 2     /* one producer, exclusive groups; lowest latency */
+    SHMQ_RING_MPMC = 1, /* many producers, shared and exclusive groups */
+    SHMQ_RING_SPSC = 2 /* one producer, exclusive groups; lowest latency */
 };
 
 enum shmq_on_full {
     SHMQ_ON_FULL_DEFAULT = 0, /* block */
-    SHMQ_ON_FULL_BLOCK = 1,   /* FULL, or wait until the deadline */
-    SHMQ_ON_FULL_DROP_NEW = 2, /* refuse the new record with FULL and count it */
+    SHMQ_ON_FULL_BLOCK = 1, /* FULL, or wait until the deadline */
+    SHMQ_ON_FULL_DROP_NEW =
+        2, /* refuse the new record with FULL and count it */
     SHMQ_ON_FULL_DROP_OLD = 3 /* overwrite; readers report gaps (mpmc only) */
 };
 
 enum shmq_durability {
     SHMQ_DURABILITY_NONE = 0, /* lives as long as the host's memory */
-    SHMQ_DURABILITY_OS = 1,   /* needs shmqd */
-    SHMQ_DURABILITY_DISK = 2  /* needs shmqd */
+    SHMQ_DURABILITY_OS = 1, /* needs shmqd */
+    SHMQ_DURABILITY_DISK = 2 /* needs shmqd */
 };
 
 /* Attributes of a topic, fixed at creation. Zero in any field means its
  * default. Set struct_bytes to sizeof(struct shmq_topic_attrs). */
 struct shmq_topic_attrs {
     uint32_t struct_bytes;
-    uint32_t ring;            /* enum shmq_ring; default mpmc */
-    uint32_t on_full;         /* enum shmq_on_full; default block */
-    uint32_t durability;      /* enum shmq_durability; default none */
+    uint32_t ring; /* enum shmq_ring; default mpmc */
+    uint32_t on_full; /* enum shmq_on_full; default block */
+    uint32_t durability; /* enum shmq_durability; default none */
     uint64_t capacity_frames; /* mpmc: slots, a power of two, 2 to 2^24;
                                  default 4096; must be 0 for spsc */
-    uint64_t arena_bytes;     /* mpmc: payload memory per producer, default
-                                 256 KiB; spsc: the ring's bytes, default 1 MiB;
-                                 a power of two, 4 KiB to 8 GiB; all arenas
-                                 together at most 16 GiB */
+    uint64_t arena_bytes; /* mpmc: payload memory per producer, default
+                             256 KiB; spsc: the ring's bytes, default 1 MiB;
+                             a power of two, 4 KiB to 8 GiB; all arenas
+                             together at most 16 GiB */
     uint64_t max_message_bytes; /* largest payload plus attributes; default
                                    64 KiB; with its 128 bytes of headers it must
                                    fit half the arena */
-    uint32_t max_producers;     /* default 64; mpmc 1 to 256 */
-    uint32_t max_groups;        /* default 16; 1 to 256 */
-    uint32_t max_members;       /* default 64; 1 to 512 */
-    uint32_t mode;      /* permission bits of all files; default 0600; the
-                           umask does not apply */
+    uint32_t max_producers; /* default 64; mpmc 1 to 256 */
+    uint32_t max_groups; /* default 16; 1 to 256 */
+    uint32_t max_members; /* default 64; 1 to 512 */
+    uint32_t mode; /* permission bits of all files; default 0600; the
+                      umask does not apply */
     uint32_t data_mode; /* permission bits of the data file; default: mode */
-    uint32_t flags;     /* enum shmq_topic_flags */
+    uint32_t flags; /* enum shmq_topic_flags */
 };
 
 enum shmq_topic_flags {
@@ -83,8 +84,8 @@ SHMQ_BEGIN_DECLS
  * Thread-safe. May take up to 5 s for the lock; otherwise does not block.
  * Killed inside: the topic exists completely or not at all; a nameless or
  * leftover control file is removed by the next create or unlink. */
-SHMQ_API int shmq_topic_create(const char *ns, const char *topic,
-                               const struct shmq_topic_attrs *attrs);
+SHMQ_API int shmq_topic_create(
+    const char *ns, const char *topic, const struct shmq_topic_attrs *attrs);
 
 /* Opens an existing topic into *ret; close it with shmq_topic_close(). Maps
  * the data file read-only when the caller may not write it (then no producer
@@ -92,8 +93,8 @@ SHMQ_API int shmq_topic_create(const char *ns, const char *topic,
  * Errors: NOENT, PERM (also: owner is neither the caller, root, nor a uid in
  * SHMQ_TRUSTED_UIDS=uid[,uid...]), LAYOUT (not a topic, truncated, other
  * version), INVAL, NOMEM, SYS. Thread-safe, does not block. */
-SHMQ_API int shmq_topic_open(const char *ns, const char *topic,
-                             struct shmq_topic **ret);
+SHMQ_API int shmq_topic_open(
+    const char *ns, const char *topic, struct shmq_topic **ret);
 
 /* Closes a topic handle; producers and consumers opened through it stay
  * usable. NULL is legal. */
@@ -101,8 +102,8 @@ SHMQ_API void shmq_topic_close(struct shmq_topic *topic);
 
 /* The attributes the topic was created with, defaults filled in. The caller
  * sets ret->struct_bytes. Errors: INVAL, FORKED. */
-SHMQ_API int shmq_topic_attrs(struct shmq_topic *topic,
-                              struct shmq_topic_attrs *ret);
+SHMQ_API int shmq_topic_attrs(
+    struct shmq_topic *topic, struct shmq_topic_attrs *ret);
 
 /* Name and namespace of an open topic; they live as long as the handle. */
 SHMQ_API const char *shmq_topic_name(const struct shmq_topic *topic);
@@ -115,9 +116,8 @@ SHMQ_API int shmq_topic_check(struct shmq_topic *topic);
 /* Calls `visit` for every topic of the namespace in byte order of the names,
  * until it returns non-zero; that value is returned, else 0. An empty
  * namespace is 0 calls. Errors: INVAL, SYS, NOMEM. */
-SHMQ_API int shmq_topic_list(const char *ns,
-                             int (*visit)(void *ctx, const char *topic),
-                             void *ctx);
+SHMQ_API int shmq_topic_list(
+    const char *ns, int (*visit)(void *ctx, const char *topic), void *ctx);
 
 /* Removes a topic: it loses its name at once; whoever has it open gets CLOSED
  * at the next call or within 40 ms when asleep, and its memory is freed when
@@ -128,8 +128,8 @@ SHMQ_API int shmq_topic_list(const char *ns,
  * Errors: NOENT, BUSY, PERM, LAYOUT, INVAL, SYS.
  * Killed inside: the topic is there or gone; leftovers are removed by the
  * next create or unlink. */
-SHMQ_API int shmq_topic_unlink(const char *ns, const char *topic,
-                               uint32_t flags);
+SHMQ_API int shmq_topic_unlink(
+    const char *ns, const char *topic, uint32_t flags);
 
 SHMQ_END_DECLS
 

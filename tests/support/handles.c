@@ -45,21 +45,19 @@ uint64_t t_tag(const struct shmq_message *msg)
     return tag;
 }
 
-void t_check_carries(const char *file, int line,
-                     const struct shmq_message *msg, uint64_t tag,
-                     uint64_t size)
+void t_check_carries(const char *file, int line, const struct shmq_message *msg,
+    uint64_t tag, uint64_t size)
 {
     char text[256];
 
     if (msg->size == size && t_matches(msg->data, size, tag))
         return;
     (void)snprintf(text, sizeof(text),
-                   "the record at %llu has %llu bytes and tag 0x%llx, or is "
-                   "torn; expected %llu bytes and tag 0x%llx",
-                   (unsigned long long)msg->position,
-                   (unsigned long long)msg->size,
-                   (unsigned long long)t_tag(msg), (unsigned long long)size,
-                   (unsigned long long)tag);
+        "the record at %llu has %llu bytes and tag 0x%llx, or is "
+        "torn; expected %llu bytes and tag 0x%llx",
+        (unsigned long long)msg->position, (unsigned long long)msg->size,
+        (unsigned long long)t_tag(msg), (unsigned long long)size,
+        (unsigned long long)tag);
     t_fail(file, line, text);
 }
 
@@ -104,8 +102,8 @@ struct shmq_topic *t_open(const char *name)
     return topic;
 }
 
-struct shmq_topic *t_topic(const char *name,
-                           const struct shmq_topic_attrs *attrs)
+struct shmq_topic *t_topic(
+    const char *name, const struct shmq_topic_attrs *attrs)
 {
     T_OK(shmq_topic_create(t_ns, name, attrs));
     return t_open(name);
@@ -141,8 +139,8 @@ struct shmq_consumer_options t_options(const char *group, uint32_t kind)
     return options;
 }
 
-struct shmq_consumer *t_consumer(struct shmq_topic *topic,
-                                 const struct shmq_consumer_options *options)
+struct shmq_consumer *t_consumer(
+    struct shmq_topic *topic, const struct shmq_consumer_options *options)
 {
     struct shmq_consumer *consumer = NULL;
 
@@ -193,8 +191,8 @@ void t_publish_run(struct shmq_producer *producer, uint64_t first, uint64_t cnt)
         (void)t_publish(producer, tag, 16);
 }
 
-uint64_t t_publish_frame(struct shmq_producer *producer, uint64_t first,
-                         uint32_t cnt)
+uint64_t t_publish_frame(
+    struct shmq_producer *producer, uint64_t first, uint32_t cnt)
 {
     struct shmq_record *records = calloc(cnt, sizeof(*records));
     unsigned char(*data)[16] = calloc(cnt, sizeof(*data));
@@ -249,8 +247,8 @@ struct shmq_topic_stat t_stat(struct shmq_topic *topic)
     return stat;
 }
 
-bool t_group_stat(struct shmq_topic *topic, const char *group,
-                  struct shmq_group_stat *ret)
+bool t_group_stat(
+    struct shmq_topic *topic, const char *group, struct shmq_group_stat *ret)
 {
     struct shmq_group_stat *groups = calloc(256, sizeof(*groups));
     uint32_t cnt = 0;
@@ -268,8 +266,8 @@ bool t_group_stat(struct shmq_topic *topic, const char *group,
     return found;
 }
 
-bool t_endpoint_stat(struct shmq_topic *topic, int32_t pid,
-                     struct shmq_endpoint_stat *ret)
+bool t_endpoint_stat(
+    struct shmq_topic *topic, int32_t pid, struct shmq_endpoint_stat *ret)
 {
     struct shmq_endpoint_stat *points = calloc(1024, sizeof(*points));
     uint32_t cnt = 0;

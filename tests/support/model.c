@@ -25,8 +25,7 @@ void model_log_free(struct model_log *log)
     free(log->frames);
 }
 
-void model_group_init(struct model_group *group, bool shared,
-                      uint32_t prefetch)
+void model_group_init(struct model_group *group, bool shared, uint32_t prefetch)
 {
     memset(group, 0, sizeof(*group));
     group->shared = shared;
@@ -49,7 +48,7 @@ void model_group_free(struct model_group *group)
 }
 
 void model_published(struct model_log *log, const uint64_t *positions,
-                     const uint32_t *sizes, uint32_t cnt)
+    const uint32_t *sizes, uint32_t cnt)
 {
     struct model_frame *frame = &log->frames[log->frame_cnt];
 
@@ -68,15 +67,14 @@ void model_published(struct model_log *log, const uint64_t *positions,
     log->frame_cnt++;
 }
 
-static void advance_floor(const struct model_log *log,
-                          struct model_group *group)
+static void advance_floor(
+    const struct model_log *log, struct model_group *group)
 {
     while (group->floor < log->record_cnt && group->done[group->floor])
         group->floor++;
 }
 
-uint32_t model_lag(const struct model_log *log,
-                   const struct model_group *group)
+uint32_t model_lag(const struct model_log *log, const struct model_group *group)
 {
     if (group->floor == log->record_cnt)
         return 0;
@@ -94,7 +92,7 @@ void model_start_latest(const struct model_log *log, struct model_group *group)
 
 /* Index of the frame's first record that is not done. */
 static uint32_t prefix_of(const struct model_log *log,
-                          const struct model_group *group, uint32_t frame)
+    const struct model_group *group, uint32_t frame)
 {
     const struct model_frame *at = &log->frames[frame];
     uint32_t idx = 0;
@@ -105,14 +103,13 @@ static uint32_t prefix_of(const struct model_log *log,
 }
 
 static uint32_t owned_by(const struct model_log *log,
-                         const struct model_group *group, uint8_t member)
+    const struct model_group *group, uint8_t member)
 {
     uint32_t cnt = 0;
 
     if (group->floor == log->record_cnt)
         return 0;
-    for (uint32_t f = log->records[group->floor].frame; f < log->frame_cnt;
-         f++)
+    for (uint32_t f = log->records[group->floor].frame; f < log->frame_cnt; f++)
         cnt += group->owner[f] == member;
     return cnt;
 }
@@ -126,8 +123,8 @@ static bool holds_void(const struct model_group *group, uint8_t member)
 }
 
 /* Nothing that `member` could have been given may be there. */
-static void check_nothing_there(const struct model_log *log,
-                                struct model_group *group, uint8_t member)
+static void check_nothing_there(
+    const struct model_log *log, struct model_group *group, uint8_t member)
 {
     if (!group->shared) {
         T_EQ(group->cursor, log->record_cnt);
@@ -162,9 +159,8 @@ static uint32_t find_record(const struct model_log *log, uint64_t position)
     return low;
 }
 
-static void check_shared(const struct model_log *log,
-                         struct model_group *group, uint8_t member,
-                         uint32_t record, const struct shmq_message *msg)
+static void check_shared(const struct model_log *log, struct model_group *group,
+    uint8_t member, uint32_t record, const struct shmq_message *msg)
 {
     uint32_t f = log->records[record].frame;
     uint32_t idx = record - log->frames[f].first;
@@ -183,7 +179,7 @@ static void check_shared(const struct model_log *log,
 }
 
 void model_received(const struct model_log *log, struct model_group *group,
-                    uint8_t member, int rc, const struct shmq_message *msg)
+    uint8_t member, int rc, const struct shmq_message *msg)
 {
     struct model_held *held = &group->held[group->held_cnt];
     uint32_t record;
@@ -195,7 +191,7 @@ void model_received(const struct model_log *log, struct model_group *group,
     if (rc == SHMQ_ERR_LIMIT) {
         T_TRUE(group->held_cnt > 0);
         T_TRUE(!group->shared || holds_void(group, member) ||
-               owned_by(log, group, member) >= group->prefetch);
+            owned_by(log, group, member) >= group->prefetch);
         return;
     }
     T_OK(rc);
@@ -224,7 +220,7 @@ static void forget_held(struct model_group *group, uint32_t idx)
 }
 
 void model_released(const struct model_log *log, struct model_group *group,
-                    uint32_t idx, int rc)
+    uint32_t idx, int rc)
 {
     struct model_held *held = &group->held[idx];
     uint32_t f = log->records[held->record].frame;
@@ -245,8 +241,8 @@ void model_released(const struct model_log *log, struct model_group *group,
     advance_floor(log, group);
 }
 
-bool model_may_nack(const struct model_log *log,
-                    const struct model_group *group, uint32_t idx)
+bool model_may_nack(
+    const struct model_log *log, const struct model_group *group, uint32_t idx)
 {
     const struct model_held *held = &group->held[idx];
     uint32_t f = log->records[held->record].frame;
@@ -256,13 +252,13 @@ bool model_may_nack(const struct model_log *log,
     if (!group->shared)
         return true;
     return log->frames[f].first + prefix_of(log, group, f) == held->record &&
-           group->attempts[f] < 90;
+        group->attempts[f] < 90;
 }
 
 /* The frame is free again; acknowledgements behind a record that was not
  * acknowledged are forgotten. */
-static void free_frame(const struct model_log *log, struct model_group *group,
-                       uint32_t f)
+static void free_frame(
+    const struct model_log *log, struct model_group *group, uint32_t f)
 {
     const struct model_frame *at = &log->frames[f];
 
@@ -271,8 +267,8 @@ static void free_frame(const struct model_log *log, struct model_group *group,
     group->owner[f] = MODEL_NOBODY;
 }
 
-static void void_held_from(const struct model_log *log,
-                           struct model_group *group, uint32_t record)
+static void void_held_from(
+    const struct model_log *log, struct model_group *group, uint32_t record)
 {
     uint32_t f = log->records[record].frame;
 
@@ -283,8 +279,8 @@ static void void_held_from(const struct model_log *log,
     }
 }
 
-void model_nacked(const struct model_log *log, struct model_group *group,
-                  uint32_t idx)
+void model_nacked(
+    const struct model_log *log, struct model_group *group, uint32_t idx)
 {
     uint32_t record = group->held[idx].record;
 
@@ -301,7 +297,7 @@ void model_nacked(const struct model_log *log, struct model_group *group,
 }
 
 void model_closed(const struct model_log *log, struct model_group *group,
-                  uint8_t member, bool counts)
+    uint8_t member, bool counts)
 {
     for (uint32_t i = 0; i < group->held_cnt;) {
         if (group->held[i].member == member)
@@ -318,8 +314,7 @@ void model_closed(const struct model_log *log, struct model_group *group,
     }
     if (group->floor == log->record_cnt)
         return;
-    for (uint32_t f = log->records[group->floor].frame; f < log->frame_cnt;
-         f++)
+    for (uint32_t f = log->records[group->floor].frame; f < log->frame_cnt; f++)
         if (group->owner[f] == member) {
             free_frame(log, group, f);
             group->attempts[f] = (uint8_t)(group->attempts[f] + counts);

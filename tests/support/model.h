@@ -42,48 +42,47 @@ struct model_held {
 struct model_group {
     bool shared;
     uint32_t prefetch;
-    uint8_t *handed;   /* per record: was handed out before */
-    uint8_t *done;     /* per record: was acknowledged */
-    uint8_t *owner;    /* per frame: member or MODEL_NOBODY */
+    uint8_t *handed; /* per record: was handed out before */
+    uint8_t *done; /* per record: was acknowledged */
+    uint8_t *owner; /* per frame: member or MODEL_NOBODY */
     uint8_t *attempts; /* per frame: of its first record not done */
     uint16_t *next_in; /* per frame: index the owner gets next */
-    uint32_t cursor;   /* exclusive: number of the next record */
-    uint32_t floor;    /* first record not done */
-    bool told;         /* the floor was surely told to the producers */
+    uint32_t cursor; /* exclusive: number of the next record */
+    uint32_t floor; /* first record not done */
+    bool told; /* the floor was surely told to the producers */
     struct model_held held[MODEL_HELD];
     uint32_t held_cnt;
 };
 
 void model_log_init(struct model_log *log);
 void model_log_free(struct model_log *log);
-void model_group_init(struct model_group *group, bool shared,
-                      uint32_t prefetch);
+void model_group_init(
+    struct model_group *group, bool shared, uint32_t prefetch);
 void model_group_free(struct model_group *group);
 
 /* One frame of `cnt` records was published. */
 void model_published(struct model_log *log, const uint64_t *positions,
-                     const uint32_t *sizes, uint32_t cnt);
+    const uint32_t *sizes, uint32_t cnt);
 /* Frames that the group has not finished. */
-uint32_t model_lag(const struct model_log *log,
-                   const struct model_group *group);
+uint32_t model_lag(
+    const struct model_log *log, const struct model_group *group);
 
 /* The group starts behind everything published. */
-void model_start_latest(const struct model_log *log,
-                        struct model_group *group);
+void model_start_latest(const struct model_log *log, struct model_group *group);
 /* Member `member` called receive and got `rc` and, for 0, `msg`. */
 void model_received(const struct model_log *log, struct model_group *group,
-                    uint8_t member, int rc, const struct shmq_message *msg);
+    uint8_t member, int rc, const struct shmq_message *msg);
 /* The record held[idx] was released with `rc`. */
 void model_released(const struct model_log *log, struct model_group *group,
-                    uint32_t idx, int rc);
+    uint32_t idx, int rc);
 /* True when held[idx] is the first record of its frame that is not done. */
-bool model_may_nack(const struct model_log *log,
-                    const struct model_group *group, uint32_t idx);
-void model_nacked(const struct model_log *log, struct model_group *group,
-                  uint32_t idx);
+bool model_may_nack(
+    const struct model_log *log, const struct model_group *group, uint32_t idx);
+void model_nacked(
+    const struct model_log *log, struct model_group *group, uint32_t idx);
 /* `counts`: closing counts an attempt for what it gives back (a copying member
  * of a group that hands out views). */
 void model_closed(const struct model_log *log, struct model_group *group,
-                  uint8_t member, bool counts);
+    uint8_t member, bool counts);
 
 #endif

@@ -164,7 +164,7 @@ void t_join(struct t_proc *proc)
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
     (void)snprintf(text, sizeof(text), "a child ended with wait status 0x%x",
-                   (unsigned)status);
+        (unsigned)status);
     T_FAIL(text);
 }
 
@@ -203,8 +203,8 @@ void t_proc_kill_all(void)
 
 void *t_shared_memory(size_t bytes)
 {
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    void *memory = mmap(
+        NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     T_TRUE(memory != MAP_FAILED);
     return memory;

@@ -16,7 +16,7 @@ extern "C" {
 
 struct t_proc {
     pid_t pid;
-    int to;   /* parent writes, child hears */
+    int to; /* parent writes, child hears */
     int from; /* child tells, parent reads */
     bool reaped;
 };

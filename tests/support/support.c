@@ -26,8 +26,9 @@ void t_fail(const char *file, int line, const char *text)
 
     (void)fflush(stdout);
     (void)fprintf(stderr, "%s:%d: %s%s\n", file, line, text,
-                  t_is_child ? " (in a child process)"
-                             : own_thread ? "" : " (in a thread)");
+        t_is_child       ? " (in a child process)"
+            : own_thread ? ""
+                         : " (in a thread)");
     if (!t_is_child && own_thread && t_on_fail != NULL)
         t_on_fail(file, line);
     _exit(1);
@@ -40,10 +41,10 @@ void t_check_rc(const char *file, int line, const char *expr, int rc, int want)
     if (rc == want)
         return;
     (void)snprintf(text, sizeof(text),
-                   "%s is %d %s, expected %d %s; last error: %s (errno %d)",
-                   expr, rc, rc > 0 ? "" : shmq_err_name(rc), want,
-                   want > 0 ? "" : shmq_err_name(want), shmq_error_text(),
-                   shmq_error_errno());
+        "%s is %d %s, expected %d %s; last error: %s (errno %d)", expr, rc,
+        rc > 0 ? "" : shmq_err_name(rc), want,
+        want > 0 ? "" : shmq_err_name(want), shmq_error_text(),
+        shmq_error_errno());
     t_fail(file, line, text);
 }
 
@@ -57,16 +58,16 @@ void t_check_true(const char *file, int line, const char *expr, bool ok)
     t_fail(file, line, text);
 }
 
-void t_check_eq(const char *file, int line, const char *expr, uint64_t a,
-                uint64_t b)
+void t_check_eq(
+    const char *file, int line, const char *expr, uint64_t a, uint64_t b)
 {
     char text[512];
 
     if (a == b)
         return;
     (void)snprintf(text, sizeof(text), "%s: %llu (0x%llx) is not %llu (0x%llx)",
-                   expr, (unsigned long long)a, (unsigned long long)a,
-                   (unsigned long long)b, (unsigned long long)b);
+        expr, (unsigned long long)a, (unsigned long long)a,
+        (unsigned long long)b, (unsigned long long)b);
     t_fail(file, line, text);
 }
 
@@ -77,7 +78,7 @@ void t_check_says(const char *file, int line, const char *part)
     if (strstr(shmq_error_text(), part) != NULL)
         return;
     (void)snprintf(text, sizeof(text), "the error text lacks \"%s\": %s", part,
-                   shmq_error_text());
+        shmq_error_text());
     t_fail(file, line, text);
 }
 
@@ -102,7 +103,7 @@ int64_t t_wall_ns(void)
 void t_sleep_ns(uint64_t ns)
 {
     struct timespec left = {.tv_sec = (time_t)(ns / 1000000000u),
-                            .tv_nsec = (long)(ns % 1000000000u)};
+        .tv_nsec = (long)(ns % 1000000000u)};
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR)
         ;
@@ -228,8 +229,8 @@ const char *t_path(char kind, const char *topic)
 {
     static char path[512];
 
-    (void)snprintf(path, sizeof(path), DIR_SHM "/shmq.%s.%c.%s", t_ns, kind,
-                   topic);
+    (void)snprintf(
+        path, sizeof(path), DIR_SHM "/shmq.%s.%c.%s", t_ns, kind, topic);
     return path;
 }
 

@@ -22,8 +22,7 @@ extern "C" {
 
 /* -- checks -------------------------------------------------------------- */
 
-#define T_RC(expr, want) \
-    t_check_rc(__FILE__, __LINE__, #expr, (expr), (want))
+#define T_RC(expr, want) t_check_rc(__FILE__, __LINE__, #expr, (expr), (want))
 #define T_OK(expr) T_RC(expr, 0)
 #define T_TRUE(cond) t_check_true(__FILE__, __LINE__, #cond, (cond))
 #define T_EQ(a, b) \
@@ -47,20 +46,19 @@ extern void (*t_on_fail)(const char *file, int line);
 /* True in forked children and wherever else a failure ends the process. */
 extern bool t_is_child;
 
-__attribute__((noreturn)) void t_fail(const char *file, int line,
-                                      const char *text);
-void t_check_rc(const char *file, int line, const char *expr, int rc,
-                int want);
+__attribute__((noreturn)) void t_fail(
+    const char *file, int line, const char *text);
+void t_check_rc(const char *file, int line, const char *expr, int rc, int want);
 void t_check_true(const char *file, int line, const char *expr, bool ok);
-void t_check_eq(const char *file, int line, const char *expr, uint64_t a,
-                uint64_t b);
+void t_check_eq(
+    const char *file, int line, const char *expr, uint64_t a, uint64_t b);
 void t_check_says(const char *file, int line, const char *part);
 
 /* -- time and chance ----------------------------------------------------- */
 
 uint64_t t_now_ns(void); /* CLOCK_MONOTONIC */
 int64_t t_wall_ns(void); /* CLOCK_REALTIME */
-void t_pause(void);      /* half a millisecond, in loops that wait */
+void t_pause(void); /* half a millisecond, in loops that wait */
 void t_sleep_ns(uint64_t ns);
 
 /* The seed of this run: SHMQ_TEST_SEED or 1; printed by t_seed_say(). */
@@ -86,7 +84,7 @@ void t_end(void);
 const char *t_path(char kind, const char *topic);
 /* Files of this namespace in /dev/shm, lock files not counted. */
 uint32_t t_file_cnt(void);
-uint32_t t_fd_cnt(void);  /* open descriptors of this process */
+uint32_t t_fd_cnt(void); /* open descriptors of this process */
 uint32_t t_map_cnt(void); /* mappings of files of this namespace */
 /* False under user-mode emulators that show a made-up /proc/self/stat: then
  * the library cannot prove by pid who lives. */
@@ -101,9 +99,8 @@ uint64_t t_tag(const struct shmq_message *msg);
 /* The message is intact and carries `tag` in `size` bytes. */
 #define T_CARRIES(msg, tag, bytes) \
     t_check_carries(__FILE__, __LINE__, (msg), (tag), (bytes))
-void t_check_carries(const char *file, int line,
-                     const struct shmq_message *msg, uint64_t tag,
-                     uint64_t size);
+void t_check_carries(const char *file, int line, const struct shmq_message *msg,
+    uint64_t tag, uint64_t size);
 
 /* -- handles ------------------------------------------------------------- */
 
@@ -113,38 +110,37 @@ struct shmq_topic_attrs t_attrs(void);
 struct shmq_topic_attrs t_mpmc(uint64_t slots, uint64_t arena);
 struct shmq_topic_attrs t_spsc(uint64_t ring_bytes);
 /* Creates and opens `name` in the test's namespace. */
-struct shmq_topic *t_topic(const char *name,
-                           const struct shmq_topic_attrs *attrs);
+struct shmq_topic *t_topic(
+    const char *name, const struct shmq_topic_attrs *attrs);
 struct shmq_topic *t_open(const char *name);
 struct shmq_producer *t_producer(struct shmq_topic *topic);
 
 struct shmq_consumer_options t_options(const char *group, uint32_t kind);
-struct shmq_consumer *t_consumer(struct shmq_topic *topic,
-                                 const struct shmq_consumer_options *options);
+struct shmq_consumer *t_consumer(
+    struct shmq_topic *topic, const struct shmq_consumer_options *options);
 struct shmq_consumer *t_exclusive(struct shmq_topic *topic, const char *group);
 struct shmq_consumer *t_shared(struct shmq_topic *topic, const char *group);
 struct shmq_consumer *t_ephemeral(struct shmq_topic *topic, uint32_t start);
 struct shmq_start t_start(uint32_t kind, uint64_t value);
 
 /* Publishes `size` bytes with `tag`; the result is the position. */
-uint64_t t_publish(struct shmq_producer *producer, uint64_t tag,
-                   uint64_t size);
+uint64_t t_publish(struct shmq_producer *producer, uint64_t tag, uint64_t size);
 /* Publishes tags [first, first + cnt) of 16 bytes, a frame each. */
-void t_publish_run(struct shmq_producer *producer, uint64_t first,
-                   uint64_t cnt);
+void t_publish_run(
+    struct shmq_producer *producer, uint64_t first, uint64_t cnt);
 /* Publishes `cnt` records of 16 bytes as one frame; tags from `first` on. */
-uint64_t t_publish_frame(struct shmq_producer *producer, uint64_t first,
-                         uint32_t cnt);
+uint64_t t_publish_frame(
+    struct shmq_producer *producer, uint64_t first, uint32_t cnt);
 /* Receives and releases one record with `tag` and `size`. */
 void t_take(struct shmq_consumer *consumer, uint64_t tag, uint64_t size);
 void t_take_run(struct shmq_consumer *consumer, uint64_t first, uint64_t cnt);
 void t_expect_empty(struct shmq_consumer *consumer);
 
 /* The stat of a group, or of an endpoint; false when there is none. */
-bool t_group_stat(struct shmq_topic *topic, const char *group,
-                  struct shmq_group_stat *ret);
-bool t_endpoint_stat(struct shmq_topic *topic, int32_t pid,
-                     struct shmq_endpoint_stat *ret);
+bool t_group_stat(
+    struct shmq_topic *topic, const char *group, struct shmq_group_stat *ret);
+bool t_endpoint_stat(
+    struct shmq_topic *topic, int32_t pid, struct shmq_endpoint_stat *ret);
 struct shmq_topic_stat t_stat(struct shmq_topic *topic);
 
 #ifdef __cplusplus

@@ -55,8 +55,8 @@ static inline int t_unit_end(void **state)
     return 0;
 }
 
-static inline int t_unit_run(const char *name, const struct CMUnitTest *tests,
-                             size_t cnt)
+static inline int t_unit_run(
+    const char *name, const struct CMUnitTest *tests, size_t cnt)
 {
     int failed;
 

@@ -24,9 +24,23 @@ static void refuse_name(const char *ns, const char *name, const char *word)
 TEST(wrong_topic_names_are_refused)
 {
     static const char *const wrong[] = {
-        "",     ".",          "..",    ".hidden", "a/b", "/a", "a/", "../x",
-        "a b",  "a\n",        "a\tb",  "\x01",    "a*",  "a:", "a\\b",
-        "\xc3\xa4", "a\x7f",
+        "",
+        ".",
+        "..",
+        ".hidden",
+        "a/b",
+        "/a",
+        "a/",
+        "../x",
+        "a b",
+        "a\n",
+        "a\tb",
+        "\x01",
+        "a*",
+        "a:",
+        "a\\b",
+        "\xc3\xa4",
+        "a\x7f",
     };
     char name[301];
 
@@ -48,8 +62,8 @@ TEST(wrong_topic_names_are_refused)
 
 TEST(wrong_namespaces_are_refused)
 {
-    static const char *const wrong[] = {".",   "a.b", "a/b", "../x",
-                                        "a b", "a\n", "a@b", "\xc3\xa4"};
+    static const char *const wrong[] = {
+        ".", "a.b", "a/b", "../x", "a b", "a\n", "a@b", "\xc3\xa4"};
     char ns[301];
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
@@ -86,7 +100,7 @@ TEST(missing_arguments_are_refused)
     T_RC(shmq_consumer_open(topic, NULL, NULL), SHMQ_ERR_INVAL);
     T_RC(shmq_producer_loan(producer, 1, NULL, 0, NULL), SHMQ_ERR_INVAL);
     T_RC(shmq_producer_loan(producer, 1, NULL, 1, (struct shmq_loan[1]){0}),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
     T_RC(shmq_producer_commit(producer, NULL, 0, NULL), SHMQ_ERR_INVAL);
     T_RC(shmq_producer_abort(producer, NULL), SHMQ_ERR_INVAL);
     T_RC(shmq_consumer_receive(c, NULL), SHMQ_ERR_INVAL);
@@ -284,11 +298,10 @@ static void expect_closed(struct user *u)
     T_RC(shmq_topic_check(u->topic), SHMQ_ERR_CLOSED);
     T_RC(shmq_producer_publish(u->producer, "x", 1, NULL), SHMQ_ERR_CLOSED);
     T_RC(shmq_producer_publish_wait(u->producer, "x", 1, SHMQ_FOREVER, NULL),
-         SHMQ_ERR_CLOSED);
+        SHMQ_ERR_CLOSED);
     T_RC(shmq_producer_loan(u->producer, 1, NULL, 0, &loan), SHMQ_ERR_CLOSED);
     T_RC(shmq_consumer_receive(u->c, &msg), SHMQ_ERR_CLOSED);
-    T_RC(shmq_consumer_receive_wait(u->c, SHMQ_FOREVER, &msg),
-         SHMQ_ERR_CLOSED);
+    T_RC(shmq_consumer_receive_wait(u->c, SHMQ_FOREVER, &msg), SHMQ_ERR_CLOSED);
     T_RC(shmq_producer_open(u->topic, NULL, &producer), SHMQ_ERR_CLOSED);
     T_RC(shmq_consumer_open(u->topic, NULL, &c), SHMQ_ERR_CLOSED);
     T_RC(shmq_group_create(u->topic, "new", NULL, NULL), SHMQ_ERR_CLOSED);
@@ -353,15 +366,15 @@ static int sleep_until_closed(void *ctx)
     if (ctx == NULL) {
         struct shmq_consumer *c = t_exclusive(topic, "x");
         t_tell(1);
-        T_RC(shmq_consumer_receive_wait(c, SHMQ_FOREVER, &msg),
-             SHMQ_ERR_CLOSED);
+        T_RC(
+            shmq_consumer_receive_wait(c, SHMQ_FOREVER, &msg), SHMQ_ERR_CLOSED);
         shmq_consumer_close(c);
     } else {
         struct shmq_producer *producer = t_producer(topic);
         t_publish_run(producer, 0, 16);
         t_tell(1);
         T_RC(shmq_producer_publish_wait(producer, "x", 1, SHMQ_FOREVER, NULL),
-             SHMQ_ERR_CLOSED);
+            SHMQ_ERR_CLOSED);
         shmq_producer_close(producer);
     }
     shmq_topic_close(topic);
@@ -379,8 +392,8 @@ TEST(sleepers_on_a_removed_topic_get_closed)
             T_OK(shmq_group_create(topic, "g", NULL, NULL));
         t_spawn(&proc, sleep_until_closed, i ? topic : NULL);
         (void)t_recv(&proc);
-        T_EVENTUALLY(t_endpoint_stat(topic, proc.pid, &point) &&
-                     point.waiting == 1 + i);
+        T_EVENTUALLY(
+            t_endpoint_stat(topic, proc.pid, &point) && point.waiting == 1 + i);
         T_OK(shmq_topic_unlink(t_ns, "t", SHMQ_UNLINK_FORCE));
         t_join(&proc);
         shmq_topic_close(topic);

@@ -25,8 +25,7 @@ static void rig_close(struct rig *rig)
 }
 
 static struct shmq_consumer *with(struct rig *rig, const char *group,
-                                  uint32_t kind, uint32_t flags,
-                                  uint32_t prefetch)
+    uint32_t kind, uint32_t flags, uint32_t prefetch)
 {
     struct shmq_consumer_options options = t_options(group, kind);
 
@@ -35,8 +34,7 @@ static struct shmq_consumer *with(struct rig *rig, const char *group,
     return t_consumer(rig->topic, &options);
 }
 
-static struct shmq_message receive(struct shmq_consumer *consumer,
-                                   uint64_t tag)
+static struct shmq_message receive(struct shmq_consumer *consumer, uint64_t tag)
 {
     struct shmq_message msg;
 
@@ -102,7 +100,7 @@ TEST(empty_leaves_ret_alone)
     before = msg;
     T_RC(shmq_consumer_receive(consumer, &msg), SHMQ_ERR_EMPTY);
     T_RC(shmq_consumer_receive_wait(consumer, shmq_deadline(5 * T_MS), &msg),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     T_RC(shmq_consumer_receive_wait(consumer, 0, &msg), SHMQ_ERR_TIMEOUT);
     T_TRUE(memcmp(&msg, &before, sizeof(msg)) == 0);
     shmq_consumer_close(consumer);
@@ -179,16 +177,14 @@ static void release_in_any_order(struct rig *rig, struct shmq_consumer *c)
 TEST(records_are_released_in_any_order)
 {
     struct rig rig = rig_open();
-    struct shmq_consumer *c =
-        with(&rig, "x", SHMQ_GROUP_EXCLUSIVE, 0, 20);
+    struct shmq_consumer *c = with(&rig, "x", SHMQ_GROUP_EXCLUSIVE, 0, 20);
 
     release_in_any_order(&rig, c);
     T_OK(shmq_group_remove(rig.topic, "x", SHMQ_GROUP_FORCE));
     shmq_consumer_close(c);
     c = with(&rig, "s", SHMQ_GROUP_SHARED, 0, 20);
     T_OK(shmq_group_reset(rig.topic, "s",
-                          &(struct shmq_start){SHMQ_START_LATEST, 0, 0},
-                          SHMQ_GROUP_FORCE));
+        &(struct shmq_start){SHMQ_START_LATEST, 0, 0}, SHMQ_GROUP_FORCE));
     shmq_consumer_close(c);
     c = with(&rig, "s", SHMQ_GROUP_SHARED, 0, 20);
     release_in_any_order(&rig, c);
@@ -326,8 +322,8 @@ TEST(with_manual_ack_only_an_ack_counts)
 TEST(an_ack_after_release_counts_with_manual_ack)
 {
     struct rig rig = rig_open();
-    struct shmq_consumer *c = with(&rig, "s", SHMQ_GROUP_SHARED,
-                                   SHMQ_CONSUMER_MANUAL_ACK, 8);
+    struct shmq_consumer *c =
+        with(&rig, "s", SHMQ_GROUP_SHARED, SHMQ_CONSUMER_MANUAL_ACK, 8);
     struct shmq_message msg;
     struct shmq_message copy;
 
@@ -533,8 +529,7 @@ TEST(an_exclusive_group_has_one_reader)
 {
     struct rig rig = rig_open();
     struct shmq_consumer *a = t_exclusive(rig.topic, "x");
-    struct shmq_consumer_options options =
-        t_options("x", SHMQ_GROUP_EXCLUSIVE);
+    struct shmq_consumer_options options = t_options("x", SHMQ_GROUP_EXCLUSIVE);
     struct shmq_consumer *b = NULL;
     char pid[16];
 

@@ -92,8 +92,8 @@ TEST(a_handler_acknowledges_stops_and_gives_back)
     poll_results(&rig, c);
     T_OK(shmq_group_remove(rig.topic, "x", SHMQ_GROUP_FORCE));
     shmq_consumer_close(c);
-    T_OK(shmq_group_create(rig.topic, "s", NULL,
-                           &(struct shmq_start){SHMQ_START_LATEST, 0, 0}));
+    T_OK(shmq_group_create(
+        rig.topic, "s", NULL, &(struct shmq_start){SHMQ_START_LATEST, 0, 0}));
     c = t_shared(rig.topic, "s");
     poll_results(&rig, c);
     shmq_consumer_close(c);
@@ -149,7 +149,7 @@ TEST(poll_wait_ends_at_its_deadline)
 
     memset(&h, 0, sizeof(h));
     T_RC(shmq_consumer_poll_wait(c, handle, &h, 0, shmq_deadline(30 * T_MS)),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     T_TRUE(t_now_ns() - begin_ns >= 30 * T_MS);
     t_publish_run(rig.producer, 0, 3);
     T_RC(shmq_consumer_poll_wait(c, handle, &h, 2, SHMQ_FOREVER), 2);

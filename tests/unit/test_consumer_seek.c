@@ -28,8 +28,7 @@ static void rig_close(struct rig *rig)
 }
 
 static struct shmq_consumer *open_at(struct rig *rig, const char *group,
-                                     uint32_t group_kind, uint32_t kind,
-                                     uint64_t value)
+    uint32_t group_kind, uint32_t kind, uint64_t value)
 {
     struct shmq_consumer_options options = t_options(group, group_kind);
 
@@ -38,7 +37,7 @@ static struct shmq_consumer *open_at(struct rig *rig, const char *group,
 }
 
 static void starts(struct rig *rig, const char *group, uint32_t group_kind,
-                   uint32_t kind, uint64_t value, uint64_t first)
+    uint32_t kind, uint64_t value, uint64_t first)
 {
     struct shmq_consumer *c = open_at(rig, group, group_kind, kind, value);
 
@@ -51,8 +50,7 @@ static void starts(struct rig *rig, const char *group, uint32_t group_kind,
         T_OK(shmq_group_remove(rig->topic, group, 0));
 }
 
-static void starts_everywhere(struct rig *rig, const char *group,
-                              uint32_t kind)
+static void starts_everywhere(struct rig *rig, const char *group, uint32_t kind)
 {
     starts(rig, group, kind, SHMQ_START_DEFAULT, 0, group == NULL ? 20 : 0);
     starts(rig, group, kind, SHMQ_START_EARLIEST, 0, 0);
@@ -154,7 +152,7 @@ TEST(readers_seek_to_and_fro)
     shmq_consumer_close(c);
     c = t_shared(rig.topic, "s");
     T_RC(shmq_consumer_seek(c, &(struct shmq_start){SHMQ_START_LATEST, 0, 0}),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
     t_take_run(c, 0, 20);
     shmq_consumer_close(c);
     rig_close(&rig);
@@ -292,8 +290,7 @@ TEST(drained_means_acknowledged_by_the_group)
 TEST(position_of_a_shared_group_is_its_floor)
 {
     struct rig rig = rig_open(64, 5);
-    struct shmq_consumer_options options =
-        t_options("s", SHMQ_GROUP_SHARED);
+    struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
     struct shmq_consumer *c;
     struct shmq_message msgs[2];
     uint64_t position = 0;

@@ -26,7 +26,8 @@ struct Topic {
 
     explicit Topic(const std::string &name) : ns(name)
     {
-        struct shmq_topic_attrs attrs{};
+        struct shmq_topic_attrs attrs {
+        };
         attrs.struct_bytes = sizeof(attrs);
         attrs.ring = SHMQ_RING_MPMC;
         attrs.on_full = SHMQ_ON_FULL_BLOCK;
@@ -60,9 +61,9 @@ void round_trip(Topic &topic)
     consumer_options.attrs.kind = SHMQ_GROUP_EXCLUSIVE;
     consumer_options.start.kind = SHMQ_START_EARLIEST;
     check(shmq_producer_open(topic.handle, &producer_options, &producer) == 0,
-          "producer");
+        "producer");
     check(shmq_consumer_open(topic.handle, &consumer_options, &consumer) == 0,
-          "consumer");
+        "consumer");
     key.type = SHMQ_ATTR_KEY;
     key.value = "k";
     key.value_bytes = 1;
@@ -71,14 +72,14 @@ void round_trip(Topic &topic)
     record.attrs = &key;
     record.attr_cnt = 1;
     check(shmq_producer_publish_batch(producer, &record, 1, nullptr) == 0,
-          "publish");
-    check(shmq_consumer_receive_wait(consumer, shmq_deadline(20000000000u),
-                                     &msg) == 0,
-          "receive");
+        "publish");
+    check(shmq_consumer_receive_wait(
+              consumer, shmq_deadline(20000000000u), &msg) == 0,
+        "receive");
     check(msg.size == 5 && std::memcmp(msg.data, "hello", 5) == 0, "payload");
     check(shmq_message_attr(&msg, SHMQ_ATTR_KEY, 0, &got) == 0 &&
-              got.value_bytes == 1,
-          "key");
+            got.value_bytes == 1,
+        "key");
     check(shmq_consumer_release(consumer, &msg) == 0, "release");
     check(shmq_consumer_poll(
               consumer,
@@ -86,7 +87,7 @@ void round_trip(Topic &topic)
                   return SHMQ_HANDLED_ACK;
               },
               nullptr, 0) == 0,
-          "poll");
+        "poll");
     check(shmq_consumer_receive(consumer, &msg) == SHMQ_ERR_EMPTY, "empty");
     shmq_consumer_close(consumer);
     shmq_producer_close(producer);
@@ -94,7 +95,8 @@ void round_trip(Topic &topic)
 
 void stat_and_groups(Topic &topic)
 {
-    struct shmq_topic_stat stat{};
+    struct shmq_topic_stat stat {
+    };
     shmq_group_stat group{};
     shmq_endpoint_stat point{};
     shmq_gap gap{};

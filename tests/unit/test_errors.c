@@ -58,7 +58,7 @@ TEST(every_error_has_a_name_of_its_own)
     T_TRUE(strcmp(shmq_err_name(SHMQ_ERR_FULL), "FULL") == 0);
     T_TRUE(strcmp(shmq_err_name(SHMQ_ERR_TOO_LARGE), "TOO_LARGE") == 0);
     T_TRUE(strcmp(shmq_err_name(SHMQ_ERR_DURABILITY_FAILED),
-                  "DURABILITY_FAILED") == 0);
+               "DURABILITY_FAILED") == 0);
     T_TRUE(strcmp(shmq_err_name(SHMQ_ERR_SYS), "SYS") == 0);
 }
 
@@ -75,7 +75,7 @@ TEST(version_is_that_of_the_headers)
     char text[32];
 
     (void)snprintf(text, sizeof(text), "%d.%d.%d", SHMQ_VERSION_MAJOR,
-                   SHMQ_VERSION_MINOR, SHMQ_VERSION_PATCH);
+        SHMQ_VERSION_MINOR, SHMQ_VERSION_PATCH);
     T_TRUE(strcmp(shmq_version(), text) == 0);
 }
 

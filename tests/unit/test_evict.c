@@ -52,8 +52,7 @@ TEST(claims_of_a_stopped_member_return_when_its_lease_ends)
     const struct member member = {"s", SHMQ_GROUP_SHARED, 0, 1000 * T_MS};
     struct shmq_topic *topic = small_topic();
     struct shmq_producer *producer = t_producer(topic);
-    struct shmq_consumer_options options =
-        t_options("s", SHMQ_GROUP_SHARED);
+    struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
     struct shmq_consumer *c;
     struct shmq_message msg;
     struct t_proc proc;
@@ -117,9 +116,9 @@ static void evict_copying(const struct member *member, uint32_t attempt)
     t_spawn(&proc, late_member, (void *)(uintptr_t)member);
     id = (uint32_t)t_recv(&proc);
     t_stop(&proc);
-    T_RC(shmq_producer_publish_wait(producer, "x", 1,
-                                    shmq_deadline(5 * T_MS), NULL),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(shmq_producer_publish_wait(
+             producer, "x", 1, shmq_deadline(5 * T_MS), NULL),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS(member->group);
     T_SAYS("stopped");
     T_OK(shmq_group_evict(topic, id, 0));
@@ -148,10 +147,10 @@ static void evict_copying(const struct member *member, uint32_t attempt)
 
 TEST(evicting_a_stopped_member_moves_its_claims_and_roles)
 {
-    const struct member shared = {"s", SHMQ_GROUP_SHARED, SHMQ_CONSUMER_COPY,
-                                  0};
-    const struct member alone = {"x", SHMQ_GROUP_EXCLUSIVE,
-                                 SHMQ_CONSUMER_COPY, 0};
+    const struct member shared = {
+        "s", SHMQ_GROUP_SHARED, SHMQ_CONSUMER_COPY, 0};
+    const struct member alone = {
+        "x", SHMQ_GROUP_EXCLUSIVE, SHMQ_CONSUMER_COPY, 0};
 
     T_NEED_PROC();
     evict_copying(&shared, 1);
@@ -211,8 +210,7 @@ TEST(an_evicted_handle_of_the_own_process_gets_stale)
 {
     struct shmq_topic *topic = small_topic();
     struct shmq_producer *producer = t_producer(topic);
-    struct shmq_consumer_options options =
-        t_options("s", SHMQ_GROUP_SHARED);
+    struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
     struct shmq_consumer *a;
     struct shmq_consumer *b;
     struct shmq_message msg;

@@ -64,12 +64,12 @@ static bool build(const char *name)
     if (pid == 0) {
 #ifdef SANITIZER
         (void)execlp(compiler(), compiler(), "-std=c11", "-Wall", "-Wextra",
-                     "-Wpedantic", "-Werror", SANITIZER, include, "-o",
-                     program, file, archive, "-lpthread", (char *)NULL);
+            "-Wpedantic", "-Werror", SANITIZER, include, "-o", program, file,
+            archive, "-lpthread", (char *)NULL);
 #else
         (void)execlp(compiler(), compiler(), "-std=c11", "-Wall", "-Wextra",
-                     "-Wpedantic", "-Werror", include, "-o", program, file,
-                     archive, "-lpthread", (char *)NULL);
+            "-Wpedantic", "-Werror", include, "-o", program, file, archive,
+            "-lpthread", (char *)NULL);
 #endif
         _exit(127);
     }
@@ -120,7 +120,7 @@ static uint32_t line_cnt(const char *name)
     FILE *source;
 
     (void)snprintf(file, sizeof(file), "%s/docs/examples/%s.c",
-                   setting("SHMQ_SOURCE_DIR"), name);
+        setting("SHMQ_SOURCE_DIR"), name);
     source = fopen(file, "re");
     T_TRUE(source != NULL);
     while (fgets(line, sizeof(line), source) != NULL) {

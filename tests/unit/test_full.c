@@ -75,25 +75,25 @@ TEST(a_deadline_names_the_group_that_holds_the_ring_up)
     t_publish_run(producer, 0, SLOTS);
     t_take_run(ahead, 0, SLOTS);
     begin_ns = t_now_ns();
-    T_RC(shmq_producer_publish_wait(producer, "x", 1,
-                                    shmq_deadline(30 * T_MS), positions),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(shmq_producer_publish_wait(
+             producer, "x", 1, shmq_deadline(30 * T_MS), positions),
+        SHMQ_ERR_TIMEOUT);
     T_TRUE(t_now_ns() - begin_ns >= 30 * T_MS);
     T_SAYS("sleepy");
     T_SAYS(pid);
     T_SAYS("running");
     T_TRUE(strstr(shmq_error_text(), "not-me") == NULL);
-    T_RC(shmq_producer_publish_batch_wait(producer, &rec, 1,
-                                          shmq_deadline(0), positions),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(shmq_producer_publish_batch_wait(
+             producer, &rec, 1, shmq_deadline(0), positions),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS("sleepy");
     T_RC(shmq_producer_publish_wait(producer, "x", 1, 0, positions),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     T_EQ(positions[0], 77);
     shmq_consumer_close(slow);
-    T_RC(shmq_producer_publish_wait(producer, "x", 1,
-                                    shmq_deadline(T_MS), NULL),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(
+        shmq_producer_publish_wait(producer, "x", 1, shmq_deadline(T_MS), NULL),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS("sleepy");
     T_TRUE(strstr(shmq_error_text(), pid) == NULL);
     shmq_consumer_close(ahead);
@@ -124,9 +124,9 @@ TEST(a_deadline_names_a_stopped_process)
     t_stop(&proc);
     (void)snprintf(pid, sizeof(pid), "%d", (int)proc.pid);
     t_publish_run(producer, 0, SLOTS);
-    T_RC(shmq_producer_publish_wait(producer, "x", 1,
-                                    shmq_deadline(10 * T_MS), NULL),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(shmq_producer_publish_wait(
+             producer, "x", 1, shmq_deadline(10 * T_MS), NULL),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS("sleepy");
     T_SAYS(pid);
     T_SAYS("stopped");
@@ -160,8 +160,8 @@ TEST(a_waiting_producer_goes_on_when_there_is_room)
     (void)t_recv(&proc);
     t_publish_run(producer, 0, SLOTS);
     t_send(&proc, 1);
-    T_OK(shmq_producer_publish_wait(producer, "x", 1,
-                                    shmq_deadline(T_PATIENCE), &position));
+    T_OK(shmq_producer_publish_wait(
+        producer, "x", 1, shmq_deadline(T_PATIENCE), &position));
     T_TRUE(position != 0);
     (void)t_recv(&proc);
     t_send(&proc, 1);
@@ -205,10 +205,10 @@ TEST(a_signal_ends_a_wait)
     T_EQ(sigaction(SIGUSR1, &act, NULL), 0);
     T_EQ(pthread_create(&thread, NULL, poke_until_told, &poke), 0);
     T_RC(shmq_consumer_receive_wait(consumer, SHMQ_FOREVER, &msg),
-         SHMQ_ERR_INTR);
+        SHMQ_ERR_INTR);
     t_publish_run(producer, 0, SLOTS);
     T_RC(shmq_producer_publish_wait(producer, "x", 1, SHMQ_FOREVER, NULL),
-         SHMQ_ERR_INTR);
+        SHMQ_ERR_INTR);
     __atomic_store_n(&poke.stop, true, __ATOMIC_RELEASE);
     T_EQ(pthread_join(thread, NULL), 0);
     (void)signal(SIGUSR1, SIG_DFL);
@@ -226,12 +226,10 @@ TEST(drop_new_refuses_and_counts)
 
     t_publish_run(producer, 0, SLOTS);
     for (uint32_t i = 0; i < 5; i++)
-        T_RC(shmq_producer_publish(producer, "x", 1, &position),
-             SHMQ_ERR_FULL);
+        T_RC(shmq_producer_publish(producer, "x", 1, &position), SHMQ_ERR_FULL);
     T_EQ(t_stat(topic).dropped_new, 5);
-    T_RC(shmq_producer_publish_wait(producer, "x", 1, SHMQ_FOREVER,
-                                    &position),
-         SHMQ_ERR_FULL);
+    T_RC(shmq_producer_publish_wait(producer, "x", 1, SHMQ_FOREVER, &position),
+        SHMQ_ERR_FULL);
     T_EQ(t_stat(topic).dropped_new, 6);
     T_EQ(position, 77);
     T_EQ(shmq_producer_sequence(producer), SLOTS);
@@ -248,7 +246,7 @@ TEST(drop_new_refuses_and_counts)
 /* Receives the rest of a drop-old topic, checks every gap against the tags
  * (tag = number of the record), returns how many frames the gaps had. */
 static uint64_t drain_with_gaps(struct shmq_consumer *consumer, uint64_t next,
-                                uint64_t end, uint64_t per_frame)
+    uint64_t end, uint64_t per_frame)
 {
     struct shmq_message msg;
     struct shmq_gap gap;
@@ -272,7 +270,7 @@ static uint64_t drain_with_gaps(struct shmq_consumer *consumer, uint64_t next,
         if (gapped) {
             T_EQ(gap.frames, (t_tag(&msg) - next) / per_frame);
             T_TRUE(gap.messages == UINT64_MAX ||
-                   gap.messages == t_tag(&msg) - next);
+                gap.messages == t_tag(&msg) - next);
             T_TRUE(gap.to <= msg.position);
             lost += gap.frames;
             gapped = false;
@@ -332,8 +330,8 @@ TEST(drop_old_shared_groups_lose_whole_frames_only)
 {
     struct shmq_topic *topic = policy_topic(SHMQ_ON_FULL_DROP_OLD, SLOTS);
     struct shmq_producer *producer = t_producer(topic);
-    struct shmq_consumer *members[2] = {t_shared(topic, "g"),
-                                        t_shared(topic, "g")};
+    struct shmq_consumer *members[2] = {
+        t_shared(topic, "g"), t_shared(topic, "g")};
     unsigned char seen[400] = {0};
     uint64_t rnd = t_seed_say("drop-old shared");
     uint64_t published = 0;
@@ -366,8 +364,7 @@ TEST(drop_old_shared_groups_lose_whole_frames_only)
 TEST(gaps_of_several_producers_follow_from_their_sequences)
 {
     struct shmq_topic *topic = policy_topic(SHMQ_ON_FULL_DROP_OLD, SLOTS);
-    struct shmq_producer *producers[2] = {t_producer(topic),
-                                          t_producer(topic)};
+    struct shmq_producer *producers[2] = {t_producer(topic), t_producer(topic)};
     struct shmq_consumer *named = t_exclusive(topic, "g");
     uint64_t next[2] = {0, 0};
     uint64_t lost = 0;

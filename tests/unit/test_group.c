@@ -107,11 +107,9 @@ TEST(wrong_groups_are_refused)
 }
 
 static void expect_conflict(struct shmq_topic *topic,
-                            const struct shmq_group_attrs *attrs,
-                            const char *word)
+    const struct shmq_group_attrs *attrs, const char *word)
 {
-    struct shmq_consumer_options options =
-        t_options("g", SHMQ_GROUP_DEFAULT);
+    struct shmq_consumer_options options = t_options("g", SHMQ_GROUP_DEFAULT);
     struct shmq_consumer *consumer = NULL;
 
     options.attrs = *attrs;
@@ -208,8 +206,8 @@ TEST(a_recreated_group_starts_anew)
     struct shmq_producer *producer = t_producer(topic);
 
     for (uint64_t i = 0; i < 50; i++) {
-        struct shmq_group_attrs attrs = group_attrs(
-            i % 2 ? SHMQ_GROUP_EXCLUSIVE : SHMQ_GROUP_SHARED);
+        struct shmq_group_attrs attrs =
+            group_attrs(i % 2 ? SHMQ_GROUP_EXCLUSIVE : SHMQ_GROUP_SHARED);
         struct shmq_start latest = t_start(SHMQ_START_LATEST, 0);
         struct shmq_consumer_options options =
             t_options("g", SHMQ_GROUP_DEFAULT);
@@ -247,7 +245,7 @@ TEST(removal_is_refused_while_members_live)
     T_OK(shmq_group_remove(topic, "x", SHMQ_GROUP_FORCE));
     T_RC(shmq_consumer_receive(shared, &msg), SHMQ_ERR_CLOSED);
     T_RC(shmq_consumer_receive_wait(shared, SHMQ_FOREVER, &msg),
-         SHMQ_ERR_CLOSED);
+        SHMQ_ERR_CLOSED);
     T_RC(shmq_consumer_receive(alone, &msg), SHMQ_ERR_CLOSED);
     T_CARRIES(&held, 0, 16);
     for (uint64_t i = 0; i < 100; i++) {

@@ -10,8 +10,7 @@ static struct shmq_topic *small_topic(void)
     return t_topic("t", &attrs);
 }
 
-static struct shmq_consumer *leased(struct shmq_topic *topic,
-                                    uint64_t lease_ns)
+static struct shmq_consumer *leased(struct shmq_topic *topic, uint64_t lease_ns)
 {
     struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
 
@@ -127,7 +126,7 @@ TEST(without_a_lease_a_silent_member_keeps_its_claims)
     t_publish_run(producer, 0, 1);
     T_OK(shmq_consumer_receive(silent, &held));
     T_RC(shmq_consumer_receive_wait(other, shmq_deadline(150 * T_MS), &msg),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     T_OK(shmq_consumer_release(silent, &held));
     shmq_consumer_close(silent);
     shmq_consumer_close(other);
@@ -207,8 +206,7 @@ TEST(an_absent_group_that_lost_nothing_has_no_gap)
 static int die_as_member(void *ctx)
 {
     struct shmq_message msg;
-    struct shmq_consumer *c =
-        releasing(t_open("t"), *(const uint32_t *)ctx);
+    struct shmq_consumer *c = releasing(t_open("t"), *(const uint32_t *)ctx);
 
     T_OK(shmq_consumer_receive(c, &msg));
     t_tell(t_tag(&msg));
@@ -233,8 +231,8 @@ TEST(a_group_whose_last_member_was_killed_stops_gating)
         T_OK(shmq_group_remove(topic, "hold", 0));
         T_RC(shmq_producer_publish(producer, "x", 1, NULL), SHMQ_ERR_FULL);
         t_kill(&proc);
-        T_OK(shmq_producer_publish_wait(producer, "x", 1,
-                                        shmq_deadline(T_PATIENCE), NULL));
+        T_OK(shmq_producer_publish_wait(
+            producer, "x", 1, shmq_deadline(T_PATIENCE), NULL));
         t_publish_run(producer, 17, 50);
         c = releasing(topic, kinds[k]);
         shmq_consumer_close(c);
@@ -247,8 +245,8 @@ TEST(a_group_whose_last_member_was_killed_stops_gating)
 
 /* -- dead letters -------------------------------------------------------- */
 
-static struct shmq_consumer *impatient(struct shmq_topic *topic,
-                                       const char *dead_letter)
+static struct shmq_consumer *impatient(
+    struct shmq_topic *topic, const char *dead_letter)
 {
     struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
 
@@ -281,8 +279,8 @@ static uint32_t take_but(struct shmq_consumer *c, uint64_t poison)
     return cnt;
 }
 
-static void expect_dead_letter(const char *name, uint64_t tag,
-                               uint64_t position)
+static void expect_dead_letter(
+    const char *name, uint64_t tag, uint64_t position)
 {
     struct shmq_topic *dead = t_open(name);
     struct shmq_consumer *reader = t_ephemeral(dead, SHMQ_START_EARLIEST);
@@ -297,8 +295,8 @@ static void expect_dead_letter(const char *name, uint64_t tag,
     T_TRUE(attr.value_bytes < sizeof(text));
     memcpy(text, attr.value, attr.value_bytes);
     text[attr.value_bytes] = '\0';
-    (void)snprintf(number, sizeof(number), "%llu",
-                   (unsigned long long)position);
+    (void)snprintf(
+        number, sizeof(number), "%llu", (unsigned long long)position);
     T_TRUE(strncmp(text, "t ", 2) == 0);
     T_TRUE(strstr(text, number) != NULL);
     T_TRUE(strstr(text, " s 2") != NULL);

@@ -181,7 +181,7 @@ static int close_and_go_on(void *ctx)
     T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
     T_OK(shmq_consumer_release(c, &msg));
     T_RC(shmq_consumer_receive_wait(c, shmq_deadline(30 * T_MS), &msg),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     shmq_producer_close(producer);
     shmq_consumer_close(c);
     return 0;
@@ -303,14 +303,13 @@ static int use_handles_of_the_parent(void *ctx)
 
     T_RC(shmq_producer_publish(h->producer, "x", 1, NULL), SHMQ_ERR_FORKED);
     T_RC(shmq_producer_publish_wait(h->producer, "x", 1, SHMQ_FOREVER, NULL),
-         SHMQ_ERR_FORKED);
+        SHMQ_ERR_FORKED);
     T_RC(shmq_producer_loan(h->producer, 1, NULL, 0, &loan), SHMQ_ERR_FORKED);
-    T_RC(shmq_producer_commit(h->producer, &h->loan, 1, NULL),
-         SHMQ_ERR_FORKED);
+    T_RC(shmq_producer_commit(h->producer, &h->loan, 1, NULL), SHMQ_ERR_FORKED);
     T_RC(shmq_producer_abort(h->producer, &h->loan), SHMQ_ERR_FORKED);
     T_RC(shmq_consumer_receive(h->consumer, &msg), SHMQ_ERR_FORKED);
     T_RC(shmq_consumer_receive_wait(h->consumer, SHMQ_FOREVER, &msg),
-         SHMQ_ERR_FORKED);
+        SHMQ_ERR_FORKED);
     T_RC(shmq_consumer_ack(h->consumer, &h->held), SHMQ_ERR_FORKED);
     T_RC(shmq_consumer_nack(h->consumer, &h->held), SHMQ_ERR_FORKED);
     T_RC(shmq_consumer_release(h->consumer, &h->held), SHMQ_ERR_FORKED);
@@ -484,8 +483,8 @@ static bool is_another_image(pid_t pid)
     for (uint32_t i = 0; i < 2; i++) {
         char path[64];
         FILE *file;
-        (void)snprintf(path, sizeof(path), "/proc/%d/cmdline",
-                       (int)(i ? getpid() : pid));
+        (void)snprintf(
+            path, sizeof(path), "/proc/%d/cmdline", (int)(i ? getpid() : pid));
         file = fopen(path, "re");
         T_TRUE(file != NULL);
         names[i][fread(names[i], 1, sizeof(names[i]) - 1, file)] = '\0';
@@ -544,9 +543,9 @@ TEST(two_handles_of_one_process_reap_the_dead_but_not_each_other)
     for (uint64_t i = 0; i < 10; i++) {
         T_OK(shmq_consumer_receive(i % 2 ? a : b, &held));
         T_CARRIES(&held, 0, 16);
-        T_RC(shmq_consumer_receive_wait(i % 2 ? b : a, shmq_deadline(T_MS),
-                                        &msg),
-             SHMQ_ERR_TIMEOUT);
+        T_RC(shmq_consumer_receive_wait(
+                 i % 2 ? b : a, shmq_deadline(T_MS), &msg),
+            SHMQ_ERR_TIMEOUT);
         shmq_topic_close(t_open("t"));
         shmq_producer_close(t_producer(second));
         T_TRUE(!is_given_back(&rig));
@@ -555,8 +554,8 @@ TEST(two_handles_of_one_process_reap_the_dead_but_not_each_other)
         t_spawn(&proc, plain_child, NULL);
         (void)t_recv(&proc);
         t_kill(&proc);
-        T_OK(shmq_consumer_receive_wait(i % 2 ? a : b,
-                                        shmq_deadline(T_PATIENCE), &msg));
+        T_OK(shmq_consumer_receive_wait(
+            i % 2 ? a : b, shmq_deadline(T_PATIENCE), &msg));
         T_EQ(msg.attempt, 1);
         t_expect_empty(i % 2 ? b : a);
         T_OK(shmq_consumer_release(i % 2 ? a : b, &msg));

@@ -12,14 +12,11 @@ struct copy {
     int (*topic_open)(const char *, const char *, struct shmq_topic **);
     void (*topic_close)(struct shmq_topic *);
     int (*producer_open)(struct shmq_topic *,
-                         const struct shmq_producer_options *,
-                         struct shmq_producer **);
-    int (*publish)(struct shmq_producer *, const void *, uint64_t,
-                   uint64_t *);
+        const struct shmq_producer_options *, struct shmq_producer **);
+    int (*publish)(struct shmq_producer *, const void *, uint64_t, uint64_t *);
     void (*producer_close)(struct shmq_producer *);
     int (*consumer_open)(struct shmq_topic *,
-                         const struct shmq_consumer_options *,
-                         struct shmq_consumer **);
+        const struct shmq_consumer_options *, struct shmq_consumer **);
     int (*receive)(struct shmq_consumer *, struct shmq_message *);
     int (*release)(struct shmq_consumer *, struct shmq_message *);
     void (*consumer_close)(struct shmq_consumer *);
@@ -33,8 +30,7 @@ static void find(void *library, const char *name, void *ret, size_t bytes)
     memcpy(ret, &found, bytes);
 }
 
-#define FIND(field, name) \
-    find(library, name, &copy->field, sizeof(copy->field))
+#define FIND(field, name) find(library, name, &copy->field, sizeof(copy->field))
 
 static bool load(struct copy *copy)
 {
@@ -42,8 +38,8 @@ static bool load(struct copy *copy)
     char path[1024];
     void *library;
 
-    (void)snprintf(path, sizeof(path), "%s/libshmq.so",
-                   folder == NULL ? "." : folder);
+    (void)snprintf(
+        path, sizeof(path), "%s/libshmq.so", folder == NULL ? "." : folder);
     library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return false;
@@ -60,8 +56,8 @@ static bool load(struct copy *copy)
     return true;
 }
 
-static void publish(struct copy *copy, struct shmq_producer *producer,
-                    uint64_t tag)
+static void publish(
+    struct copy *copy, struct shmq_producer *producer, uint64_t tag)
 {
     unsigned char data[16];
 
@@ -162,8 +158,8 @@ TEST(a_copy_that_detaches_does_not_make_the_other_look_dead)
         }
         if (die) {
             t_kill(&proc);
-            T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE),
-                                            &msg));
+            T_OK(
+                shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
             T_CARRIES(&msg, 0, 16);
             T_OK(shmq_consumer_release(c, &msg));
             (void)t_bury(&proc);

@@ -16,7 +16,7 @@
 #define CORE_PATTERN "/proc/sys/kernel/core_pattern"
 
 static char old_pattern[256]; /* to be restored */
-static char folder[64];       /* of the dump reader's files */
+static char folder[64]; /* of the dump reader's files */
 
 static struct shmq_topic *small_topic(void)
 {
@@ -45,8 +45,8 @@ static int hold_and_crash(void *ctx)
 }
 
 /* Others work on, and the dying process keeps its claim. */
-static void others_go_on(struct shmq_topic *topic, struct shmq_producer *p,
-                         struct shmq_consumer *c)
+static void others_go_on(
+    struct shmq_topic *topic, struct shmq_producer *p, struct shmq_consumer *c)
 {
     struct shmq_message msg;
 
@@ -58,7 +58,7 @@ static void others_go_on(struct shmq_topic *topic, struct shmq_producer *p,
         shmq_producer_close(t_producer(topic));
     }
     T_RC(shmq_consumer_receive_wait(c, shmq_deadline(60 * T_MS), &msg),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     T_EQ(t_stat(topic).member_cnt, 2);
 }
 
@@ -90,11 +90,9 @@ TEST(an_exit_in_progress_is_neither_waited_for_nor_taken_for_death)
     if (!WIFSTOPPED(status) || WSTOPSIG(status) != SIGSEGV)
         T_SKIP("this system cannot trace a child");
     T_EQ(ptrace(PTRACE_SETOPTIONS, proc.pid, NULL,
-                (void *)(uintptr_t)PTRACE_O_TRACEEXIT),
-         0);
-    T_EQ(ptrace(PTRACE_CONT, proc.pid, NULL,
-                (void *)(uintptr_t)SIGSEGV),
-         0);
+             (void *)(uintptr_t)PTRACE_O_TRACEEXIT),
+        0);
+    T_EQ(ptrace(PTRACE_CONT, proc.pid, NULL, (void *)(uintptr_t)SIGSEGV), 0);
     T_TRUE(waitpid(proc.pid, &status, 0) == proc.pid);
     T_EQ(status >> 8, SIGTRAP | PTRACE_EVENT_EXIT << 8);
     others_go_on(topic, p, c);
@@ -168,14 +166,14 @@ static bool catch_dumps(void)
         return false;
     in_folder(path, sizeof(path), "reader");
     (void)snprintf(script, sizeof(script),
-                   "#!/bin/sh\n: > %s/started\n"
-                   "i=0\nwhile [ ! -e %s/go ] && [ $i -lt 300 ]; do\n"
-                   "sleep 0.1; i=$((i+1)); done\ncat > /dev/null\n",
-                   folder, folder);
+        "#!/bin/sh\n: > %s/started\n"
+        "i=0\nwhile [ ! -e %s/go ] && [ $i -lt 300 ]; do\n"
+        "sleep 0.1; i=$((i+1)); done\ncat > /dev/null\n",
+        folder, folder);
     (void)snprintf(pattern, sizeof(pattern), "|%s", path);
     (void)atexit(restore_pattern);
     return write_file(path, script, 0700) && chmod(path, 0700) == 0 &&
-           write_file(CORE_PATTERN, pattern, 0);
+        write_file(CORE_PATTERN, pattern, 0);
 }
 
 static bool dump_started(struct t_proc *proc)
@@ -185,8 +183,8 @@ static bool dump_started(struct t_proc *proc)
     while (!exists("started")) {
         siginfo_t info;
         memset(&info, 0, sizeof(info));
-        (void)waitid(P_PID, (id_t)proc->pid, &info,
-                     WEXITED | WNOWAIT | WNOHANG);
+        (void)waitid(
+            P_PID, (id_t)proc->pid, &info, WEXITED | WNOWAIT | WNOHANG);
         if (info.si_pid != 0 || t_now_ns() > end_ns)
             return false;
         t_pause();

@@ -45,7 +45,7 @@ static int in_new_namespace(void *ctx)
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (inner->own_proc &&
             (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-             mount("proc", "/proc", "proc", 0, NULL) != 0)) {
+                mount("proc", "/proc", "proc", 0, NULL) != 0)) {
             t_tell(NOT_ALLOWED);
             _exit(0);
         }
@@ -67,8 +67,8 @@ static int exchange(void)
         struct shmq_message msg;
         uint64_t tag;
         do {
-            T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE),
-                                            &msg));
+            T_OK(
+                shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
             tag = t_tag(&msg);
             T_OK(shmq_consumer_release(c, &msg));
         } while (tag >= 1000000);
@@ -98,8 +98,8 @@ static void exchange_across(bool own_proc)
         uint64_t tag;
         (void)t_publish(producer, i, 16);
         do {
-            T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE),
-                                            &msg));
+            T_OK(
+                shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
             tag = t_tag(&msg);
             T_OK(shmq_consumer_release(c, &msg));
         } while (tag < 1000000);
@@ -158,8 +158,7 @@ static void death_across(bool own_proc)
         T_EQ(points[i].state, SHMQ_STATE_UNKNOWN);
         T_EQ(points[i].pid, 1);
     }
-    T_RC(shmq_group_evict(topic, (uint32_t)id, SHMQ_GROUP_KILL),
-         SHMQ_ERR_BUSY);
+    T_RC(shmq_group_evict(topic, (uint32_t)id, SHMQ_GROUP_KILL), SHMQ_ERR_BUSY);
     t_send(&proc, 1);
     T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
     T_CARRIES(&msg, 0, 16);
@@ -185,7 +184,7 @@ static int take_over_inside(void)
 
     t_tell(1);
     T_RC(shmq_consumer_receive_wait(c, shmq_deadline(50 * T_MS), &msg),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_TIMEOUT);
     t_tell(2);
     T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
     T_CARRIES(&msg, 0, 16);

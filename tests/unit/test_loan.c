@@ -27,8 +27,8 @@ static void rig_close(struct rig *rig)
     shmq_topic_close(rig->topic);
 }
 
-static struct shmq_loan lend(struct shmq_producer *producer, uint64_t size,
-                             uint64_t tag)
+static struct shmq_loan lend(
+    struct shmq_producer *producer, uint64_t size, uint64_t tag)
 {
     struct shmq_loan loan;
 
@@ -66,7 +66,7 @@ TEST(a_commit_may_use_less_than_was_lent)
         struct shmq_loan loan = lend(rig.producer, 100, i);
         uint64_t position = 77;
         T_RC(shmq_producer_commit(rig.producer, &loan, 101, &position),
-             SHMQ_ERR_INVAL);
+            SHMQ_ERR_INVAL);
         T_EQ(position, 77);
         T_OK(shmq_producer_commit(rig.producer, &loan, used[i], NULL));
         t_take(rig.consumer, i, used[i]);
@@ -98,8 +98,8 @@ TEST(loans_are_committed_in_any_order)
         loans[i] = lend(rig.producer, 10 + i, i);
     for (uint32_t i = 0; i < 5; i++) {
         uint64_t position = 0;
-        T_OK(shmq_producer_commit(rig.producer, &loans[order[i]],
-                                  10 + order[i], &position));
+        T_OK(shmq_producer_commit(
+            rig.producer, &loans[order[i]], 10 + order[i], &position));
         T_TRUE(i == 0 || position > last);
         last = position;
     }
@@ -138,14 +138,12 @@ TEST(a_loan_is_void_after_commit_and_abort)
     struct shmq_loan copy = loan;
 
     T_OK(shmq_producer_commit(rig.producer, &loan, 100, NULL));
-    T_RC(shmq_producer_commit(rig.producer, &copy, 100, NULL),
-         SHMQ_ERR_INVAL);
+    T_RC(shmq_producer_commit(rig.producer, &copy, 100, NULL), SHMQ_ERR_INVAL);
     T_RC(shmq_producer_abort(rig.producer, &copy), SHMQ_ERR_INVAL);
     loan = lend(rig.producer, 100, 2);
     copy = loan;
     T_OK(shmq_producer_abort(rig.producer, &loan));
-    T_RC(shmq_producer_commit(rig.producer, &copy, 100, NULL),
-         SHMQ_ERR_INVAL);
+    T_RC(shmq_producer_commit(rig.producer, &copy, 100, NULL), SHMQ_ERR_INVAL);
     memset(&copy, 0, sizeof(copy));
     T_RC(shmq_producer_abort(rig.producer, &copy), SHMQ_ERR_INVAL);
     t_take(rig.consumer, 1, 100);
@@ -162,7 +160,7 @@ TEST(sixty_four_loans_at_a_time)
         loans[i] = lend(rig.producer, 64, i);
     memset(&loans[64], 0x5a, sizeof(loans[64]));
     T_RC(shmq_producer_loan(rig.producer, 64, NULL, 0, &loans[64]),
-         SHMQ_ERR_LIMIT);
+        SHMQ_ERR_LIMIT);
     T_EQ(loans[64].size, 0x5a5a5a5a5a5a5a5a);
     T_OK(shmq_producer_abort(rig.producer, &loans[30]));
     loans[30] = lend(rig.producer, 64, 30);
@@ -216,10 +214,10 @@ TEST(a_loan_survives_a_full_ring)
 
     t_publish_run(rig.producer, 0, 4);
     T_RC(shmq_producer_commit(rig.producer, &loan, 100, &position),
-         SHMQ_ERR_FULL);
-    T_RC(shmq_producer_commit_wait(rig.producer, &loan, 100,
-                                   shmq_deadline(10 * T_MS), &position),
-         SHMQ_ERR_TIMEOUT);
+        SHMQ_ERR_FULL);
+    T_RC(shmq_producer_commit_wait(
+             rig.producer, &loan, 100, shmq_deadline(10 * T_MS), &position),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS("g");
     T_EQ(position, 77);
     t_take_run(rig.consumer, 0, 4);
@@ -253,23 +251,22 @@ TEST(a_full_arena_refuses_loans_until_readers_move_on)
     }
     T_RC(rc, SHMQ_ERR_FULL);
     T_TRUE(cnt >= 2);
-    T_RC(shmq_producer_loan_wait(rig.producer, 900, NULL, 0,
-                                 shmq_deadline(10 * T_MS), &loan),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(shmq_producer_loan_wait(
+             rig.producer, 900, NULL, 0, shmq_deadline(10 * T_MS), &loan),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS("g");
     T_EQ(loan.size, 0x5a5a5a5a5a5a5a5a);
     for (uint64_t i = 0; i < cnt; i++)
         t_take(rig.consumer, i, 900);
-    T_OK(shmq_producer_loan_wait(rig.producer, 900, NULL, 0,
-                                 shmq_deadline(T_PATIENCE), &loan));
+    T_OK(shmq_producer_loan_wait(
+        rig.producer, 900, NULL, 0, shmq_deadline(T_PATIENCE), &loan));
     T_OK(shmq_producer_abort(rig.producer, &loan));
     rig_close(&rig);
 }
 
 /* A reader that does not gate must be told of every byte that is used again,
  * also when a publish freed memory, found too little and gave up. */
-static void reuse_after_a_refusal(uint64_t taken, uint64_t more,
-                                  uint64_t read)
+static void reuse_after_a_refusal(uint64_t taken, uint64_t more, uint64_t read)
 {
     static unsigned char large[1900];
     struct rig rig = rig_open(256, 4096);
@@ -346,8 +343,8 @@ static void model_lend(struct model *m, uint64_t size, uint64_t tag)
     t_fill(loan->data, size, tag);
 }
 
-static void model_finish(struct model *m, uint32_t pick, uint64_t used,
-                         bool give_up)
+static void model_finish(
+    struct model *m, uint32_t pick, uint64_t used, bool give_up)
 {
     struct shmq_loan *loan = &m->loans[pick];
 

@@ -27,8 +27,8 @@ static void rig_close(struct rig *rig)
     shmq_topic_close(rig->topic);
 }
 
-static struct shmq_attr attr(uint32_t type, const char *name,
-                             const void *value, uint32_t bytes)
+static struct shmq_attr attr(
+    uint32_t type, const char *name, const void *value, uint32_t bytes)
 {
     struct shmq_attr made;
 
@@ -41,7 +41,7 @@ static struct shmq_attr attr(uint32_t type, const char *name,
 }
 
 static struct shmq_record record(const void *data, uint64_t size,
-                                 const struct shmq_attr *attrs, uint32_t cnt)
+    const struct shmq_attr *attrs, uint32_t cnt)
 {
     struct shmq_record made;
 
@@ -54,8 +54,7 @@ static struct shmq_record record(const void *data, uint64_t size,
 }
 
 static void expect_attr(const struct shmq_message *msg, uint32_t type,
-                        uint32_t nth, const char *name, const void *value,
-                        uint32_t bytes)
+    uint32_t nth, const char *name, const void *value, uint32_t bytes)
 {
     struct shmq_attr got;
 
@@ -99,8 +98,8 @@ TEST(all_attribute_types_round_trip)
     expect_attr(&msg, SHMQ_ATTR_HEADER, 1, "b", "", 0);
     expect_attr(&msg, SHMQ_ATTR_HEADER, 2, "a", "again", 5);
     for (uint32_t i = 0; i < 7; i++) {
-        expect_attr(&msg, 0, i, attrs[i].name, attrs[i].value,
-                    attrs[i].value_bytes);
+        expect_attr(
+            &msg, 0, i, attrs[i].name, attrs[i].value, attrs[i].value_bytes);
         T_OK(shmq_message_attr(&msg, 0, i, &got));
         T_EQ(got.type, attrs[i].type);
     }
@@ -141,8 +140,8 @@ TEST(records_of_one_frame_keep_their_own_attributes)
 
     for (uint32_t i = 0; i < 50; i++) {
         (void)snprintf(keys[i], sizeof(keys[i]), "k%u", i);
-        attrs[i] = attr(SHMQ_ATTR_KEY, NULL, keys[i],
-                        (uint32_t)strlen(keys[i]));
+        attrs[i] =
+            attr(SHMQ_ATTR_KEY, NULL, keys[i], (uint32_t)strlen(keys[i]));
         recs[i] = record(keys[i], i % 3, &attrs[i], i % 2);
     }
     T_OK(shmq_producer_publish_batch(rig.producer, recs, 50, NULL));
@@ -151,7 +150,7 @@ TEST(records_of_one_frame_keep_their_own_attributes)
         T_EQ(msg.size, i % 3);
         if (i % 2 == 1)
             expect_attr(&msg, SHMQ_ATTR_KEY, 0, NULL, keys[i],
-                        (uint32_t)strlen(keys[i]));
+                (uint32_t)strlen(keys[i]));
         else
             T_EQ(msg.attr_bytes, 0);
         T_OK(shmq_consumer_release(rig.consumer, &msg));
@@ -198,10 +197,10 @@ static void expect_illegal(struct rig *rig, struct shmq_attr wrong)
     T_RC(shmq_record_bytes(&rec, &bytes), SHMQ_ERR_INVAL);
     T_EQ(bytes, 77);
     T_RC(shmq_producer_publish_batch(rig->producer, &rec, 1, &position),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
     T_EQ(position, 88);
-    T_RC(shmq_producer_loan(rig->producer, 1, &wrong, 1, &loan),
-         SHMQ_ERR_INVAL);
+    T_RC(
+        shmq_producer_loan(rig->producer, 1, &wrong, 1, &loan), SHMQ_ERR_INVAL);
     t_expect_empty(rig->consumer);
 }
 
@@ -237,7 +236,7 @@ TEST(attributes_of_more_than_64_kib_are_refused)
     T_RC(shmq_record_bytes(&rec, &bytes), SHMQ_ERR_INVAL);
     T_EQ(bytes, 77);
     T_RC(shmq_producer_publish_batch(rig.producer, &rec, 1, NULL),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
     rig_close(&rig);
 }
 
@@ -280,7 +279,7 @@ TEST(a_frame_that_record_bytes_says_fits_is_published)
     T_TRUE(cnt > 100 && cnt < SHMQ_BATCH_MAX);
     T_OK(shmq_producer_publish_batch(producer, recs, cnt, NULL));
     T_RC(shmq_producer_publish_batch(producer, recs, 2 * cnt + 20, NULL),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     shmq_producer_close(producer);
     shmq_topic_close(topic);
 }

@@ -62,14 +62,14 @@ static uint32_t outstanding(struct world *w, bool *ret_told)
         uint32_t lag = model_lag(&w->log, &w->parties[i].model);
         most = lag > most ? lag : most;
         *ret_told = *ret_told &&
-                    (w->parties[i].model.shared || w->parties[i].model.told);
+            (w->parties[i].model.shared || w->parties[i].model.told);
     }
     return most;
 }
 
 /* Judges a publish of `cnt` records. */
 static void published(struct world *w, int rc, const uint64_t *positions,
-                      const uint32_t *sizes, uint32_t cnt)
+    const uint32_t *sizes, uint32_t cnt)
 {
     bool told;
     uint32_t before = outstanding(w, &told);
@@ -131,8 +131,8 @@ static void step_loan(struct world *w)
 
     if (!w->lent) {
         bool told;
-        rc = shmq_producer_loan(w->producers[0], some_size(w), NULL, 0,
-                                &w->loan);
+        rc = shmq_producer_loan(
+            w->producers[0], some_size(w), NULL, 0, &w->loan);
         if (rc == SHMQ_ERR_FULL)
             T_TRUE(outstanding(w, &told) > 0 || !told);
         else
@@ -180,8 +180,7 @@ static void step_produce(struct world *w)
 
 static void open_member(struct world *w, struct party *party, uint32_t m)
 {
-    struct shmq_consumer_options options = t_options(
-        party->name,
+    struct shmq_consumer_options options = t_options(party->name,
         party->model.shared ? SHMQ_GROUP_SHARED : SHMQ_GROUP_EXCLUSIVE);
 
     options.flags = party->flags;
@@ -195,7 +194,7 @@ static void close_member(struct world *w, struct party *party, uint32_t m)
     shmq_consumer_close(party->members[m]);
     party->members[m] = NULL;
     model_closed(&w->log, &party->model, (uint8_t)m,
-                 (party->flags & SHMQ_CONSUMER_COPY) != 0);
+        (party->flags & SHMQ_CONSUMER_COPY) != 0);
 }
 
 static void step_receive(struct world *w, struct party *party, uint32_t m)
@@ -227,8 +226,7 @@ static void step_finish(struct world *w, struct party *party)
         return;
     member = party->members[held->member];
     if (!held->is_void)
-        T_CARRIES(&held->msg, held->record,
-                  w->log.records[held->record].size);
+        T_CARRIES(&held->msg, held->record, w->log.records[held->record].size);
     if (chance(w, 15) == 0 && model_may_nack(&w->log, &party->model, idx)) {
         T_OK(shmq_consumer_nack(member, &held->msg));
         model_nacked(&w->log, &party->model, idx);
@@ -248,8 +246,7 @@ static void step_recreate(struct world *w, struct party *party)
 
     memset(&attrs, 0, sizeof(attrs));
     attrs.struct_bytes = sizeof(attrs);
-    attrs.kind =
-        party->model.shared ? SHMQ_GROUP_SHARED : SHMQ_GROUP_EXCLUSIVE;
+    attrs.kind = party->model.shared ? SHMQ_GROUP_SHARED : SHMQ_GROUP_EXCLUSIVE;
     attrs.max_attempts = party->model.shared ? 100 : 0;
     for (uint32_t m = 0; m < MEMBERS; m++)
         if (party->members[m] != NULL)
@@ -296,7 +293,7 @@ static void step_watch(struct world *w)
         T_OK(shmq_consumer_gap(w->watcher, &gap));
         T_TRUE(gap.from <= w->log.records[w->watched].position);
         while (w->watched < w->log.record_cnt &&
-               w->log.records[w->watched].position < gap.to)
+            w->log.records[w->watched].position < gap.to)
             w->watched++;
         rc = shmq_consumer_receive(w->watcher, &msg);
         if (rc == SHMQ_ERR_EMPTY && w->watched == w->log.record_cnt)
@@ -316,8 +313,8 @@ static void step_watch(struct world *w)
 static void world_open(struct world *w, struct config config, uint64_t seed)
 {
     struct shmq_topic_attrs attrs = config.slots == 0
-                                        ? t_spsc(config.bytes)
-                                        : t_mpmc(config.slots, config.bytes);
+        ? t_spsc(config.bytes)
+        : t_mpmc(config.slots, config.bytes);
 
     memset(w, 0, sizeof(*w));
     w->config = config;
@@ -413,23 +410,23 @@ static void run(uint64_t slots, uint64_t bytes, uint32_t steps)
 
 /* `bits` are bits of sequences or positions of which a part is kept in words
  * of fewer bits: the test passes over the place where that part wraps. */
-static void run_far(uint64_t slots, uint64_t bytes, const uint32_t *bits,
-                    uint32_t cnt)
+static void run_far(
+    uint64_t slots, uint64_t bytes, const uint32_t *bits, uint32_t cnt)
 {
     uint64_t lap = slots == 0 ? bytes : slots;
 
     (void)t_seed_say("far model");
     for (uint32_t i = 0; i < cnt; i++) {
-        struct config config = {slots, bytes, 3000, 2,
-                                (1ull << bits[i]) - 4 * lap};
+        struct config config = {
+            slots, bytes, 3000, 2, (1ull << bits[i]) - 4 * lap};
         run_config(config);
     }
 }
 
 TEST(random_operations_where_sequences_wrap_in_their_words)
 {
-    static const uint32_t bits[] = {31, 32, 33, 34, 35, 36, 37, 38, 39,
-                                    40, 41, 42, 44, 46, 48, 50, 51};
+    static const uint32_t bits[] = {
+        31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 44, 46, 48, 50, 51};
 
     run_far(4, 8192, bits, 17);
     run_far(16, 4096, bits, 17);
@@ -437,8 +434,8 @@ TEST(random_operations_where_sequences_wrap_in_their_words)
 
 TEST(random_operations_where_byte_positions_wrap_in_their_words)
 {
-    static const uint32_t bits[] = {31, 32, 33, 34, 35, 36, 39,
-                                    40, 43, 48, 52, 54};
+    static const uint32_t bits[] = {
+        31, 32, 33, 34, 35, 36, 39, 40, 43, 48, 52, 54};
 
     run_far(0, 4096, bits, 12);
     run_far(0, 65536, bits, 12);
@@ -472,7 +469,7 @@ static void publish_to_the_end(struct shmq_topic_attrs attrs, uint64_t start)
     T_RC(rc, SHMQ_ERR_LIMIT);
     T_TRUE(cnt >= 8);
     T_RC(shmq_producer_publish_wait(producer, "x", 1, SHMQ_FOREVER, NULL),
-         SHMQ_ERR_LIMIT);
+        SHMQ_ERR_LIMIT);
     t_expect_empty(c);
     shmq_consumer_close(c);
     shmq_producer_close(producer);

@@ -10,12 +10,12 @@
 
 /* Memory of parent and children, outside the library. */
 struct shared {
-    uint64_t acknowledged;   /* records whose publish returned */
-    uint64_t taken;          /* records released by members */
-    uint64_t lease_ns;       /* of the shared group */
-    uint64_t stale;          /* releases that came too late */
-    uint64_t again;          /* deliveries beyond the first */
-    unsigned char seen[];    /* per record: deliveries */
+    uint64_t acknowledged; /* records whose publish returned */
+    uint64_t taken; /* records released by members */
+    uint64_t lease_ns; /* of the shared group */
+    uint64_t stale; /* releases that came too late */
+    uint64_t again; /* deliveries beyond the first */
+    unsigned char seen[]; /* per record: deliveries */
 };
 
 static void store(uint64_t *at, uint64_t value)
@@ -45,16 +45,16 @@ static int publish_for_ever(void *ctx)
         unsigned char data[3][208];
         if (tag % 4 == 1) {
             struct shmq_loan loan;
-            T_OK(shmq_producer_loan_wait(producer, size_of(tag), NULL, 0,
-                                         SHMQ_FOREVER, &loan));
+            T_OK(shmq_producer_loan_wait(
+                producer, size_of(tag), NULL, 0, SHMQ_FOREVER, &loan));
             t_fill(loan.data, size_of(tag), tag);
-            T_OK(shmq_producer_commit_wait(producer, &loan, size_of(tag),
-                                           SHMQ_FOREVER, NULL));
+            T_OK(shmq_producer_commit_wait(
+                producer, &loan, size_of(tag), SHMQ_FOREVER, NULL));
             tag += 1;
         } else if (tag % 4 == 0) {
             t_fill(data[0], size_of(tag), tag);
-            T_OK(shmq_producer_publish_wait(producer, data[0], size_of(tag),
-                                            SHMQ_FOREVER, NULL));
+            T_OK(shmq_producer_publish_wait(
+                producer, data[0], size_of(tag), SHMQ_FOREVER, NULL));
             tag += 1;
         } else {
             struct shmq_record records[2];
@@ -64,8 +64,8 @@ static int publish_for_ever(void *ctx)
                 records[i].data = data[i];
                 records[i].size = size_of(tag + i);
             }
-            T_OK(shmq_producer_publish_batch_wait(producer, records, 2,
-                                                  SHMQ_FOREVER, NULL));
+            T_OK(shmq_producer_publish_batch_wait(
+                producer, records, 2, SHMQ_FOREVER, NULL));
             tag += 2;
         }
         store(&shared->acknowledged, tag);
@@ -89,8 +89,8 @@ static void read_all(struct shmq_consumer *c, uint64_t *next)
     T_RC(rc, SHMQ_ERR_EMPTY);
 }
 
-static void kill_producers(const struct shmq_topic_attrs *attrs,
-                           uint32_t rounds)
+static void kill_producers(
+    const struct shmq_topic_attrs *attrs, uint32_t rounds)
 {
     struct shared *shared = t_shared_memory(sizeof(*shared));
     struct shmq_topic *topic = t_topic("t", attrs);
@@ -190,12 +190,12 @@ static int consume_for_ever(void *ctx)
         T_OK(shmq_consumer_receive_wait(c, SHMQ_FOREVER, &msg));
         T_CARRIES(&msg, t_tag(&msg), size_of(t_tag(&msg)));
         T_TRUE(t_tag(&msg) < RECORDS_MAX);
-        before = __atomic_fetch_add(&shared->seen[t_tag(&msg)], 1,
-                                    __ATOMIC_SEQ_CST);
+        before =
+            __atomic_fetch_add(&shared->seen[t_tag(&msg)], 1, __ATOMIC_SEQ_CST);
         if (before > 0) {
             /* Without a lease; with one a late first owner may count late. */
             T_TRUE(shared->lease_ns != 0 ||
-                   (msg.flags & SHMQ_MESSAGE_REDELIVERED) != 0);
+                (msg.flags & SHMQ_MESSAGE_REDELIVERED) != 0);
             (void)__atomic_fetch_add(&shared->again, 1, __ATOMIC_SEQ_CST);
         }
         rc = shmq_consumer_release(c, &msg);
@@ -338,8 +338,8 @@ static int consume_alone_for_ever(void *ctx)
         T_CARRIES(&msg, t_tag(&msg), size_of(t_tag(&msg)));
         T_TRUE(t_tag(&msg) < RECORDS_MAX);
         T_TRUE(first || t_tag(&msg) == next);
-        before = __atomic_fetch_add(&shared->seen[t_tag(&msg)], 1,
-                                    __ATOMIC_SEQ_CST);
+        before =
+            __atomic_fetch_add(&shared->seen[t_tag(&msg)], 1, __ATOMIC_SEQ_CST);
         if (before > 0)
             T_TRUE(msg.flags & SHMQ_MESSAGE_REDELIVERED);
         else if (t_tag(&msg) > 0)

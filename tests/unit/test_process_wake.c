@@ -32,15 +32,15 @@ struct syscall_info {
 };
 
 struct arrival {
-    uint64_t asleep;     /* the reader is about to sleep for record n */
+    uint64_t asleep; /* the reader is about to sleep for record n */
     uint64_t arrived_ns; /* when it had record n */
-    uint64_t arrived;    /* n */
+    uint64_t arrived; /* n */
     bool by_descriptor;
     bool spsc;
 };
 
-static void receive_by_descriptor(struct shmq_consumer *c,
-                                  struct shmq_message *msg)
+static void receive_by_descriptor(
+    struct shmq_consumer *c, struct shmq_message *msg)
 {
     struct pollfd wait = {.fd = -1, .events = POLLIN};
     int rc;
@@ -54,8 +54,7 @@ static void receive_by_descriptor(struct shmq_consumer *c,
 static int sleepy_reader(void *ctx)
 {
     struct arrival *arrival = ctx;
-    struct shmq_consumer_options options =
-        t_options("g", SHMQ_GROUP_EXCLUSIVE);
+    struct shmq_consumer_options options = t_options("g", SHMQ_GROUP_EXCLUSIVE);
     struct shmq_consumer *c;
 
     options.spin_ns = 1;
@@ -99,7 +98,7 @@ static bool is_wake(const struct syscall_info *info)
     if (info->nr == SYS_write || info->nr == SYS_sendmsg)
         return true;
     return info->nr == SYS_futex && (info->args[1] & 0x7f) != 0 &&
-           (info->args[1] & 0x7f) != 9; /* not FUTEX_WAIT, _WAIT_BITSET */
+        (info->args[1] & 0x7f) != 9; /* not FUTEX_WAIT, _WAIT_BITSET */
 }
 
 enum caught { NOT_TRACEABLE, NO_WAKE, CAUGHT };
@@ -112,7 +111,7 @@ static enum caught run_to_the_wake(struct t_proc *proc)
     if (waitpid(proc->pid, &status, 0) != proc->pid || !WIFSTOPPED(status))
         return NOT_TRACEABLE;
     if (ptrace(PTRACE_SETOPTIONS, proc->pid, NULL,
-               (void *)(uintptr_t)PTRACE_O_TRACESYSGOOD) != 0)
+            (void *)(uintptr_t)PTRACE_O_TRACESYSGOOD) != 0)
         return NOT_TRACEABLE;
     for (uint32_t i = 0; i < 1000; i++) {
         struct syscall_info info;
@@ -124,8 +123,8 @@ static enum caught run_to_the_wake(struct t_proc *proc)
         if (!WIFSTOPPED(status) || WSTOPSIG(status) != (SIGTRAP | 0x80))
             continue;
         memset(&info, 0, sizeof(info));
-        if (ptrace(PTRACE_GET_SYSCALL_INFO, proc->pid,
-                   (void *)sizeof(info), &info) <= 0)
+        if (ptrace(PTRACE_GET_SYSCALL_INFO, proc->pid, (void *)sizeof(info),
+                &info) <= 0)
             return NOT_TRACEABLE;
         if (is_wake(&info))
             return CAUGHT;
@@ -135,7 +134,7 @@ static enum caught run_to_the_wake(struct t_proc *proc)
 
 /* Waits until the reader sleeps for record n. */
 static void until_it_sleeps(struct shmq_topic *topic, struct t_proc *reader,
-                            struct arrival *arrival, uint64_t n)
+    struct arrival *arrival, uint64_t n)
 {
     struct shmq_endpoint_stat point;
 
@@ -143,15 +142,14 @@ static void until_it_sleeps(struct shmq_topic *topic, struct t_proc *reader,
     if (arrival->by_descriptor)
         t_sleep_ns(2 * T_MS); /* it reaches poll; else the round is void */
     else
-        T_EVENTUALLY(t_endpoint_stat(topic, reader->pid, &point) &&
-                     point.waiting == 1);
+        T_EVENTUALLY(
+            t_endpoint_stat(topic, reader->pid, &point) && point.waiting == 1);
 }
 
 /* One record whose wake is lost; false when no wake was made (the reader had
  * just looked by itself), which proves nothing. */
 static bool lose_a_wake(struct shmq_topic *topic, struct t_proc *reader,
-                        struct arrival *arrival, uint64_t n, bool stopped,
-                        uint64_t *ret_late_ns)
+    struct arrival *arrival, uint64_t n, bool stopped, uint64_t *ret_late_ns)
 {
     struct t_proc publisher;
     enum caught caught;
@@ -166,9 +164,8 @@ static bool lose_a_wake(struct shmq_topic *topic, struct t_proc *reader,
     if (!stopped)
         (void)kill(publisher.pid, SIGKILL);
     T_EVENTUALLY(__atomic_load_n(&arrival->arrived, __ATOMIC_SEQ_CST) == n);
-    *ret_late_ns = arrival->arrived_ns > caught_ns
-                       ? arrival->arrived_ns - caught_ns
-                       : 0;
+    *ret_late_ns =
+        arrival->arrived_ns > caught_ns ? arrival->arrived_ns - caught_ns : 0;
     (void)kill(publisher.pid, SIGKILL);
     (void)t_bury(&publisher);
     return caught == CAUGHT;
@@ -268,8 +265,8 @@ TEST(a_sleeping_publisher_finds_a_dead_reader_by_itself)
     shmq_producer_close(producer);
     t_spawn(&publisher, waiting_publisher, done);
     (void)t_recv(&publisher);
-    T_EVENTUALLY(t_endpoint_stat(topic, publisher.pid, &point) &&
-                 point.waiting == 2);
+    T_EVENTUALLY(
+        t_endpoint_stat(topic, publisher.pid, &point) && point.waiting == 2);
     t_kill(&reader);
     T_EVENTUALLY(__atomic_load_n(done, __ATOMIC_SEQ_CST) == 1);
     t_join(&publisher);

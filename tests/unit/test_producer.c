@@ -69,22 +69,21 @@ TEST(a_record_over_the_maximum_is_too_large)
     T_TRUE(data != NULL);
     memset(&loan, 0x5a, sizeof(loan));
     T_RC(shmq_producer_publish(rig.producer, data, max + 1, &position),
-         SHMQ_ERR_TOO_LARGE);
-    T_RC(shmq_producer_publish_wait(rig.producer, data, max + 1,
-                                    SHMQ_FOREVER, &position),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
+    T_RC(shmq_producer_publish_wait(
+             rig.producer, data, max + 1, SHMQ_FOREVER, &position),
+        SHMQ_ERR_TOO_LARGE);
     T_RC(shmq_producer_publish(rig.producer, data, UINT64_MAX, &position),
-         SHMQ_ERR_TOO_LARGE);
-    T_RC(shmq_producer_publish(rig.producer, data, UINT64_MAX - 100,
-                               &position),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
+    T_RC(shmq_producer_publish(rig.producer, data, UINT64_MAX - 100, &position),
+        SHMQ_ERR_TOO_LARGE);
     T_RC(shmq_producer_publish(rig.producer, data, 1ull << 32, &position),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     T_RC(shmq_producer_loan(rig.producer, max + 1, NULL, 0, &loan),
-         SHMQ_ERR_TOO_LARGE);
-    T_RC(shmq_producer_loan_wait(rig.producer, UINT64_MAX, NULL, 0,
-                                 SHMQ_FOREVER, &loan),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
+    T_RC(shmq_producer_loan_wait(
+             rig.producer, UINT64_MAX, NULL, 0, SHMQ_FOREVER, &loan),
+        SHMQ_ERR_TOO_LARGE);
     T_EQ(position, 77);
     T_EQ(loan.size, 0x5a5a5a5a5a5a5a5a);
     t_expect_empty(rig.consumer);
@@ -113,7 +112,7 @@ TEST(attributes_count_towards_the_maximum)
     rec.attrs = &key;
     rec.attr_cnt = 1;
     T_RC(shmq_producer_publish_batch(producer, &rec, 1, NULL),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     rec.size = 8;
     T_OK(shmq_producer_publish_batch(producer, &rec, 1, NULL));
     shmq_producer_close(producer);
@@ -241,28 +240,28 @@ TEST(wrong_batches_are_refused_whole)
 
     T_TRUE(recs != NULL);
     T_RC(shmq_producer_publish_batch(rig.producer, recs, 0, positions),
-         SHMQ_ERR_INVAL);
-    T_RC(shmq_producer_publish_batch(rig.producer, recs, SHMQ_BATCH_MAX + 1,
-                                     positions),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
+    T_RC(shmq_producer_publish_batch(
+             rig.producer, recs, SHMQ_BATCH_MAX + 1, positions),
+        SHMQ_ERR_INVAL);
     T_RC(shmq_producer_publish_batch(rig.producer, NULL, 1, positions),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
     recs[1].size = 1;
     T_RC(shmq_producer_publish_batch(rig.producer, recs, 2, positions),
-         SHMQ_ERR_INVAL);
+        SHMQ_ERR_INVAL);
     recs[1].data = data;
     recs[1].size = UINT64_MAX - 8;
     T_RC(shmq_producer_publish_batch(rig.producer, recs, 2, positions),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     for (uint32_t i = 0; i < 4; i++) {
         recs[i].data = data;
         recs[i].size = sizeof(data);
     }
     T_RC(shmq_producer_publish_batch(rig.producer, recs, 4, positions),
-         SHMQ_ERR_TOO_LARGE);
-    T_RC(shmq_producer_publish_batch_wait(rig.producer, recs, 4,
-                                          SHMQ_FOREVER, positions),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
+    T_RC(shmq_producer_publish_batch_wait(
+             rig.producer, recs, 4, SHMQ_FOREVER, positions),
+        SHMQ_ERR_TOO_LARGE);
     T_EQ(positions[0], 77);
     T_EQ(positions[1], 77);
     T_EQ(shmq_producer_sequence(rig.producer), 0);

@@ -171,8 +171,8 @@ static int read_only_consumer(void *ctx)
     for (uint64_t i = 0; i < 200; i++) {
         struct shmq_consumer *const all[] = {alone, member, unnamed};
         for (uint32_t k = 0; k < 3; k++) {
-            T_OK(shmq_consumer_receive_wait(all[k], shmq_deadline(T_PATIENCE),
-                                            &msg));
+            T_OK(shmq_consumer_receive_wait(
+                all[k], shmq_deadline(T_PATIENCE), &msg));
             T_CARRIES(&msg, i, 16);
             T_OK(shmq_consumer_release(all[k], &msg));
         }

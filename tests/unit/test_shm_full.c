@@ -98,8 +98,7 @@ TEST(create_in_a_full_shm_is_nospace_and_leaves_nothing)
 
 /* Uses every byte a handle owns. */
 static void use_whole_ring(struct shmq_producer *producer,
-                           struct shmq_consumer *c, uint64_t size,
-                           uint32_t laps)
+    struct shmq_consumer *c, uint64_t size, uint32_t laps)
 {
     uint64_t tag = 0;
     uint64_t taken = 0;
@@ -187,8 +186,8 @@ static int open_groups_without_room(void *ctx)
         char name[16];
         int rc;
         (void)snprintf(name, sizeof(name), "g%u", cnt);
-        options = t_options(name, cnt % 2 ? SHMQ_GROUP_EXCLUSIVE
-                                          : SHMQ_GROUP_SHARED);
+        options =
+            t_options(name, cnt % 2 ? SHMQ_GROUP_EXCLUSIVE : SHMQ_GROUP_SHARED);
         rc = shmq_consumer_open(topic, &options, &c);
         if (rc != 0) {
             T_RC(rc, SHMQ_ERR_NOSPACE);

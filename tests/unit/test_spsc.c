@@ -17,8 +17,8 @@ TEST(records_of_every_size_arrive_whole)
     struct shmq_topic *topic = ring_topic(65536);
     struct shmq_producer *producer = t_producer(topic);
     struct shmq_consumer *c = t_exclusive(topic, "g");
-    static const uint64_t sizes[] = {0,    1,    7,    8,    63,
-                                     64,   65,   4096, 4097, 65536 / 2 - 128};
+    static const uint64_t sizes[] = {
+        0, 1, 7, 8, 63, 64, 65, 4096, 4097, 65536 / 2 - 128};
     uint64_t last = 0;
 
     for (uint64_t lap = 0; lap < 50; lap++) {
@@ -49,11 +49,11 @@ TEST(a_record_over_the_maximum_is_too_large)
     uint64_t position = 77;
 
     T_RC(shmq_producer_publish(producer, data, 4096 / 2 - 127, &position),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     T_RC(shmq_producer_publish(producer, data, UINT64_MAX, &position),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     T_RC(shmq_producer_publish(producer, data, UINT64_MAX - 30, &position),
-         SHMQ_ERR_TOO_LARGE);
+        SHMQ_ERR_TOO_LARGE);
     T_EQ(position, 77);
     shmq_producer_close(producer);
     shmq_topic_close(topic);
@@ -97,8 +97,7 @@ static void wrap_with(uint64_t ring_bytes, uint64_t limit, uint64_t step)
             T_RC(rc, SHMQ_ERR_FULL);
             T_TRUE(queue.tail - queue.head >= 1);
         }
-        while (queue.head != queue.tail &&
-               (rc != 0 || t_below(&rnd, 3) == 0))
+        while (queue.head != queue.tail && (rc != 0 || t_below(&rnd, 3) == 0))
             queue_take(&queue, c);
         if (queue.head == queue.tail)
             t_expect_empty(c);
@@ -163,8 +162,8 @@ static int publish_batches(void *ctx)
             recs[i].data = data[i];
             recs[i].size = 16;
         }
-        T_OK(shmq_producer_publish_batch_wait(producer, recs, 8, SHMQ_FOREVER,
-                                              NULL));
+        T_OK(shmq_producer_publish_batch_wait(
+            producer, recs, 8, SHMQ_FOREVER, NULL));
         __atomic_store_n(&shared->cnt, tag + 8, __ATOMIC_RELEASE);
     }
     return 0;
@@ -253,7 +252,7 @@ TEST(one_loan_at_a_time_and_nothing_beside_it)
         T_TRUE(rc == SHMQ_ERR_LIMIT || rc == SHMQ_ERR_BUSY);
         T_RC(shmq_producer_publish(producer, "x", 1, NULL), SHMQ_ERR_BUSY);
         T_RC(shmq_producer_publish_batch(producer, &rec, 1, NULL),
-             SHMQ_ERR_BUSY);
+            SHMQ_ERR_BUSY);
         t_fill(loan.data, 500, i);
         if (i % 3 == 0) {
             T_OK(shmq_producer_abort(producer, &loan));
@@ -288,9 +287,9 @@ TEST(a_full_ring_names_the_reader_and_loses_nothing)
         T_OK(rc);
     }
     T_TRUE(cnt > 4096 / 128 && cnt < 4096 / 16);
-    T_RC(shmq_producer_publish_wait(producer, data, 16,
-                                    shmq_deadline(10 * T_MS), &position),
-         SHMQ_ERR_TIMEOUT);
+    T_RC(shmq_producer_publish_wait(
+             producer, data, 16, shmq_deadline(10 * T_MS), &position),
+        SHMQ_ERR_TIMEOUT);
     T_SAYS("sleepy");
     T_SAYS("running");
     T_EQ(position, 77);
@@ -315,8 +314,8 @@ TEST(drop_new_counts_here_too)
     producer = t_producer(topic);
     T_OK(shmq_group_create(topic, "g", NULL, NULL));
     for (uint32_t i = 0; i < 300; i++) {
-        int rc = shmq_producer_publish_wait(producer, "0123456789", 10,
-                                            SHMQ_FOREVER, NULL);
+        int rc = shmq_producer_publish_wait(
+            producer, "0123456789", 10, SHMQ_FOREVER, NULL);
         refused += rc == SHMQ_ERR_FULL;
     }
     T_TRUE(refused > 0 && refused < 300);
@@ -357,7 +356,7 @@ TEST(unnamed_readers_get_counted_gaps_and_whole_records)
                 T_OK(shmq_consumer_receive(e, &msg));
                 T_TRUE(t_tag(&msg) > next);
                 T_TRUE(gap.messages == UINT64_MAX ||
-                       gap.messages == t_tag(&msg) - next);
+                    gap.messages == t_tag(&msg) - next);
                 T_EQ(gap.to, msg.position);
                 next = t_tag(&msg);
             } else {

@@ -263,8 +263,8 @@ TEST(a_stopped_reader_is_shown_as_the_one_that_blocks)
     shmq_producer_close(producer);
     t_spawn(&writer, wait_for_room, NULL);
     (void)t_recv(&writer);
-    T_EVENTUALLY(t_endpoint_stat(topic, writer.pid, &blocked) &&
-                 blocked.waiting == 2);
+    T_EVENTUALLY(
+        t_endpoint_stat(topic, writer.pid, &blocked) && blocked.waiting == 2);
     T_TRUE(t_endpoint_stat(topic, reader.pid, &blocker));
     T_EQ(blocker.state, SHMQ_STATE_STOPPED);
     T_EQ(blocker.block_cnt, 1);
@@ -300,8 +300,8 @@ TEST(a_sleeping_reader_is_shown_waiting)
 
     t_spawn(&proc, sleep_for_data, NULL);
     (void)t_recv(&proc);
-    T_EVENTUALLY(t_endpoint_stat(topic, proc.pid, &point) &&
-                 point.waiting == 1);
+    T_EVENTUALLY(
+        t_endpoint_stat(topic, proc.pid, &point) && point.waiting == 1);
     t_publish_run(producer, 0, 1);
     t_join(&proc);
     T_TRUE(!t_endpoint_stat(topic, proc.pid, &point));

@@ -12,8 +12,8 @@ struct world {
     struct shmq_topic *topic;
     uint32_t producer_cnt;
     uint32_t producers_left; /* atomic */
-    unsigned char *seen;     /* shared group: times, atomic */
-    uint64_t taken;          /* shared group: records, atomic */
+    unsigned char *seen; /* shared group: times, atomic */
+    uint64_t taken; /* shared group: records, atomic */
 };
 
 struct party {
@@ -59,20 +59,20 @@ static void *produce(void *arg)
     }
     party->cnt = number;
     shmq_producer_close(producer);
-    (void)__atomic_sub_fetch(&party->world->producers_left, 1,
-                             __ATOMIC_SEQ_CST);
+    (void)__atomic_sub_fetch(
+        &party->world->producers_left, 1, __ATOMIC_SEQ_CST);
     return NULL;
 }
 
 /* True when the record was taken; false when all is over. */
-static bool next_record(struct party *party, struct shmq_consumer *c,
-                        struct shmq_message *msg)
+static bool next_record(
+    struct party *party, struct shmq_consumer *c, struct shmq_message *msg)
 {
     uint64_t end_ns = t_now_ns() + T_PATIENCE;
 
     for (;;) {
-        bool over = __atomic_load_n(&party->world->producers_left,
-                                    __ATOMIC_SEQ_CST) == 0;
+        bool over = __atomic_load_n(
+                        &party->world->producers_left, __ATOMIC_SEQ_CST) == 0;
         int rc = shmq_consumer_receive_wait(c, shmq_deadline(20 * T_MS), msg);
         if (rc == 0)
             return true;
@@ -152,7 +152,7 @@ static void *consume_unnamed(void *arg)
 }
 
 static void run(uint64_t slots, uint64_t arena, uint32_t producer_cnt,
-                uint32_t member_cnt, bool alone, bool unnamed)
+    uint32_t member_cnt, bool alone, bool unnamed)
 {
     struct shmq_topic_attrs attrs = t_mpmc(slots, arena);
     struct party parties[THREADS_MAX];
@@ -173,15 +173,12 @@ static void run(uint64_t slots, uint64_t arena, uint32_t producer_cnt,
     }
     if (member_cnt > 0)
         T_OK(shmq_group_create(w.topic, "s", NULL, NULL));
-    for (uint32_t i = 0; i < producer_cnt + member_cnt + alone + unnamed;
-         i++) {
+    for (uint32_t i = 0; i < producer_cnt + member_cnt + alone + unnamed; i++) {
         struct party *party = &parties[i];
-        void *(*role)(void *) = i < producer_cnt ? produce
-                                : i < producer_cnt + member_cnt
-                                    ? consume_shared
-                                : i == producer_cnt + member_cnt && alone
-                                    ? consume_alone
-                                    : consume_unnamed;
+        void *(*role)(void *) = i < producer_cnt      ? produce
+            : i < producer_cnt + member_cnt           ? consume_shared
+            : i == producer_cnt + member_cnt && alone ? consume_alone
+                                                      : consume_unnamed;
         party->world = &w;
         party->idx = i;
         party->group = role == consume_shared ? "s" : "x";
@@ -305,8 +302,7 @@ TEST(handles_come_and_go_under_load)
     struct shmq_topic_attrs attrs = t_mpmc(16, 4096);
     struct churn churn = {NULL, false};
     void *(*const roles[])(void *) = {churn_producer, churn_producer,
-                                      churn_member,   churn_member,
-                                      churn_group,    churn_stat};
+        churn_member, churn_member, churn_group, churn_stat};
     pthread_t threads[6];
     struct shmq_consumer *c;
     struct shmq_producer *producer;

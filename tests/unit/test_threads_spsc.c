@@ -30,21 +30,20 @@ static void *produce(void *arg)
         if (tag % 16 == 0) {
             struct shmq_loan loan;
             T_OK(shmq_producer_loan_wait(producer, size_of(tag), NULL, 0,
-                                         shmq_deadline(T_PATIENCE), &loan));
+                shmq_deadline(T_PATIENCE), &loan));
             memcpy(loan.data, data, size_of(tag));
             T_OK(shmq_producer_commit_wait(producer, &loan, size_of(tag),
-                                           shmq_deadline(T_PATIENCE), NULL));
+                shmq_deadline(T_PATIENCE), NULL));
             continue;
         }
-        T_OK(shmq_producer_publish_wait(producer, data, size_of(tag),
-                                        shmq_deadline(T_PATIENCE), NULL));
+        T_OK(shmq_producer_publish_wait(
+            producer, data, size_of(tag), shmq_deadline(T_PATIENCE), NULL));
     }
     shmq_producer_close(producer);
     return NULL;
 }
 
-static int wait_by_descriptor(struct shmq_consumer *c,
-                              struct shmq_message *msg)
+static int wait_by_descriptor(struct shmq_consumer *c, struct shmq_message *msg)
 {
     struct pollfd wait = {.fd = -1, .events = POLLIN};
     uint64_t end_ns = t_now_ns() + T_PATIENCE;
@@ -69,8 +68,8 @@ static void *consume(void *arg)
         if (party->by_descriptor)
             T_OK(wait_by_descriptor(c, &msg));
         else
-            T_OK(shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE),
-                                            &msg));
+            T_OK(
+                shmq_consumer_receive_wait(c, shmq_deadline(T_PATIENCE), &msg));
         T_CARRIES(&msg, tag, size_of(tag));
         T_EQ(msg.sequence, tag);
         T_OK(shmq_consumer_release(c, &msg));
@@ -121,11 +120,11 @@ static void run(uint64_t ring_bytes, uint32_t groups, bool unnamed)
         parties[i].group = i < groups ? names[i] : NULL;
         parties[i].by_descriptor = i == 1;
         T_EQ(pthread_create(&parties[i].thread, NULL,
-                            i < groups    ? consume
-                            : i == groups ? produce
-                                          : consume_unnamed,
-                            &parties[i]),
-             0);
+                 i < groups        ? consume
+                     : i == groups ? produce
+                                   : consume_unnamed,
+                 &parties[i]),
+            0);
     }
     for (uint32_t i = 0; i < groups + 1; i++)
         T_EQ(pthread_join(parties[i].thread, NULL), 0);

@@ -300,8 +300,8 @@ static int see(void *ctx, const char *topic)
     struct seen *seen = ctx;
 
     if (seen->cnt < 8)
-        (void)snprintf(seen->names[seen->cnt], sizeof(seen->names[0]), "%s",
-                       topic);
+        (void)snprintf(
+            seen->names[seen->cnt], sizeof(seen->names[0]), "%s", topic);
     seen->cnt++;
     return seen->cnt == seen->stop_at ? 42 : 0;
 }

@@ -33,8 +33,8 @@ static void rig_close(struct rig *rig)
 }
 
 /* One record through both groups at a time, `laps` times round the ring. */
-static void one_at_a_time(uint64_t slots, uint64_t arena, uint64_t size,
-                          uint64_t laps)
+static void one_at_a_time(
+    uint64_t slots, uint64_t arena, uint64_t size, uint64_t laps)
 {
     struct rig rig;
 
@@ -73,7 +73,7 @@ static void brim_to_brim(uint64_t slots, uint64_t size)
             (void)t_publish(rig.producers[tag % 3], tag, size);
         t_fill(data, size, tag);
         T_RC(shmq_producer_publish(rig.producers[tag % 3], data, size, NULL),
-             SHMQ_ERR_FULL);
+            SHMQ_ERR_FULL);
         for (uint64_t n = first; n < tag; n++)
             t_take(rig.alone, n, size);
         for (uint64_t n = first; n < tag; n++)
@@ -113,8 +113,8 @@ TEST(tiny_arenas_wrap_with_every_size)
         uint64_t size = t_below(&rnd, t_below(&rnd, 4) ? 300 : 4096 / 2 - 127);
         int rc;
         t_fill(data, size, i);
-        rc = shmq_producer_publish(rig.producers[t_below(&rnd, 3)], data,
-                                   size, NULL);
+        rc = shmq_producer_publish(
+            rig.producers[t_below(&rnd, 3)], data, size, NULL);
         if (rc == 0) {
             tags[tail % 64] = i;
             sizes[tail++ % 64] = size;
@@ -166,7 +166,7 @@ TEST(a_view_is_never_overwritten)
             uint64_t size = t_below(&rnd, 400);
             memset(data, 0xee, sizeof(data));
             if (shmq_producer_publish(rig.producers[t_below(&rnd, 3)], data,
-                                      size, NULL) == SHMQ_ERR_FULL)
+                    size, NULL) == SHMQ_ERR_FULL)
                 break;
             next++;
         }
