@@ -243,22 +243,21 @@ static void take_reader_role(struct admin *a, uint32_t entry, uint64_t identity)
     }
 }
 
-/* The mark makes its later calls fail; an identity never comes back, so a mark
- * that arrives late means nobody. Mark, then look at views; the member stores
- * views, then looks at the mark: one of the two sees the other. */
+/* Takes what can be taken, then marks the victim: its later calls fail. An
+ * identity never comes back, so a mark that arrives late means nobody. Whether
+ * the victim may be looking at a frame is asked anew for each claim. */
 static int take_from(struct admin *a, uint32_t entry, uint32_t idx,
     const struct shmqi_peer *peer)
 {
     struct shmqi_ring *r = &a->segment->ring;
-    shm_st(V7, &r->endpoints[idx].evicted, peer->identity);
-    if (shm_ld(V1, &r->endpoints[idx].views) != 0) {
-        (void)shm_cas(V7, &r->endpoints[idx].evicted, peer->identity, 0);
+    if (shm_ld(V1, &r->endpoints[idx].views) != 0)
         return may_view(a, peer, idx);
-    }
-    if ((shm_ld(N1, &r->groups[entry].attrs) & 0xff) == SHMQ_GROUP_SHARED)
-        shmqi_claims_free_of(a->segment, a->idx, entry, idx, peer->identity);
-    else
+    if ((shm_ld(N1, &r->groups[entry].attrs) & 0xff) != SHMQ_GROUP_SHARED)
         take_reader_role(a, entry, peer->identity);
+    else if (!shmqi_claims_free_of(
+                 a->segment, a->idx, entry, idx, peer->identity, true))
+        return may_view(a, peer, idx);
+    shm_st(V7, &r->endpoints[idx].evicted, peer->identity);
     return SHMQ_OK;
 }
 

@@ -22,10 +22,11 @@ static bool still(const struct shmqi_ring *r, uint32_t idx, uint64_t identity)
     return shm_ld(E6, &r->endpoints[idx].identity) == identity;
 }
 
-void shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
-    uint32_t entry, uint32_t victim, uint64_t identity)
+bool shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
+    uint32_t entry, uint32_t victim, uint64_t identity, bool living)
 {
     struct shmqi_ring *r = &s->ring;
+    bool all = true;
     struct shmqi_claims c = claims_of(s, entry);
     uint64_t near = shm_ld(G1, &r->data->tail);
     uint64_t floor = shmqi_claims_floor(&c, near);
@@ -34,12 +35,17 @@ void shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
         uint64_t k = shm_ld(S2, shmqi_claim_at(&c, q));
         if (shmqi_claim_age(&c, k, q) != 0 || !shmqi_claim_held_by(k, victim))
             continue;
+        if (living && shm_ld(V1, &r->endpoints[victim].views) != 0) {
+            all = false;
+            break;
+        }
         if (!still(r, victim, identity))
             break;
         (void)shm_cas(S9, shmqi_claim_at(&c, q), k, shmqi_claim_freed(k));
     }
     shmqi_freeing_end(&c, self);
     shmqi_claims_walk(&c, near);
+    return all;
 }
 
 /* The victim may have died between freeing claims and telling so: the bump has
@@ -69,7 +75,7 @@ static void reap_membership(
         gw.state == SHMQI_GROUP_READY) {
         struct shmqi_group_shm *g = &r->groups[entry];
         if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
-            shmqi_claims_free_of(s, self, entry, victim, identity);
+            (void)shmqi_claims_free_of(s, self, entry, victim, identity, false);
             clear_freeing_bit(s, entry, victim, identity);
         } else {
             (void)shm_cas(E7, &g->reader, identity, 0);
