@@ -5,6 +5,7 @@
 #include "measure.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* Longer between two readings than this is being away. */
 #define AWAY_NS 1000u
@@ -92,5 +93,6 @@ int lab_measure_quietly(const struct lab_spec *spec, struct lab_quiet *quiet,
             return 1;
         }
         quiet->again++;
+        usleep(100000); /* perhaps it passes */
     }
 }

@@ -14,6 +14,7 @@
 #define REPEATS 15u
 #define SLICE_NS UINT64_C(30000000)
 #define SLOWER 0.10
+#define STEPS 1000u
 
 /* More disturbed measurements than this, and nothing can be said. */
 #define TOO_BUSY (TRIES * REPEATS / 4)
@@ -57,23 +58,20 @@ static int short_run(uint32_t steps, double *ret, double *ret_p50, char *error)
     return 0;
 }
 
-/* How many steps make the ring a tenth slower: measured with many of them, so
- * that what one step costs is known in place. */
-static int calibrate(uint32_t *ret_steps, char *error)
+/* What one step of the handicap takes, in ns. */
+static double step_ns(void)
 {
-    double series[REPEATS], plain, slow;
+    uint64_t best = UINT64_MAX;
 
-    if (short_run(0, series, &plain, error) ||
-        short_run(200, series, &slow, error))
-        return -1;
-    if (slow <= plain) {
-        snprintf(error, 192, "the handicap has no effect");
-        return -1;
+    for (int i = 0; i < 200; i++) {
+        uint64_t begin = lab_ticks(), took;
+
+        lab_handicap_burn(STEPS);
+        took = lab_ticks() - begin;
+        if (took < best)
+            best = took;
     }
-    *ret_steps = (uint32_t)lround(SLOWER * plain / ((slow - plain) / 200.0));
-    if (*ret_steps == 0)
-        *ret_steps = 1;
-    return 0;
+    return lab_ticks_ns(best) / STEPS;
 }
 
 struct outcome {
@@ -81,13 +79,14 @@ struct outcome {
     double changes[TRIES]; /* of the slower ring, as measured */
 };
 
-static int one_try(uint32_t steps, struct outcome *outcome, char *error)
+/* The handicap is a tenth of what the ring itself took in this very try. */
+static int one_try(double ns, struct outcome *outcome, char *error)
 {
-    double a[REPEATS], again[REPEATS], slow[REPEATS];
+    double a[REPEATS], again[REPEATS], slow[REPEATS], p50;
     struct lab_difference d;
 
-    if (short_run(0, a, NULL, error) || short_run(0, again, NULL, error) ||
-        short_run(steps, slow, NULL, error))
+    if (short_run(0, a, NULL, error) || short_run(0, again, &p50, error) ||
+        short_run((uint32_t)lround(SLOWER * p50 / ns), slow, NULL, error))
         return -1;
     lab_compare_series(a, REPEATS, again, REPEATS, &d);
     outcome->false_alarms += lab_difference_counts(&d, 1) ? 1 : 0;
@@ -101,17 +100,15 @@ int lab_selftest_compare(const struct lab_options *options)
 {
     struct outcome outcome = {0};
     char error[192] = "";
-    uint32_t steps = 0;
+    double ns = step_ns();
     double try_s = 3.0 * REPEATS * 2 * ((double)SLICE_NS * 1.25e-9 + 0.015);
     int failed;
 
     lab_progress_start(try_s * TRIES, (int)options->quiet);
-    if (calibrate(&steps, error))
-        return lab_check("compare", 0, "%s", error);
     while (outcome.tries < TRIES && !lab_interrupted &&
         quiet.disturbed <= TOO_BUSY) {
         lab_progress(outcome.tries * try_s, "compare: slower and equal rings");
-        if (one_try(steps, &outcome, error))
+        if (one_try(ns, &outcome, error))
             return lab_check("compare", 0, "%s", error);
     }
     lab_progress_end();

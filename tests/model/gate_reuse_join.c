@@ -2,12 +2,22 @@
  *
  * Producer A has an arena of one frame: it publishes, refreshes its gate,
  * writes the same bytes again when its frame is below that gate, publishes
- * again; it never drops the gate (gate.h). -DB=1: producer B publishes, too.
+ * again; it never drops the gate (gate.h). -DB=1: B moves tail for it.
  * R reads for group 0; J makes group 1 (-DLATEST=1: at the end, else earliest)
  * and reads from its start. Shown: nobody who gates sees a frame change.
  * Must fail: BAD=101 no version bump, 102 gate word not looked at after the
- * bump, 1 memory reused against the gate word instead of the own refresh, 2 the
- * version is not looked at after the floors (EDGE_G7 and others weakened). */
+ * bump, 1 memory reused against the gate word instead of the own refresh.
+ *
+ * ok:
+ * ok: -DLATEST=1
+ * ok: -DB=1
+ * bad: -DBAD=101
+ * bad: -DBAD=102
+ * bad: -DBAD=1
+ * bad: -DEDGE_G2=memory_order_relaxed
+ * bad: -DEDGE_G6=memory_order_relaxed
+ * bad: -DEDGE_G7=memory_order_relaxed
+ * bad: -DEDGE_J10=memory_order_relaxed */
 #define M_ENDPOINTS 1
 #include "model.h"
 
@@ -22,7 +32,7 @@
 #endif
 
 static struct m_seen seen_r, seen_j;
-static struct shmqi_gate gate_a, gate_b;
+static struct shmqi_gate gate_a;
 
 static void *producer_a(void *arg)
 {
@@ -42,17 +52,16 @@ static void *producer_a(void *arg)
     return arg;
 }
 
-static void *producer_b(void *arg)
+static void *helper(void *arg)
 {
-    uint64_t seq;
-    (void)m_mpmc_put(&m_ring, &gate_b, 1, 20, &seq);
+    shmqi_mpmc_help_tail(&m_ring);
     return arg;
 }
 
 static void *reader(void *arg)
 {
     uint64_t word = 0;
-    for (uint64_t seq = 0; seq < FRAMES + B - 1; seq++) {
+    for (uint64_t seq = 0; seq < FRAMES - 1; seq++) {
         if (!m_mpmc_read(&m_ring, seq, &seen_r))
             break;
         (void)m_floor(&m_ring, 0, &word, shmqi_pos(seq + 1, 0));
@@ -77,7 +86,7 @@ int main(void)
     pthread_create(&r, NULL, reader, NULL);
     pthread_create(&j, NULL, joiner, NULL);
     if (B)
-        pthread_create(&b, NULL, producer_b, NULL);
+        pthread_create(&b, NULL, helper, NULL);
     pthread_join(a, NULL);
     pthread_join(r, NULL);
     pthread_join(j, NULL);

@@ -24,8 +24,7 @@ static shmqi_word m_stop;
 #ifdef M_MORTAL
 static inline void m_hook(void)
 {
-    if (m_mortal &&
-        atomic_load_explicit(&m_stop, memory_order_relaxed) != 0)
+    if (m_mortal && atomic_load_explicit(&m_stop, memory_order_relaxed) != 0)
         pthread_exit(NULL);
 }
 #undef SHMQI_HOOK
@@ -95,12 +94,11 @@ static inline void m_topic(uint32_t ring)
     r->group_cnt = M_GROUPS;
     M_INIT(&m_control.version, 1);
     for (uint64_t s = 0; ring == SHMQ_RING_MPMC && s < 1u << M_CAP_LG2; s++)
-        M_INIT(&m_slots[s],
-               shmqi_slot(shmqi_slot_lap(s, M_CAP_LG2) - 1, 0));
+        M_INIT(&m_slots[s], shmqi_slot(shmqi_slot_lap(s, M_CAP_LG2) - 1, 0));
 }
 
-static inline uint64_t m_gword(uint32_t generation, uint32_t state,
-                               uint32_t joins)
+static inline uint64_t m_gword(
+    uint32_t generation, uint32_t state, uint32_t joins)
 {
     struct shmqi_gword g = {generation, state, joins, 0};
     return shmqi_gword_pack(g);
@@ -113,7 +111,7 @@ static inline void m_group(uint32_t entry, uint32_t kind)
     M_INIT(&m_groups[entry].attrs, (uint64_t)kind | SHMQI_ATTR_VIEWS);
 }
 
-/* -- copied from seek.c ------------------------------------------------------- */
+/* -- copied from seek.c ---------------------------------------------------- */
 static inline uint64_t m_ring_low(const struct shmqi_ring *r)
 {
     uint64_t gate = shm_ld(G5, &r->data->gate);
@@ -129,26 +127,26 @@ static inline uint64_t m_ring_end(const struct shmqi_ring *r)
     return end == UINT64_MAX ? hint : end;
 }
 
-static inline uint64_t m_cursor_of(const struct shmqi_ring *r, uint64_t tag,
-                                   uint64_t pos)
+static inline uint64_t m_cursor_of(
+    const struct shmqi_ring *r, uint64_t tag, uint64_t pos)
 {
     return shmqi_cursor(tag, r->ring == SHMQ_RING_MPMC ? pos : pos >> 3);
 }
 
-/* -- copied from groups.c: place(), from the pin to the final floor ------------ */
-#define M_NO_BUMP 101   /* seeded: version is not bumped */
-#define M_NO_LOW 102    /* seeded: the gate word is not looked at again */
+/* -- copied from groups.c: place(), from the pin to the final floor -------- */
+#define M_NO_BUMP 101 /* seeded: version is not bumped */
+#define M_NO_LOW 102 /* seeded: the gate word is not looked at again */
 #define M_BELOW_PIN 103 /* seeded: the start may lie below the pin */
 
-static inline uint64_t m_place(const struct shmqi_ring *r, uint32_t entry,
-                               bool latest)
+static inline uint64_t m_place(
+    const struct shmqi_ring *r, uint32_t entry, bool latest)
 {
     struct shmqi_group_shm *g = &r->groups[entry];
     uint64_t creating = m_gword(0, SHMQI_GROUP_CREATING, 0);
     uint64_t pin = latest ? m_ring_end(r) : m_ring_low(r);
     shm_st(J3, &g->floor, m_cursor_of(r, 1, pin));
     (void)shm_cas(J2, &g->word, creating,
-                  shmqi_gword_with(creating, SHMQI_GROUP_GATING, 0));
+        shmqi_gword_with(creating, SHMQI_GROUP_GATING, 0));
     if (BAD != M_NO_BUMP)
         (void)shm_add(J4, &r->control->version, 1);
     shm_fence(J7);
@@ -164,9 +162,9 @@ static inline uint64_t m_place(const struct shmqi_ring *r, uint32_t entry,
     return pos;
 }
 
-/* -- copied from reader.c: the floor of an exclusive reader -------------------- */
-static inline bool m_floor(const struct shmqi_ring *r, uint32_t entry,
-                           uint64_t *word, uint64_t pos)
+/* -- copied from reader.c: the floor of an exclusive reader ---------------- */
+static inline bool m_floor(
+    const struct shmqi_ring *r, uint32_t entry, uint64_t *word, uint64_t pos)
 {
     uint64_t w = m_cursor_of(r, shmqi_cursor_tag(*word), pos);
     if (!shm_cas(J10, &r->groups[entry].floor, *word, w))
@@ -175,19 +173,17 @@ static inline bool m_floor(const struct shmqi_ring *r, uint32_t entry,
     return true;
 }
 
-/* -- mpmc: arenas of one frame of one payload word ------------------------------ */
+/* -- mpmc: arenas of one frame of one payload word ------------------------- */
 static shmqi_word m_truth[8]; /* what the frame of each sequence holds */
 
-static inline shmqi_word *m_frame_at(const struct shmqi_ring *r,
-                                     uint64_t frame)
+static inline shmqi_word *m_frame_at(const struct shmqi_ring *r, uint64_t frame)
 {
     return (shmqi_word *)(void *)(r->arena_base + frame * SHMQI_FRAME_UNIT);
 }
 
 /* Publishes `value` in frame `frame`, which the caller may write. */
 static inline int m_mpmc_put(const struct shmqi_ring *r,
-                             struct shmqi_gate *gate, uint64_t frame,
-                             uint64_t value, uint64_t *ret_seq)
+    struct shmqi_gate *gate, uint64_t frame, uint64_t value, uint64_t *ret_seq)
 {
     M_INIT(m_frame_at(r, frame), value);
     int rc = shmqi_mpmc_publish(r, gate, frame, ret_seq);
@@ -206,12 +202,12 @@ static inline void m_seen_check(const struct m_seen *s)
 {
     for (uint32_t i = 0; i < s->cnt; i++)
         assert(s->value[i] == M_READ(&m_truth[s->seq[i]]) &&
-               "a frame was overwritten");
+            "a frame was overwritten");
 }
 
 /* A gating reader looks at sequence `seq`: true when there is a frame. */
-static inline bool m_mpmc_read(const struct shmqi_ring *r, uint64_t seq,
-                               struct m_seen *s)
+static inline bool m_mpmc_read(
+    const struct shmqi_ring *r, uint64_t seq, struct m_seen *s)
 {
     uint64_t w;
     int64_t age = shmqi_mpmc_look(r, seq, &w);
@@ -223,7 +219,7 @@ static inline bool m_mpmc_read(const struct shmqi_ring *r, uint64_t seq,
     return true;
 }
 
-/* -- copied from member.c: claiming ---------------------------------------------- */
+/* -- copied from member.c: claiming ---------------------------------------- */
 struct m_member {
     struct shmqi_claims k;
     uint32_t idx;
@@ -231,8 +227,8 @@ struct m_member {
     uint64_t seq, held;
 };
 
-static inline void m_claims_open(const struct shmqi_ring *r,
-                                 struct shmqi_claims *c)
+static inline void m_claims_open(
+    const struct shmqi_ring *r, struct shmqi_claims *c)
 {
     c->group = &r->groups[0];
     c->words = r->claims;
@@ -240,8 +236,8 @@ static inline void m_claims_open(const struct shmqi_ring *r,
     c->endpoint_cnt = r->endpoint_cnt;
 }
 
-static inline void m_member_open(const struct shmqi_ring *r,
-                                 struct m_member *m, uint32_t idx)
+static inline void m_member_open(
+    const struct shmqi_ring *r, struct m_member *m, uint32_t idx)
 {
     m_claims_open(r, &m->k);
     m->idx = idx;
@@ -249,8 +245,8 @@ static inline void m_member_open(const struct shmqi_ring *r,
 }
 
 /* As take(): a frame that is there and whose claim is open. */
-static inline bool m_take(const struct shmqi_ring *r, struct m_member *m,
-                          uint64_t seq)
+static inline bool m_take(
+    const struct shmqi_ring *r, struct m_member *m, uint64_t seq)
 {
     uint64_t k = shm_ld(S2, shmqi_claim_at(&m->k, seq)), w;
     int32_t age = shmqi_claim_age(&m->k, k, seq);
@@ -259,15 +255,14 @@ static inline bool m_take(const struct shmqi_ring *r, struct m_member *m,
         return false;
     if (shmqi_mpmc_look(r, seq, &w) != 0)
         return false;
-    if (!shmqi_claim_take(&m->k, seq, k, m->idx, SHMQI_CLAIM_CLAIMED,
-                          &m->held))
+    if (!shmqi_claim_take(&m->k, seq, k, m->idx, SHMQI_CLAIM_CLAIMED, &m->held))
         return false;
     m->seq = seq;
     return true;
 }
 
-static inline bool m_rescan(const struct shmqi_ring *r, struct m_member *m,
-                            uint64_t floor, uint64_t to)
+static inline bool m_rescan(
+    const struct shmqi_ring *r, struct m_member *m, uint64_t floor, uint64_t to)
 {
     for (uint64_t q = floor; q < to && q < floor + (1ull << m->k.lg2); q++)
         if (m_take(r, m, q))
@@ -276,8 +271,7 @@ static inline bool m_rescan(const struct shmqi_ring *r, struct m_member *m,
 }
 
 /* As take_fresh(), once. */
-static inline bool m_take_fresh(const struct shmqi_ring *r,
-                                struct m_member *m)
+static inline bool m_take_fresh(const struct shmqi_ring *r, struct m_member *m)
 {
     uint64_t nw = shm_ld(S5, &m->k.group->next), w;
     uint64_t floor = shmqi_claims_floor(&m->k, 0);
@@ -290,8 +284,7 @@ static inline bool m_take_fresh(const struct shmqi_ring *r,
         if (!shmqi_freeing_any(&m->k))
             m->epoch = shmqi_next_epoch(nw);
     }
-    if (seq >= floor + (1ull << m->k.lg2) ||
-        shmqi_mpmc_look(r, seq, &w) < 0)
+    if (seq >= floor + (1ull << m->k.lg2) || shmqi_mpmc_look(r, seq, &w) < 0)
         return false;
     bool got = m_take(r, m, seq);
     shmqi_claims_push(&m->k, nw, seq);
@@ -299,8 +292,7 @@ static inline bool m_take_fresh(const struct shmqi_ring *r,
 }
 
 /* As take_freed(), without the full rescan before each sleep. */
-static inline bool m_take_freed(const struct shmqi_ring *r,
-                                struct m_member *m)
+static inline bool m_take_freed(const struct shmqi_ring *r, struct m_member *m)
 {
     shmqi_claims_walk(&m->k, 0);
     bool freeing = shmqi_freeing_any(&m->k);
@@ -325,15 +317,15 @@ static inline bool m_ack(struct m_member *m)
     return true;
 }
 
-/* -- copied from reap.c: claims_free_of(), and the identity at last ---------------- */
-static inline bool m_still(const struct shmqi_ring *r, uint32_t victim,
-                           uint64_t identity)
+/* -- copied from reap.c: claims_free_of(), and the identity at last -------- */
+static inline bool m_still(
+    const struct shmqi_ring *r, uint32_t victim, uint64_t identity)
 {
     return shm_ld(E6, &r->endpoints[victim].identity) == identity;
 }
 
 static inline void m_reap(const struct shmqi_ring *r, struct shmqi_claims *c,
-                          uint32_t self, uint32_t victim, uint64_t identity)
+    uint32_t self, uint32_t victim, uint64_t identity)
 {
     if (shm_ld(E1, &r->endpoints[victim].identity) != identity)
         return;
@@ -357,11 +349,10 @@ static inline void m_reap(const struct shmqi_ring *r, struct shmqi_claims *c,
     (void)shm_cas(E2, &r->endpoints[victim].identity, identity, 0);
 }
 
-/* -- spsc: records of one payload word ------------------------------------------ */
+/* -- spsc: records of one payload word ------------------------------------- */
 #define M_RECORD 32u
 
-static inline int m_spsc_put(const struct shmqi_ring *r,
-                             struct shmqi_writer *w)
+static inline int m_spsc_put(const struct shmqi_ring *r, struct shmqi_writer *w)
 {
     uint64_t pos;
     int rc = shmqi_spsc_reserve(r, w, M_RECORD, &pos);
@@ -376,8 +367,8 @@ static inline int m_spsc_put(const struct shmqi_ring *r,
 /* A gating reader looks at `pos`: true when there is a record. Whether its
  * payload was whole is asserted by the caller when it has moved on: a check on
  * the spot would order the floor behind the read all by itself. */
-static inline bool m_spsc_read(const struct shmqi_ring *r, uint64_t pos,
-                               bool *whole)
+static inline bool m_spsc_read(
+    const struct shmqi_ring *r, uint64_t pos, bool *whole)
 {
     uint64_t w;
     enum shmqi_spsc_seen seen = shmqi_spsc_look(r, pos, &w);

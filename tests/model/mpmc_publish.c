@@ -3,7 +3,13 @@
  * -DP producers publish one frame each, -DC members claim. Shown: each frame is
  * published once, in a place of its own, whole; no frame is claimed twice; when
  * all is quiet the members find what is left. Must fail: EDGE_P4 or EDGE_C1
- * relaxed: a frame is seen before its bytes. */
+ * relaxed: a frame is seen before its bytes.
+ *
+ * ok:
+ * ok: -DLOOKS=2
+ * ok: -DP=3 -DC=1
+ * bad: -DEDGE_P4=memory_order_relaxed
+ * bad: -DEDGE_C1=memory_order_relaxed */
 #define M_ENDPOINTS 4
 #define M_PRODUCERS 4
 #define M_CAP_LG2 2

@@ -8,10 +8,21 @@
  * while R may still be at work; C polls at the end only.
  * -DSTOP=1: S is stopped, not dead: nobody reaps. Shown: in the end the frame
  * is done and the floor has moved, or somebody who lives has it; nobody loses a
- * claim to a late reaper. Must fail: BAD=1 (REUSE) the identity is not looked at
- * again before the CAS, BAD=2 the reaper frees without telling, 3 (NACK, STOP)
+ * claim to a late reaper. Must fail: BAD=1 (REUSE) the identity is not looked
+ * at again before the CAS, 2 the reaper frees without telling, 3 (NACK, STOP)
  * the announcement is taken back before the epoch moves, 4 (same) it is made
- * after the freeing. */
+ * after the freeing.
+ *
+ * ok:
+ * ok: -DREAP=1
+ * ok: -DREAP=1 -DREUSE=1
+ * ok: -DNACK=1
+ * ok: -DNACK=1 -DSTOP=1
+ * ok: -DNACK=1 -DREAP=1
+ * bad: -DREAP=1 -DREUSE=1 -DBAD=1
+ * bad: -DBAD=2
+ * bad: -DNACK=1 -DSTOP=1 -DBAD=3
+ * bad: -DNACK=1 -DSTOP=1 -DBAD=4 */
 #define M_MORTAL 1
 #define M_ENDPOINTS 4
 #include "model.h"
@@ -45,8 +56,8 @@ static void nack(struct m_member *m)
     uint64_t bit = 1ull << m->idx;
     if (BAD != 4)
         shmqi_freeing_begin(&m->k, m->idx);
-    (void)shm_cas(S9, shmqi_claim_at(&m->k, m->seq), m->held,
-                  shmqi_claim_freed(m->held));
+    (void)shm_cas(
+        S9, shmqi_claim_at(&m->k, m->seq), m->held, shmqi_claim_freed(m->held));
     if (BAD == 4)
         shmqi_freeing_begin(&m->k, m->idx);
     if (BAD == 3)
@@ -150,8 +161,8 @@ int main(void)
     if (STOP && shmqi_claim_held_by(k, 0))
         return 0; /* the stopped one has it */
     assert(shmqi_claim_age(&c.k, k, 0) == 0 &&
-           shmqi_claim_unpack(k).state == SHMQI_CLAIM_DONE &&
-           "a freed claim is never found again");
+        shmqi_claim_unpack(k).state == SHMQI_CLAIM_DONE &&
+        "a freed claim is never found again");
     assert(shmqi_claims_floor(&c.k, 0) == 1 && "the floor stays behind");
     return 0;
 }

@@ -6,7 +6,26 @@
  * its start is a whole record or the end, never something overwritten, and when
  * all is quiet its place is a boundary (no zero in the middle of a record).
  * Must fail: BAD=101 no version bump, 102 gate word not looked at after the
- * bump, 103 (LATEST) start below the pin, EDGE_J4/G5/G6/G7 weakened. */
+ * bump, 103 (LATEST) start below the pin. The fences G8 and J7 are not needed
+ * here: the gate word carries the hint (it is raised after the hint's store).
+ *
+ * ok:
+ * ok: -DLATEST=1
+ * ok: -DRECORDS=4
+ * ok: -DRECORDS=4 -DLATEST=1
+ * ok: -DLATEST=1 -DEDGE_G8=memory_order_relaxed -DEDGE_J7=memory_order_relaxed
+ * bad: -DBAD=101
+ * bad: -DBAD=102
+ * bad: -DLATEST=1 -DBAD=103
+ * bad: -DEDGE_G2=memory_order_relaxed
+ * bad: -DEDGE_G6=memory_order_relaxed
+ * bad: -DEDGE_G7=memory_order_relaxed
+ * bad: -DEDGE_J4=memory_order_relaxed
+ * bad: -DEDGE_J10=memory_order_relaxed
+ * bad: -DEDGE_R1=memory_order_relaxed
+ * bad: -DEDGE_W1=memory_order_relaxed
+ * bad: -DLATEST=1 -DEDGE_J1=memory_order_relaxed
+ * bad: -DLATEST=1 -DEDGE_W4=memory_order_relaxed */
 #define M_PRODUCERS 1
 #ifndef RECORDS
 #define RECORDS 3

@@ -4,17 +4,25 @@
  * role on proof of its death, as shmqi_spsc_open() does, and publishes one
  * more; R reads for a gating group. Shown: what P1 committed stays, in order
  * and whole, what it did not commit never appears, and P2's record follows.
- * -DCOPIES=1: R does not gate; the ring is as small as two records, P1 is
- * killed inside a long record, P2 publishes a short one; R's validated copy is
- * whole. Must fail: BAD=1 the successor goes on at the hint, 2 nobody zeroes
- * ahead, 3 (COPIES) `reclaimed` is not taken over, EDGE_W3 relaxed (COPIES). */
+ * -DCOPIES=1: R does not gate; P1 is killed inside a long record that laps old
+ * ones, P2 publishes a short one; R's validated copy of an old one is whole.
+ * Must fail: BAD=1 the successor goes on at the hint, 2 nobody zeroes ahead, 3
+ * (COPIES) `reclaimed` is not taken over, EDGE_W3, R2 relaxed (COPIES).
+ *
+ * ok:
+ * ok: -DCOPIES=1
+ * bad: -DBAD=1
+ * bad: -DBAD=2
+ * bad: -DCOPIES=1 -DBAD=3
+ * bad: -DCOPIES=1 -DEDGE_W3=memory_order_relaxed
+ * bad: -DCOPIES=1 -DEDGE_R2=memory_order_relaxed */
 #define M_MORTAL 1
 #define M_PRODUCERS 1
 #define M_GROUPS 1
 #ifndef COPIES
 #define COPIES 0
 #endif
-#define M_ARENA_LG2 7
+#define M_ARENA_LG2 (COPIES ? 8 : 7)
 #include "model.h"
 
 static struct shmqi_writer w1, w2;
@@ -39,7 +47,7 @@ static void *first(void *arg)
 {
     m_mortal = true;
     if (COPIES) {
-        (void)put(&w1, 64, 101);
+        (void)put(&w1, 96, 101);
         return arg;
     }
     for (uint64_t i = 1; i < 3; i++)
@@ -90,16 +98,16 @@ static bool take(bool *whole)
     return true;
 }
 
-/* As next_spsc() and fill_spsc() with copies: the record at 32. */
+/* As next_spsc() and fill_spsc() with copies: the third record. */
 static void copy(void)
 {
     uint64_t w;
-    if (shmqi_spsc_look(&m_ring, 32, &w) != SHMQI_SPSC_RECORD)
+    if (shmqi_spsc_look(&m_ring, 64, &w) != SHMQI_SPSC_RECORD)
         return;
-    uint64_t a = M_READ(shmqi_spsc_at(&m_ring, 40));
-    uint64_t b = M_READ(shmqi_spsc_at(&m_ring, 56));
-    if (shmqi_spsc_copy_valid(&m_ring, 32, w))
-        assert(a == 51 && b == 51 && "a torn copy");
+    uint64_t a = M_READ(shmqi_spsc_at(&m_ring, 72));
+    uint64_t b = M_READ(shmqi_spsc_at(&m_ring, 88));
+    if (shmqi_spsc_copy_valid(&m_ring, 64, w))
+        assert(a == 52 && b == 52 && "a torn copy");
 }
 
 static void *reader(void *arg)
@@ -123,7 +131,9 @@ int main(void)
     m_topic(SHMQ_RING_SPSC);
     if (!COPIES)
         m_group(0, SHMQ_GROUP_EXCLUSIVE);
-    for (uint64_t i = 0; COPIES && i < 3; i++)
+    for (uint64_t i = 8; !COPIES && i < 128; i += 8)
+        M_INIT(shmqi_spsc_at(&m_ring, i), 7); /* left by an earlier lap */
+    for (uint64_t i = 0; COPIES && i < 7; i++)
         (void)put(&w1, 32, 50 + i);
     pthread_create(&t1, NULL, first, NULL);
     pthread_create(&tk, NULL, killer, NULL);

@@ -4,7 +4,15 @@
  * reads them and moves its floor. Shown: R sees each record whole and in order,
  * and never anything that is neither a record nor the end; ring and floor never
  * block each other. Must fail: BAD=1 the next commit word is not zeroed ahead,
- * 2 it is zeroed after the publish, EDGE_W1 or EDGE_R1 or EDGE_J10 relaxed. */
+ * 2 it is zeroed after the publish, EDGE_W1 or EDGE_R1 or EDGE_J10 relaxed.
+ *
+ * ok:
+ * ok: -DRECORDS=7
+ * bad: -DBAD=1
+ * bad: -DBAD=2
+ * bad: -DEDGE_W1=memory_order_relaxed
+ * bad: -DEDGE_R1=memory_order_relaxed
+ * bad: -DEDGE_J10=memory_order_relaxed */
 #define M_PRODUCERS 1
 #define M_ARENA_LG2 7
 #define M_GROUPS 1

@@ -6,14 +6,29 @@
  * moves the floor; P uses frame 0's memory again behind its gate. Shown: frame
  * 0 does not change under V. -DREMOVE=1: instead of E and N the group is
  * removed, and V's view alone must keep its memory (gate.h).
- * -DSHARED=1: V is a member of a shared group and tries twice; E marks it, looks
- * at `views`, loads a claim of it, looks at `views` again and frees the claim; N
- * takes the claim, acknowledges and walks the floor. -DEVICTORS=2: a second
- * evictor at the same time, which may take the mark back.
- * Must fail: BAD=1 nobody looks for viewers after taking the role, 2 V asks for
- * its role (REMOVE: the group's word) before it stores `views`, 3 (SHARED,
- * EVICTORS=2) `views` is not looked at between the claim and its freeing, 4
- * (SHARED) neither that nor the mark; EDGE_V5 weakened. */
+ * -DSHARED=1: V is a member of a shared group and tries twice; E marks it,
+ * looks at `views`, loads a claim of it, looks at `views` again and frees the
+ * claim; N takes the claim, acknowledges and walks the floor. -DEVICTORS=2: a
+ * second evictor at the same time, which may take the mark back.
+ * Must fail: BAD=1 (EVICTORS=2) nobody looks for viewers after taking the role,
+ * 2 V asks for its role (REMOVE: the group's word) before it stores `views`, 3
+ * (SHARED, EVICTORS=2) `views` is not looked at between the claim and its
+ * freeing, 4 (SHARED) neither that nor the mark; EDGE_V5, V6 weakened.
+ *
+ * ok:
+ * ok: -DEVICTORS=2
+ * ok: -DREMOVE=1
+ * ok: -DSHARED=1
+ * ok: -DSHARED=1 -DEVICTORS=2
+ * bad: -DEVICTORS=2 -DBAD=1
+ * bad: -DBAD=2
+ * bad: -DEDGE_V5=memory_order_release
+ * bad: -DEDGE_V6=memory_order_relaxed
+ * bad: -DREMOVE=1 -DBAD=2
+ * bad: -DREMOVE=1 -DEDGE_V5=memory_order_release
+ * bad: -DREMOVE=1 -DEDGE_V6=memory_order_relaxed
+ * bad: -DSHARED=1 -DEVICTORS=2 -DBAD=3
+ * bad: -DSHARED=1 -DBAD=4 */
 #define M_ENDPOINTS 2
 #include "model.h"
 
@@ -45,7 +60,7 @@ static void *producer(void *arg)
     return arg;
 }
 
-/* -- copied from reader.c: shmqi_view_begin(), shmqi_view_end() ---------------- */
+/* -- copied from reader.c: shmqi_view_begin(), shmqi_view_end() ------------ */
 static bool evicted;
 
 static bool view_begin(void)
@@ -64,7 +79,7 @@ static bool view_begin(void)
         return false;
     }
     return (SHARED || early) &&
-           shmqi_gword_unpack(word).state == SHMQI_GROUP_READY;
+        shmqi_gword_unpack(word).state == SHMQI_GROUP_READY;
 }
 
 /* As take_fresh() and take() in member.c. */
@@ -74,8 +89,8 @@ static bool take(uint32_t owner, uint64_t *ret_word)
     if (shmqi_claim_age(&claims, k, 0) == 0 &&
         shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE)
         return false;
-    return shmqi_claim_take(&claims, 0, k, owner, SHMQI_CLAIM_CLAIMED,
-                            ret_word);
+    return shmqi_claim_take(
+        &claims, 0, k, owner, SHMQI_CLAIM_CLAIMED, ret_word);
 }
 
 static void *viewer(void *arg)
@@ -93,7 +108,7 @@ static void *viewer(void *arg)
 }
 
 /* -- copied from group_api.c: take_from(), take_reader_role(), and from reap.c:
- * claims_free_of() -------------------------------------------------------------- */
+ * claims_free_of() --------------------------------------------------------- */
 static void *evictor(void *arg)
 {
     shmqi_word *mark = &m_endpoints[0].evicted;
@@ -105,24 +120,22 @@ static void *evictor(void *arg)
     }
     if (SHARED) {
         uint64_t k = shm_ld(S2, shmqi_claim_at(&claims, 0));
-        if (shmqi_claim_age(&claims, k, 0) == 0 &&
-            shmqi_claim_held_by(k, 0) &&
-            (BAD == 3 || BAD == 4 ||
-             shm_ld(V1, &m_endpoints[0].views) == 0))
-            (void)shm_cas(S9, shmqi_claim_at(&claims, 0), k,
-                          shmqi_claim_freed(k));
+        if (shmqi_claim_age(&claims, k, 0) == 0 && shmqi_claim_held_by(k, 0) &&
+            (BAD == 3 || BAD == 4 || shm_ld(V1, &m_endpoints[0].views) == 0))
+            (void)shm_cas(
+                S9, shmqi_claim_at(&claims, 0), k, shmqi_claim_freed(k));
         return arg;
     }
     if (!shm_cas(V3, &m_groups[0].reader, V_IDENTITY, 0))
         return arg;
     uint64_t f = shm_ld(J9, &m_groups[0].floor);
     if (shmqi_cursor_tag(f) == tag)
-        (void)shm_cas(J10, &m_groups[0].floor, f,
-                      shmqi_cursor(tag + SHMQI_TAG_STEP, f));
+        (void)shm_cas(
+            J10, &m_groups[0].floor, f, shmqi_cursor(tag + SHMQI_TAG_STEP, f));
     return arg;
 }
 
-/* -- copied from reader.c: take_role(), take_floor() ------------------------------ */
+/* -- copied from reader.c: take_role(), take_floor() ----------------------- */
 static bool take_role(void)
 {
     if (!shm_cas(V3, &m_groups[0].reader, 0, N_IDENTITY))
@@ -160,7 +173,7 @@ static void *remover(void *arg)
 {
     uint64_t w = m_gword(0, SHMQI_GROUP_READY, 1);
     if (shm_cas(J2, &m_groups[0].word, w,
-                shmqi_gword_with(w, SHMQI_GROUP_DELETING, 0)))
+            shmqi_gword_with(w, SHMQI_GROUP_DELETING, 0)))
         (void)shm_add(J4, &m_control.version, 1);
     return arg;
 }
