@@ -6,29 +6,27 @@
  * moves the floor; P uses frame 0's memory again behind its gate. Shown: frame
  * 0 does not change under V. -DREMOVE=1: instead of E and N the group is
  * removed, and V's view alone must keep its memory (gate.h).
- * -DSHARED=1: V is a member of a shared group and tries twice; E marks it,
- * looks at `views`, loads a claim of it, looks at `views` again and frees the
- * claim; N takes the claim, acknowledges and walks the floor. -DEVICTORS=2: a
- * second evictor at the same time, which may take the mark back.
- * Must fail: BAD=1 (EVICTORS=2) nobody looks for viewers after taking the role,
- * 2 V asks for its role (REMOVE: the group's word) before it stores `views`, 3
- * (SHARED, EVICTORS=2) `views` is not looked at between the claim and its
- * freeing, 4 (SHARED) neither that nor the mark; EDGE_V5, V6 weakened.
+ * -DSHARED=1: V is a member of a shared group and tries twice; E loads a claim
+ * of it, looks at `views` again, frees the claim, and marks V; N takes the
+ * claim, acknowledges and walks the floor. -DEVICTORS=2: a second evictor.
+ * Must fail: BAD=1 nobody looks for viewers after taking the role, 2 V asks for
+ * its role (REMOVE: the group's word) before it stores `views`, 3 (SHARED)
+ * `views` is not looked at between the claim and its freeing; EDGE_V5, V6
+ * weakened.
  *
  * ok:
  * ok: -DEVICTORS=2
  * ok: -DREMOVE=1
  * ok: -DSHARED=1
  * ok: -DSHARED=1 -DEVICTORS=2
- * bad: -DEVICTORS=2 -DBAD=1
+ * bad: -DBAD=1
  * bad: -DBAD=2
  * bad: -DEDGE_V5=memory_order_release
  * bad: -DEDGE_V6=memory_order_relaxed
  * bad: -DREMOVE=1 -DBAD=2
  * bad: -DREMOVE=1 -DEDGE_V5=memory_order_release
  * bad: -DREMOVE=1 -DEDGE_V6=memory_order_relaxed
- * bad: -DSHARED=1 -DEVICTORS=2 -DBAD=3
- * bad: -DSHARED=1 -DBAD=4 */
+ * bad: -DSHARED=1 -DBAD=3 */
 #define M_ENDPOINTS 2
 #include "model.h"
 
@@ -74,7 +72,7 @@ static bool view_begin(void)
         early = shm_ld(V2, &m_groups[0].reader) == V_IDENTITY;
         word = shm_ld(J1, &m_groups[0].word);
     }
-    if (BAD != 4 && mark == V_IDENTITY) {
+    if (mark == V_IDENTITY) {
         evicted = true;
         return false;
     }
@@ -111,27 +109,25 @@ static void *viewer(void *arg)
  * claims_free_of() --------------------------------------------------------- */
 static void *evictor(void *arg)
 {
-    shmqi_word *mark = &m_endpoints[0].evicted;
+    struct shmqi_endpoint_shm *e = &m_endpoints[0];
     uint64_t tag = shmqi_cursor_tag(shm_ld(J9, &m_groups[0].floor));
-    shm_st(V7, mark, V_IDENTITY);
-    if (shm_ld(V1, &m_endpoints[0].views) != 0) {
-        (void)shm_cas(V7, mark, V_IDENTITY, 0);
+    if (shm_ld(V1, &e->views) != 0)
         return arg;
-    }
     if (SHARED) {
         uint64_t k = shm_ld(S2, shmqi_claim_at(&claims, 0));
-        if (shmqi_claim_age(&claims, k, 0) == 0 && shmqi_claim_held_by(k, 0) &&
-            (BAD == 3 || BAD == 4 || shm_ld(V1, &m_endpoints[0].views) == 0))
+        if (shmqi_claim_age(&claims, k, 0) == 0 && shmqi_claim_held_by(k, 0)) {
+            if (BAD != 3 && shm_ld(V1, &e->views) != 0)
+                return arg;
             (void)shm_cas(
                 S9, shmqi_claim_at(&claims, 0), k, shmqi_claim_freed(k));
-        return arg;
+        }
+    } else if (shm_cas(V3, &m_groups[0].reader, V_IDENTITY, 0)) {
+        uint64_t f = shm_ld(J9, &m_groups[0].floor);
+        if (shmqi_cursor_tag(f) == tag)
+            (void)shm_cas(J10, &m_groups[0].floor, f,
+                shmqi_cursor(tag + SHMQI_TAG_STEP, f));
     }
-    if (!shm_cas(V3, &m_groups[0].reader, V_IDENTITY, 0))
-        return arg;
-    uint64_t f = shm_ld(J9, &m_groups[0].floor);
-    if (shmqi_cursor_tag(f) == tag)
-        (void)shm_cas(
-            J10, &m_groups[0].floor, f, shmqi_cursor(tag + SHMQI_TAG_STEP, f));
+    shm_st(V7, &e->evicted, V_IDENTITY);
     return arg;
 }
 
