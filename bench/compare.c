@@ -11,11 +11,6 @@
 #include <math.h>
 #include <string.h>
 
-struct series {
-    double values[LAB_SERIES_MAX];
-    uint32_t cnt;
-};
-
 struct pair {
     const struct lab_node *a, *b;
     struct lab_difference difference;
@@ -24,15 +19,28 @@ struct pair {
 
 #define PAIRS_MAX 2048u
 
-static void read_series(
-    const struct lab_node *figure, const char *key, struct series *ret)
+static uint32_t read_numbers(
+    const struct lab_node *figure, const char *key, double *ret)
 {
     const struct lab_node *list = lab_json_get(figure, key);
+    uint32_t cnt = 0;
 
-    ret->cnt = 0;
     for (const struct lab_node *n = list ? list->first : NULL;
-         n && ret->cnt < LAB_SERIES_MAX; n = n->next)
-        ret->values[ret->cnt++] = n->number;
+         n && cnt < LAB_SERIES_MAX; n = n->next)
+        ret[cnt++] = n->number;
+    return cnt;
+}
+
+/* Relative to the floor when there is one, else as they are. */
+static int read_series(const struct lab_node *figure, struct lab_series *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    ret->cnt = read_numbers(figure, "relative", ret->values);
+    if (ret->cnt && read_numbers(figure, "floors", ret->floors) == ret->cnt)
+        return 1;
+    memset(ret->floors, 0, sizeof(ret->floors));
+    ret->cnt = read_numbers(figure, "values", ret->values);
+    return 0;
 }
 
 static int same_figure(const struct lab_node *a, const struct lab_node *b)
@@ -68,18 +76,13 @@ static int tested(
 
 static int compare_figures(struct pair *pair)
 {
-    static struct series a, b;
+    static struct lab_series a, b;
+    int in_a = read_series(pair->a, &a), in_b = read_series(pair->b, &b);
 
-    read_series(pair->a, "relative", &a);
-    read_series(pair->b, "relative", &b);
-    pair->relative = a.cnt && b.cnt;
-    if (!pair->relative) {
-        read_series(pair->a, "values", &a);
-        read_series(pair->b, "values", &b);
-    }
-    if (a.cnt < 2 || b.cnt < 2)
+    if (in_a != in_b || a.cnt < 2 || b.cnt < 2)
         return -1;
-    lab_compare_series(a.values, a.cnt, b.values, b.cnt, &pair->difference);
+    pair->relative = in_a;
+    lab_compare_series(&a, &b, &pair->difference);
     return 0;
 }
 

@@ -1,9 +1,8 @@
 /* compare_series.c - the test behind `compare`. */
 #include "compare.h"
 
-#include "stats.h"
-
 #include <math.h>
+#include <string.h>
 
 #define NOISE_LEAST 0.03
 #define ALPHA 0.02
@@ -38,15 +37,54 @@ static double noise_of(const double *values, uint32_t cnt)
     return fmax(2.0 * wander(values, cnt), 0.5 * drift(values, cnt));
 }
 
-void lab_compare_series(const double *a, uint32_t a_cnt, const double *b,
-    uint32_t b_cnt, struct lab_difference *ret)
+/* The values of one mood: on one side of the border. */
+static uint32_t one_mood(
+    const struct lab_series *series, double border, int above, double *ret)
 {
-    double before = lab_median(a, a_cnt), after = lab_median(b, b_cnt);
+    uint32_t cnt = 0;
 
+    for (uint32_t i = 0; i < series->cnt; i++) {
+        if ((series->floors[i] > border) == above)
+            ret[cnt++] = series->values[i];
+    }
+    return cnt;
+}
+
+static double border_of(const struct lab_series *a, const struct lab_series *b)
+{
+    double floors[2 * LAB_SERIES_MAX];
+
+    memcpy(floors, a->floors, a->cnt * sizeof(double));
+    memcpy(floors + a->cnt, b->floors, b->cnt * sizeof(double));
+    return lab_mood_border(floors, a->cnt + b->cnt);
+}
+
+static uint32_t lesser(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+void lab_compare_series(const struct lab_series *a, const struct lab_series *b,
+    struct lab_difference *ret)
+{
+    double va[2][LAB_SERIES_MAX], vb[2][LAB_SERIES_MAX], before, after;
+    double border = border_of(a, b);
+    uint32_t na[2], nb[2];
+    int mood;
+
+    for (int above = 0; above < 2; above++) {
+        na[above] = one_mood(a, border, above, va[above]);
+        nb[above] = one_mood(b, border, above, vb[above]);
+    }
+    mood = lesser(na[1], nb[1]) >= lesser(na[0], nb[0]);
+    before = lab_median(va[mood], na[mood]);
+    after = lab_median(vb[mood], nb[mood]);
+    ret->a_cnt = na[mood];
+    ret->b_cnt = nb[mood];
     ret->change = fabs(before) > 0.0 ? after / before - 1.0 : 0.0;
-    ret->probability = lab_rank_test(a, a_cnt, b, b_cnt);
-    ret->noise =
-        fmax(NOISE_LEAST, fmax(noise_of(a, a_cnt), noise_of(b, b_cnt)));
+    ret->probability = lab_rank_test(va[mood], na[mood], vb[mood], nb[mood]);
+    ret->noise = fmax(NOISE_LEAST,
+        fmax(noise_of(va[mood], na[mood]), noise_of(vb[mood], nb[mood])));
 }
 
 int lab_difference_counts(const struct lab_difference *d, uint32_t family)

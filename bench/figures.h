@@ -20,6 +20,7 @@ struct lab_figure {
     double values[LAB_REPEATS_MAX];
     uint32_t relative_cnt; /* 0, or cnt */
     double relative[LAB_REPEATS_MAX];
+    double floors[LAB_REPEATS_MAX]; /* p50 of the floor, ns */
     uint64_t samples; /* behind it, all repetitions */
     uint32_t disturbed; /* repetitions that the jitter probe marked */
     char mark[128]; /* why it should not be trusted; "" */

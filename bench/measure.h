@@ -114,7 +114,7 @@ static inline int lab_pull(struct lab_party *party, struct lab_end *end,
             return 0;
         if (lab_party_lost(party->world))
             return -1;
-        if (!sleeps)
+        if (!sleeps && patience.crowded)
             lab_wait_a_bit(&patience);
     }
 }

@@ -72,6 +72,7 @@ static void relate(struct lab_figure *f, const struct metric *m,
     if (!r || r->failed || !(r->p50 > 0.0) || strcmp(m->unit, "bytes") == 0 ||
         strcmp(m->unit, "calls/message") == 0)
         return;
+    f->floors[f->relative_cnt] = r->p50;
     if (m->better > 0)
         f->relative[f->relative_cnt++] = f->values[f->cnt - 1] * r->p50 * 1e-9;
     else

@@ -94,6 +94,7 @@ static void write_figure(struct lab_json *j, const struct lab_figure *f)
     lab_json_number(j, "median", lab_median(f->values, f->cnt));
     lab_json_numbers(j, "values", f->values, f->cnt);
     lab_json_numbers(j, "relative", f->relative, f->relative_cnt);
+    lab_json_numbers(j, "floors", f->floors, f->relative_cnt);
     lab_json_number(j, "disturbed", f->disturbed);
     lab_json_text(j, "mark", f->mark);
     lab_json_object_end(j);
@@ -106,6 +107,7 @@ static void write_meaning(struct lab_json *j)
     lab_json_text(j, "relative",
         "the value divided by the floor's median latency of the same "
         "repetition (handover, for wake futex); rates: multiplied by it");
+    lab_json_text(j, "floors", "that median latency, ns");
     lab_json_text(j, "pingpong", "half a round trip, less one clock reading");
     lab_json_text(j, "rate", "one way, from the intended send time");
     lab_json_text(j, "manual", "docs/bench-method.md");

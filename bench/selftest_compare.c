@@ -9,11 +9,13 @@
 
 #include <math.h>
 #include <string.h>
+#include <stdlib.h>
 
 #define TRIES 20u
 #define REPEATS 15u
 #define SLICE_NS UINT64_C(30000000)
 #define SLOWER 0.10
+#define MOVED 0.25 /* of the floor, from one side of the ring to the other */
 #define STEPS 1000u
 
 /* More disturbed measurements than this, and nothing can be said. */
@@ -39,22 +41,33 @@ static int measure(const char *name, double *ret_p50, char *error)
     return 0;
 }
 
-/* One run: the handicapped ring and its floor, interleaved. */
-static int short_run(uint32_t steps, double *ret, double *ret_p50, char *error)
+/* One run: the handicapped ring and its floor, interleaved. The floor is
+ * measured on both sides of the ring; when the two differ, the cores have just
+ * moved apart or together, and the repetition is made again. */
+static int short_run(
+    uint32_t steps, struct lab_series *ret, double *ret_p50, char *error)
 {
-    double p50s[REPEATS];
+    double p50s[REPEATS], before, after;
+    uint32_t tries = 0;
 
     lab_handicap_steps = steps;
-    for (uint32_t i = 0; i < REPEATS; i++) {
-        double floor;
+    ret->cnt = 0;
+    if (measure("handover", &before, error))
+        return -1;
+    while (ret->cnt < REPEATS && !lab_interrupted) {
+        uint32_t i = ret->cnt;
 
-        if (measure("handover", &floor, error) ||
-            measure("handicap", &p50s[i], error))
+        if (measure("handicap", &p50s[i], error) ||
+            measure("handover", &after, error))
             return -1;
-        ret[i] = floor > 0.0 ? p50s[i] / floor : 0.0;
+        if (fabs(after / before - 1.0) < MOVED || ++tries > REPEATS) {
+            ret->floors[i] = (before + after) / 2.0;
+            ret->values[i] = p50s[i] / ret->floors[i];
+            ret->cnt++;
+        }
+        before = after;
     }
-    if (ret_p50)
-        *ret_p50 = lab_median(p50s, REPEATS);
+    *ret_p50 = lab_median(p50s, ret->cnt);
     return 0;
 }
 
@@ -82,15 +95,18 @@ struct outcome {
 /* The handicap is a tenth of what the ring itself took in this very try. */
 static int one_try(double ns, struct outcome *outcome, char *error)
 {
-    double a[REPEATS], again[REPEATS], slow[REPEATS], p50;
+    static struct lab_series a, again, slow;
     struct lab_difference d;
+    double p50;
 
-    if (short_run(0, a, NULL, error) || short_run(0, again, &p50, error) ||
-        short_run((uint32_t)lround(SLOWER * p50 / ns), slow, NULL, error))
+    if (short_run(0, &a, &p50, error) || short_run(0, &again, &p50, error) ||
+        short_run((uint32_t)lround(SLOWER * p50 / ns), &slow, &p50, error))
         return -1;
-    lab_compare_series(a, REPEATS, again, REPEATS, &d);
+    lab_compare_series(&a, &again, &d);
+    if (getenv("DBG")) fprintf(stderr,"same %+.3f p %.4f noise %.3f n %u/%u floor %.0f %.0f ratio %.3f\n",d.change,d.probability,d.noise,d.a_cnt,d.b_cnt,lab_median(a.floors,a.cnt),lab_median(again.floors,again.cnt),lab_median(a.values,a.cnt));
     outcome->false_alarms += lab_difference_counts(&d, 1) ? 1 : 0;
-    lab_compare_series(a, REPEATS, slow, REPEATS, &d);
+    lab_compare_series(&a, &slow, &d);
+    if (getenv("DBG")) fprintf(stderr,"slow %+.3f p %.4f noise %.3f n %u/%u floor %.0f %.0f\n",d.change,d.probability,d.noise,d.a_cnt,d.b_cnt,lab_median(a.floors,a.cnt),lab_median(slow.floors,slow.cnt));
     outcome->noticed += lab_difference_counts(&d, 1) && d.change > 0 ? 1 : 0;
     outcome->changes[outcome->tries++] = d.change;
     return 0;

@@ -46,6 +46,27 @@ double lab_most(const double *values, uint32_t cnt)
     return lab_quantile(values, cnt, 1.0);
 }
 
+double lab_mood_border(const double *floors, uint32_t cnt)
+{
+    double sorted[2 * LAB_SERIES_MAX], border = 0.0, widest = 1.5;
+
+    if (cnt > 2 * LAB_SERIES_MAX)
+        cnt = 2 * LAB_SERIES_MAX;
+    if (cnt == 0)
+        return 0.0;
+    memcpy(sorted, floors, cnt * sizeof(*floors));
+    qsort(sorted, cnt, sizeof(*sorted), ascending);
+    for (uint32_t i = 1; i < cnt; i++) {
+        double gap = sorted[i - 1] > 0.0 ? sorted[i] / sorted[i - 1] : 0.0;
+
+        if (gap > widest) {
+            widest = gap;
+            border = (sorted[i] + sorted[i - 1]) / 2.0;
+        }
+    }
+    return border;
+}
+
 /* Pairs in which a's value is the larger one; ties count half. */
 static double pairs_won(
     const double *a, uint32_t a_cnt, const double *b, uint32_t b_cnt)

@@ -14,6 +14,12 @@ double lab_median(const double *values, uint32_t cnt);
 double lab_least(const double *values, uint32_t cnt);
 double lab_most(const double *values, uint32_t cnt);
 
+/* The floors of a run may come in two moods, far apart: where a virtual
+ * machine's cores lie changes now and then. Looks for one gap of more than
+ * 1.5 times between neighbours in the sorted `floors` (a's and b's together);
+ * returns a value inside the widest such gap, or 0 when there is one mood. */
+double lab_mood_border(const double *floors, uint32_t cnt);
+
 /* Two-sided probability that two series this different come from one source:
  * Mann-Whitney, exact by counting for up to 20 values in all, else by the
  * normal approximation with tie correction. 1 when a series is empty. */

@@ -30,15 +30,28 @@ static inline uint64_t lab_injected_ns(
     return ns;
 }
 
-/* Does `steps` steps; about one to two nanoseconds each. */
+/* Waits until everything before it is done. */
+static inline void lab_serialize(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_lfence();
+#elif defined(__aarch64__)
+    __asm__ __volatile__("dsb ld; isb" ::: "memory");
+#endif
+}
+
+/* Does `steps` steps, about one nanosecond each, with nothing before or
+ * behind them going on meanwhile: else the processor hides them. */
 static inline void lab_handicap_burn(uint32_t steps)
 {
     uint64_t x = steps;
 
+    lab_serialize();
     for (uint32_t i = 0; i < steps; i++) {
         x = x * UINT64_C(0x9e3779b97f4a7c15) + 1;
         __asm__ __volatile__("" : "+r"(x));
     }
+    lab_serialize();
 }
 
 #endif
