@@ -1,9 +1,21 @@
-/* copy.h - copying payloads into memory that the caller owns. */
+/* copy.h - copying payloads into memory that the caller owns, and asking for
+ * its lines. */
 #ifndef SHMQI_COPY_H
 #define SHMQI_COPY_H
 
 #include <stdint.h>
 #include <string.h>
+
+/* Asks for the line at `at` to be written. (gcc emits prefetchw only for
+ * processors that it is told of; all 64-bit ones take it, some do nothing.) */
+static inline void shmqi_prefetch_write(const void *at)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(*(const char *)at));
+#else
+    __builtin_prefetch(at, 1);
+#endif
+}
 
 /* memcpy for sizes that are mostly small and not known to the compiler: no
  * call up to 128 bytes. Blocks may overlap each other, never the bounds. */

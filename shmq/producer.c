@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "error.h"
+#include "mpmc_easy.h"
 #include "process.h"
 #include "producer_impl.h"
 #include "reap.h"
+#include "spsc_easy.h"
 #include "topic_impl.h"
 
 #define SPIN_DEFAULT_NS 20000u
@@ -57,6 +59,8 @@ int shmq_producer_open(struct shmq_topic *topic,
         return shmqi_fail(SHMQ_ERR_NOMEM, "%s: no memory", s->topic);
     p->segment = s;
     p->ring = &s->ring;
+    p->spsc = s->ring.ring == SHMQ_RING_SPSC;
+    p->max_message = s->ring.max_message;
     p->generation = shmqi_generation();
     p->spin_ns =
         options && options->spin_ns ? options->spin_ns : SPIN_DEFAULT_NS;
@@ -294,43 +298,50 @@ static __attribute__((noinline)) int publish_slow(struct shmq_producer *p,
     return run(p, &j, 1, wait, deadline);
 }
 
-/* The way of nearly every record: one try, straight to the ring. */
-static inline int publish_fast(struct shmq_producer *p, const void *data,
-    uint64_t size, uint64_t *ret_position)
+/* The handle and the record make no sense, or the easy way did not do. */
+static __attribute__((noinline)) int publish_hard(struct shmq_producer *p,
+    const void *data, uint64_t size, bool wait, uint64_t deadline,
+    uint64_t *ret_position)
 {
-    if (__builtin_expect(!p || (size && !data), 0))
+    if (!p || (size && !data))
         return shmqi_fail(SHMQ_ERR_INVAL, "publish: no producer or no data");
-    if (__builtin_expect(!shmqi_same_process(p->generation), 0))
+    if (!shmqi_same_process(p->generation))
         return forked();
-    if (__builtin_expect(size > p->ring->max_message, 0))
+    if (size > p->max_message)
         return shmqi_too_large(p, size);
-    return p->ring->ring == SHMQ_RING_SPSC
+    int rc = p->ring->ring == SHMQ_RING_SPSC
         ? shmqi_spsc_put_one(p, data, size, ret_position)
         : shmqi_mpmc_put_one(p, data, size, ret_position);
+    if (rc == SHMQ_ERR_FULL)
+        return publish_slow(p, data, size, wait, deadline, ret_position);
+    return rc ? outcome(p, rc, 1) : SHMQ_OK;
+}
+
+static inline bool publishable(
+    const struct shmq_producer *p, const void *data, uint64_t size)
+{
+    return __builtin_expect(p && (data || !size), 1) &&
+        __builtin_expect(shmqi_same_process(p->generation), 1);
 }
 
 int shmq_producer_publish(struct shmq_producer *p, const void *data,
     uint64_t size, uint64_t *ret_position)
 {
-    int rc = publish_fast(p, data, size, ret_position);
-    if (__builtin_expect(rc == SHMQ_OK, 1))
-        return rc;
-    return rc == SHMQ_ERR_FULL
-        ? publish_slow(p, data, size, false, 0, ret_position)
-        : p ? outcome(p, rc, 1)
-            : rc;
+    if (publishable(p, data, size) &&
+        (p->spsc ? shmqi_spsc_easy(p, data, size, ret_position)
+                 : shmqi_mpmc_easy(p, data, size, ret_position)))
+        return SHMQ_OK;
+    return publish_hard(p, data, size, false, 0, ret_position);
 }
 
 int shmq_producer_publish_wait(struct shmq_producer *p, const void *data,
     uint64_t size, uint64_t deadline_ns, uint64_t *ret_position)
 {
-    int rc = publish_fast(p, data, size, ret_position);
-    if (__builtin_expect(rc == SHMQ_OK, 1))
-        return rc;
-    return rc == SHMQ_ERR_FULL
-        ? publish_slow(p, data, size, true, deadline_ns, ret_position)
-        : p ? outcome(p, rc, 1)
-            : rc;
+    if (publishable(p, data, size) &&
+        (p->spsc ? shmqi_spsc_easy(p, data, size, ret_position)
+                 : shmqi_mpmc_easy(p, data, size, ret_position)))
+        return SHMQ_OK;
+    return publish_hard(p, data, size, true, deadline_ns, ret_position);
 }
 
 static int publish_many(struct shmq_producer *p,

@@ -19,6 +19,8 @@ struct shmq_producer {
     uint32_t idx;
     uint64_t identity;
     uint64_t sequence; /* of the next record */
+    uint64_t max_message;
+    bool spsc;
     uint64_t spin_ns;
     uint64_t relieved_ns;
     uint64_t messages, bytes; /* of the arena words */

@@ -5,6 +5,7 @@
 #include "error.h"
 #include "frame.h"
 #include "mpmc.h"
+#include "mpmc_easy.h"
 #include "producer_impl.h"
 #include "record.h"
 
@@ -25,19 +26,6 @@ void shmqi_mpmc_close(struct shmq_producer *p)
     shmqi_arena_leave(p->segment, p->identity, &p->arena);
 }
 
-static void write_head(
-    const struct shmq_producer *p, uint8_t *at, uint32_t cnt, uint64_t len)
-{
-    struct shmqi_frame_shm head = {
-        p->identity, p->sequence, shmqi_now_coarse(), cnt, (uint32_t)len, 0, 0};
-    memcpy(at, &head, sizeof head);
-}
-
-static uint64_t round_unit(uint64_t len)
-{
-    return (len + SHMQI_FRAME_UNIT - 1) & ~(uint64_t)(SHMQI_FRAME_UNIT - 1);
-}
-
 /* The publish itself, of an allocated and written piece. */
 static int publish_piece(struct shmq_producer *p, uint64_t piece, uint32_t cnt,
     uint64_t bytes, uint64_t *ret_seq)
@@ -56,28 +44,17 @@ static int publish_piece(struct shmq_producer *p, uint64_t piece, uint32_t cnt,
     return SHMQ_OK;
 }
 
-/* Takes the lines of the next frame for writing while nobody waits for it: the
- * readers had them a lap ago. */
-static inline void prefetch_next(const struct shmq_producer *p)
-{
-    const uint8_t *at = p->arena.base + p->arena.write;
-    if (p->arena.room >= 128) {
-        __builtin_prefetch(at, 1);
-        __builtin_prefetch(at + 64, 1);
-    }
-}
-
 int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
     uint64_t *ret_position)
 {
     uint64_t len = sizeof(struct shmqi_frame_shm) + shmqi_record_len(size, 0);
     uint64_t piece, seq;
     int rc = shmqi_arena_alloc(
-        p->ring, &p->arena, &p->gate, round_unit(len), &piece);
+        p->ring, &p->arena, &p->gate, shmqi_round_unit(len), &piece);
     if (rc)
         return rc;
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off;
-    write_head(p, at, 1, len);
+    shmqi_frame_head(p, at, 1, len);
     struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
     memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
     shmqi_copy(at + sizeof(struct shmqi_frame_shm) + sizeof rec, data, size);
@@ -86,7 +63,7 @@ int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
         shmqi_arena_abort(&p->arena, piece);
         return rc;
     }
-    prefetch_next(p);
+    shmqi_mpmc_prefetch_next(p);
     if (ret_position)
         *ret_position = shmqi_pos(seq, 0);
     return SHMQ_OK;
@@ -146,11 +123,11 @@ int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
     int rc = batch_len(p, pub, &len, &bytes);
     if (rc == SHMQ_OK)
         rc = shmqi_arena_alloc(
-            p->ring, &p->arena, &p->gate, round_unit(len), &piece);
+            p->ring, &p->arena, &p->gate, shmqi_round_unit(len), &piece);
     if (rc)
         return rc;
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off;
-    write_head(p, at, pub->cnt, len);
+    shmqi_frame_head(p, at, pub->cnt, len);
     at += sizeof(struct shmqi_frame_shm);
     for (uint32_t i = 0; i < pub->cnt; i++) {
         const struct shmq_record *rec = &pub->records[i];
@@ -200,7 +177,7 @@ int shmqi_mpmc_loan(struct shmq_producer *p, uint64_t size,
     if (shmqi_segment_deleted(p->segment))
         return SHMQ_ERR_CLOSED;
     rc = shmqi_arena_alloc(
-        p->ring, &p->arena, &p->gate, round_unit(len), &piece);
+        p->ring, &p->arena, &p->gate, shmqi_round_unit(len), &piece);
     if (rc)
         return rc;
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off +
@@ -210,7 +187,7 @@ int shmqi_mpmc_loan(struct shmq_producer *p, uint64_t size,
     ret->internal[0] = piece + 1; /* 0: void */
     ret->internal[1] = attr_bytes;
     p->loans++;
-    shmqi_count_loan(p, (int64_t)round_unit(len));
+    shmqi_count_loan(p, (int64_t)shmqi_round_unit(len));
     return SHMQ_OK;
 }
 
@@ -241,7 +218,7 @@ int shmqi_mpmc_commit(struct shmq_producer *p, struct shmq_loan *loan,
     uint64_t whole = pc->len;
     uint8_t *at = p->arena.base + pc->off;
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
-    write_head(p, at, 1,
+    shmqi_frame_head(p, at, 1,
         sizeof(struct shmqi_frame_shm) + shmqi_record_len(used, attr_bytes));
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};
     memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);

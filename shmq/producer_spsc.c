@@ -7,6 +7,7 @@
 #include "producer_impl.h"
 #include "reap.h"
 #include "record.h"
+#include "spsc_easy.h"
 
 /* -- the role
  * -----------------------------------------------------------------*/
@@ -103,6 +104,7 @@ int shmqi_spsc_open(struct shmq_producer *p)
 
 void shmqi_spsc_close(struct shmq_producer *p)
 {
+    shm_st(W4, &p->ring->data->hint, p->writer.pos);
     shm_st(N2, &p->words->loaned_bytes, 0);
     (void)shm_cas(A2, &p->ring->data->role, p->identity, 0);
 }
@@ -146,16 +148,6 @@ static inline int usable(const struct shmq_producer *p)
         "it first",
         p->segment->topic);
 }
-/* Takes the lines behind the next commit word for writing while nobody waits
- * for it: the reader had them a lap ago. (Its own line is being polled.) */
-static inline void prefetch_next(const struct shmq_producer *p)
-{
-    const uint8_t *base = p->ring->arena_base;
-    uint64_t mask = p->ring->arena_bytes - 1, pos = p->writer.pos;
-    __builtin_prefetch(base + ((pos + 64) & mask), 1);
-    __builtin_prefetch(base + ((pos + 128) & mask), 1);
-}
-
 int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
     uint64_t *ret_position)
 {
@@ -170,7 +162,8 @@ int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
     memcpy(at, &rec, sizeof rec);
     shmqi_copy(at + sizeof rec, data, size);
     finish(p, len, size);
-    prefetch_next(p);
+    shmqi_spsc_ease(p->ring, &p->writer);
+    shmqi_spsc_prefetch_next(p);
     if (ret_position)
         *ret_position = pos;
     return SHMQ_OK;
@@ -250,6 +243,7 @@ int shmqi_spsc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
     p->writer.pos = at;
     shm_st(W4, &p->ring->data->hint, at);
     shmqi_spsc_note(p->ring, &p->writer, pos);
+    shmqi_spsc_ease(p->ring, &p->writer);
     p->sequence += pub->cnt;
     shmqi_wake_members(p->segment);
     shmqi_count(p, pub->cnt, bytes);
@@ -281,6 +275,7 @@ int shmqi_spsc_loan(struct shmq_producer *p, uint64_t size,
     ret->internal[0] = pos + 1;
     ret->internal[1] = attr_bytes;
     p->loans = 1;
+    p->writer.easy_end = 0;
     p->loan_len = len;
     shmqi_count_loan(p, (int64_t)len);
     return SHMQ_OK;
@@ -316,6 +311,7 @@ int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
     shmqi_count_loan(p, -(int64_t)p->loan_len);
     p->loans = 0;
     finish(p, SPSC_PREFIX + shmqi_record_len(used, attr_bytes), used);
+    shmqi_spsc_ease(p->ring, &p->writer);
     memset(loan, 0, sizeof *loan);
     if (ret_position)
         *ret_position = pos;
@@ -329,6 +325,7 @@ int shmqi_spsc_abort(struct shmq_producer *p, struct shmq_loan *loan)
         return rc;
     shmqi_count_loan(p, -(int64_t)p->loan_len);
     p->loans = 0;
+    shmqi_spsc_ease(p->ring, &p->writer);
     memset(loan, 0, sizeof *loan);
     return SHMQ_OK;
 }

@@ -417,6 +417,16 @@ static int gap(
     return SHMQ_ERR_GAP;
 }
 
+/* A gap ends where the next record begins. */
+static uint64_t behind_pad(const struct shmqi_ring *r, uint64_t pos)
+{
+    uint64_t w;
+    if (shmqi_spsc_look_racy(r, pos, &w) == SHMQI_SPSC_PAD &&
+        shmqi_spsc_copy_valid(r, pos, w))
+        return pos + shmqi_commit_len(w);
+    return pos;
+}
+
 /* Overwritten: goes on where memory is not being reused. */
 static int lapped(struct shmq_consumer *c)
 {
@@ -433,6 +443,7 @@ static int lapped(struct shmq_consumer *c)
     }
     if (to <= c->next)
         to = shmqi_ring_end(r);
+    to = behind_pad(r, to);
     return gap(c, to > c->next ? to : c->next, 0, SHMQ_GAP_DROPPED);
 }
 

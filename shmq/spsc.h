@@ -23,12 +23,17 @@
 
 #define SHMQI_SPSC_HEAD 32u /* shmqi_spsc_shm and shmqi_record_shm */
 #define SHMQI_CHECKPOINTS 16u
+#define SHMQI_PART_LG2_MAX 16u
 /* Positions stay below: cursors hold 52 bits of them. 41 days at 10 GB/s. */
 #define SHMQI_SPSC_END (1ull << 55)
 
 /* The producing side's private state. */
 struct shmqi_writer {
     uint64_t pos; /* where the next record begins */
+    /* A record that ends at or below needs nothing but to be written: there is
+     * room, it does not wrap, the bytes are given up, no part of the ring ends
+     * in it, no loan is out. 0: look at everything. */
+    uint64_t easy_end;
     struct shmqi_gate gate;
     uint64_t reclaimed; /* as stored; it only goes up */
     uint64_t checkpoint[SHMQI_CHECKPOINTS]; /* record boundaries, newest at
@@ -58,14 +63,18 @@ static inline uint64_t shmqi_spsc_boundary(
     return best;
 }
 
+static inline void shmqi_spsc_checkpoint(struct shmqi_writer *w, uint64_t pos)
+{
+    w->checkpoint[w->checkpoint_cnt % SHMQI_CHECKPOINTS] = pos;
+    w->checkpoint_cnt++;
+}
+
 /* Remembers a boundary whenever another 1/16 of the ring has been filled. */
 static inline void shmqi_spsc_note(
     const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t was)
 {
-    if ((was ^ w->pos) >> (r->arena_lg2 - 4)) {
-        w->checkpoint[w->checkpoint_cnt % SHMQI_CHECKPOINTS] = w->pos;
-        w->checkpoint_cnt++;
-    }
+    if ((was ^ w->pos) >> (r->arena_lg2 - 4))
+        shmqi_spsc_checkpoint(w, w->pos);
 }
 
 /* Makes sure that bytes up to `end` (exclusive) and the next commit word may
@@ -79,26 +88,52 @@ static inline int shmqi_spsc_room(
     if (end + ring >= SHMQI_SPSC_END)
         return SHMQ_ERR_LIMIT;
     uint64_t want = shmqi_spsc_boundary(w, end + 8 - ring);
+    shm_st(W4, &r->data->hint, w->pos);
     int rc = shmqi_gate_refresh(r, &w->gate, want, &w->pos);
     if (rc)
         return rc;
     return end + 8 <= w->gate.seq + ring ? SHMQ_OK : SHMQ_ERR_FULL;
 }
 
+/* The end of the part in which `pos` lies: 1/16 of the ring, 64 KiB at most, so
+ * that nobody who starts at the hint has far to walk. */
+static inline uint64_t shmqi_spsc_part_end(
+    const struct shmqi_ring *r, uint64_t pos)
+{
+    uint32_t lg2 = r->arena_lg2 - 4 < SHMQI_PART_LG2_MAX ? r->arena_lg2 - 4
+                                                         : SHMQI_PART_LG2_MAX;
+    return ((pos >> lg2) + 1) << lg2;
+}
+
 /* Declares everything below `end` + 8 - ring bytes gone, before a byte of it
- * is overwritten. Partner: readers that do not gate (R4). */
+ * is overwritten; more at once, up to what this part of the ring will need,
+ * where the gate allows it. Partner: readers that do not gate (R4). */
 static inline void shmqi_spsc_reclaim(
     const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t end)
 {
     if (end + 8 > w->reclaimed + r->arena_bytes) {
-        w->reclaimed = end + 8 - r->arena_bytes;
+        uint64_t need = end + 8 - r->arena_bytes;
+        uint64_t part = shmqi_spsc_part_end(r, end);
+        uint64_t more = part > r->arena_bytes ? part - r->arena_bytes : 0;
+        if (more > w->gate.seq)
+            more = w->gate.seq;
+        w->reclaimed = more > need ? more : need;
         shm_st(W2, &r->data->reclaimed, w->reclaimed);
         shm_fence(W3);
     }
 }
 
+/* Finds out how far records need no further look. */
+static inline void shmqi_spsc_ease(
+    const struct shmqi_ring *r, struct shmqi_writer *w)
+{
+    uint64_t low = w->gate.seq < w->reclaimed ? w->gate.seq : w->reclaimed;
+    uint64_t end = low + r->arena_bytes, part = shmqi_spsc_part_end(r, w->pos);
+    w->easy_end = (end < part ? end : part) - 8;
+}
+
 /* Publishes [pos, pos + len) of which all but the commit word is written, and
- * moves on. `first` is where the commit word stands that makes it visible. */
+ * moves on. */
 static inline void shmqi_spsc_commit(
     const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t len)
 {
@@ -128,7 +163,9 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
             shmqi_commit((uint32_t)pad, SHMQI_COMMIT_PAD, pos));
         w->pos = pos + pad;
         shm_st(W4, &r->data->hint, w->pos);
-        shmqi_spsc_note(r, w, pos);
+        /* Not behind the pad: who stands before it has lost nothing when that
+         * is all that goes. */
+        shmqi_spsc_checkpoint(w, pos);
     }
     shmqi_spsc_reclaim(r, w, w->pos + len);
     *ret_pos = w->pos;

@@ -468,7 +468,8 @@ static void publish_to_the_end(struct shmq_topic_attrs attrs, uint64_t start)
     }
     T_RC(rc, SHMQ_ERR_LIMIT);
     T_TRUE(cnt >= 8);
-    T_RC(shmq_producer_publish_wait(producer, "x", 1, SHMQ_FOREVER, NULL),
+    T_RC(shmq_producer_publish_wait(
+             producer, "0123456789abcdef", 16, SHMQ_FOREVER, NULL),
         SHMQ_ERR_LIMIT);
     t_expect_empty(c);
     shmq_consumer_close(c);

@@ -1,0 +1,58 @@
+/* spsc_easy.h - the way of nearly every spsc record: publish without looking at
+ * anything but the record.
+ *
+ * The same stores in the same order as producer_spsc.c; what that looks at is
+ * folded into writer.easy_end (spsc.h). The hint is not stored here: it lags by
+ * at most one part of the ring, and whoever starts at it walks over the commit
+ * words behind it. */
+#ifndef SHMQI_SPSC_EASY_H
+#define SHMQI_SPSC_EASY_H
+
+#include "copy.h"
+#include "process.h"
+#include "producer_impl.h"
+
+/* Takes the lines behind the next commit word for writing while nobody waits
+ * for it: the reader had them a lap ago. (Its own line is being polled.) */
+static inline void shmqi_spsc_prefetch_next(const struct shmq_producer *p)
+{
+    const uint8_t *base = p->ring->arena_base;
+    uint64_t mask = p->ring->arena_bytes - 1, pos = p->writer.pos;
+    shmqi_prefetch_write(base + ((pos + 64) & mask));
+    shmqi_prefetch_write(base + ((pos + 128) & mask));
+}
+
+/* True when the record was published; false: go the long way. The caller has
+ * checked the handle and that there is data. */
+static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
+    struct shmq_producer *p, const void *data, uint64_t size,
+    uint64_t *ret_position)
+{
+    const struct shmqi_ring *r = p->ring;
+    struct shmqi_writer *w = &p->writer;
+    uint64_t pos = w->pos;
+    uint64_t len = SHMQI_SPSC_HEAD + shmqi_pad8(size), end = pos + len;
+    shmqi_word *commit = shmqi_spsc_at(r, pos);
+    uint8_t *at = (uint8_t *)(void *)commit;
+    if (__builtin_expect(size > p->max_message || end > w->easy_end ||
+                (shm_ld(W6, &r->control->version) & SHMQI_DELETED) != 0,
+            0))
+        return false;
+    uint64_t head[2] = {p->sequence, shmqi_now_coarse()};
+    struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
+    memcpy(at + sizeof *commit, head, sizeof head);
+    memcpy(at + sizeof(struct shmqi_spsc_shm), &rec, sizeof rec);
+    shmqi_copy(at + SHMQI_SPSC_HEAD, data, size);
+    shm_st(W5, shmqi_spsc_at(r, end), 0);
+    shm_st(W1, commit, shmqi_commit((uint32_t)len, 0, pos));
+    w->pos = end;
+    p->sequence++;
+    shmqi_wake_members(p->segment);
+    shmqi_count(p, 1, size);
+    shmqi_spsc_prefetch_next(p);
+    if (ret_position)
+        *ret_position = pos;
+    return true;
+}
+
+#endif
