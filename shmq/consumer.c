@@ -248,6 +248,7 @@ static int report_empty(struct shmq_consumer *c)
 
 static int receive(struct shmq_consumer *c, struct shmq_message *ret)
 {
+    c->empty_at = NULL;
     uint64_t version = shm_ld(W6, &c->ring->control->version);
     if (__builtin_expect(version != c->version, 0)) {
         int rc = check_version(c, version);
@@ -592,26 +593,17 @@ static int again(struct shmq_consumer *c, int rc, int cnt)
     return cnt;
 }
 
+typedef int handler_fn(void *ctx, const struct shmq_message *msg);
+
 /* -- polling
  * -------------------------------------------------------------------- */
 
-int shmq_consumer_poll(struct shmq_consumer *c,
-    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
-    uint32_t max)
+/* Record by record, whatever is going on. */
+static __attribute__((noinline)) int poll_each(
+    struct shmq_consumer *c, handler_fn *handler, void *ctx, uint32_t max)
 {
     struct shmq_message msg;
     int cnt = 0;
-    if (__builtin_expect(!c || !handler, 0))
-        return shmqi_fail(SHMQ_ERR_INVAL, "poll: no consumer or no handler");
-    if (__builtin_expect(!shmqi_same_process(c->generation), 0))
-        return forked();
-    if (max == 0 || max > INT32_MAX)
-        max = INT32_MAX;
-    if (__builtin_expect(shmqi_sweep_possible(c), 1)) {
-        int rc = shmqi_reader_sweep(c, handler, ctx, max);
-        if (rc != SHMQI_SWEEP_OVER)
-            return rc == SHMQ_ERR_STALE ? stale(c) : rc;
-    }
     while ((uint32_t)cnt < max) {
         int rc = shmq_consumer_receive(c, &msg);
         if (rc)
@@ -637,6 +629,52 @@ int shmq_consumer_poll(struct shmq_consumer *c,
             break;
     }
     return cnt;
+}
+
+/* The end of a sweep: what it could not do is done record by record. */
+static inline int swept(struct shmq_consumer *c, handler_fn *handler, void *ctx,
+    uint32_t max, int rc)
+{
+    if (__builtin_expect(rc == SHMQI_SWEEP_OVER, 0))
+        return poll_each(c, handler, ctx, max);
+    return __builtin_expect(rc == SHMQ_ERR_STALE, 0) ? stale(c) : rc;
+}
+
+static __attribute__((noinline)) int poll_all(
+    struct shmq_consumer *c, handler_fn *handler, void *ctx, uint32_t max)
+{
+    if (!c || !handler)
+        return shmqi_fail(SHMQ_ERR_INVAL, "poll: no consumer or no handler");
+    if (!shmqi_same_process(c->generation))
+        return forked();
+    c->empty_at = NULL;
+    if (!shmqi_sweep_possible(c))
+        return poll_each(c, handler, ctx, max);
+    int rc = shmqi_reader_sweep(c, handler, ctx, max);
+    return swept(c, handler, ctx, max, rc);
+}
+
+/* Most calls find the ring as empty as the last one did, or one record where
+ * that one found none; nothing else can have changed then. */
+int shmq_consumer_poll(struct shmq_consumer *c,
+    int (*handler)(void *ctx, const struct shmq_message *msg), void *ctx,
+    uint32_t max)
+{
+    if (max == 0 || max > INT32_MAX)
+        max = INT32_MAX;
+    if (__builtin_expect(!c || !handler || !c->empty_at ||
+                !shmqi_same_process(c->generation) ||
+                shm_ld(W6, &c->ring->control->version) != c->version,
+            0))
+        return poll_all(c, handler, ctx, max);
+    if ((shm_ld(C5, c->empty_at) & c->empty_mask) == c->empty_word) {
+        __builtin_prefetch(c->expected);
+        __builtin_prefetch(c->expected + 64);
+        return 0;
+    }
+    c->empty_at = NULL;
+    int rc = shmqi_reader_sweep(c, handler, ctx, max);
+    return swept(c, handler, ctx, max, rc);
 }
 
 int shmq_consumer_poll_wait(struct shmq_consumer *c,
@@ -687,6 +725,7 @@ int shmq_consumer_seek(struct shmq_consumer *c, const struct shmq_start *start)
         return shmqi_fail(SHMQ_ERR_INVAL,
             "seek: a shared group is moved by "
             "shmq_group_reset(), for all its members");
+    c->empty_at = NULL;
     rc = shmqi_reader_seek(c, start);
     return rc == SHMQ_ERR_STALE ? stale(c) : rc;
 }
@@ -743,6 +782,7 @@ int shmq_consumer_fd(struct shmq_consumer *c, int *ret_fd)
         return rc;
     if (!ret_fd)
         return shmqi_fail(SHMQ_ERR_INVAL, "fd: no place for it");
+    c->empty_at = NULL;
     if (!c->has_poll) {
         rc = open_fifo(c);
         if (rc)

@@ -52,6 +52,12 @@ struct shmq_consumer {
     bool viewing; /* `views` of the endpoint is set */
     bool stale; /* evicted */
     uint64_t version; /* of the control file, as last checked */
+    /* Set while the ring was found empty and nothing else is going on: the word
+     * that says so, and how it looks while it does. */
+    shmqi_word *empty_at;
+    uint64_t empty_mask, empty_word;
+    const uint8_t *expected; /* where the next record's bytes may lie; only ever
+                                prefetched */
     uint64_t spin_ns;
     uint64_t messages;
     uint32_t empties;
@@ -71,8 +77,6 @@ struct shmq_consumer {
     uint64_t freeze; /* released without ack: the floor stays below */
     uint64_t unflushed; /* bytes or frames since the last flush */
     uint64_t seen_pos, redeliver_until;
-    const uint8_t *expected; /* mpmc: where the next frame may lie; only ever
-                                prefetched */
     uint64_t role_cnt, role_from, role_identity; /* spsc: who published */
     /* members */
     struct shmqi_claims claims;

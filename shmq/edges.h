@@ -82,6 +82,9 @@
 #ifndef EDGE_C4
 #define EDGE_C4 memory_order_relaxed /* pairs with A5: not given up, after C2 */
 #endif
+#ifndef EDGE_C5
+#define EDGE_C5 memory_order_relaxed /* pairs with P4, W1: still empty, no more */
+#endif
 
 /* -- A: arenas and roles of producers -------------------------------------------- */
 #ifndef EDGE_A1

@@ -53,6 +53,20 @@ static int done(struct sweep *s, int rc)
     return rc ? rc : s->cnt ? (int)s->cnt : shmqi_reader_flush(c);
 }
 
+/* Nothing stands at c->next: the next call needs to see only that the word is
+ * still so. (Not on the way out of a call that handled something: it has the
+ * floor to tell.) */
+static inline void found_empty(
+    struct sweep *s, shmqi_word *at, uint64_t mask, uint64_t word)
+{
+    struct shmq_consumer *c = s->c;
+    if (s->cnt == 0) {
+        c->empty_at = at;
+        c->empty_mask = mask;
+        c->empty_word = word;
+    }
+}
+
 /* The handler did not take the record: it and what was seen behind it come
  * again. */
 static int given_back(struct sweep *s, int result)
@@ -73,39 +87,67 @@ static inline uint64_t author(struct shmq_consumer *c, uint64_t pos)
     return shmqi_author(c, pos);
 }
 
+/* What stands at `pos` is no record to hand out: nothing yet, a pad (passed:
+ * true), or nonsense. */
+static bool no_record(struct sweep *s, uint64_t pos, uint64_t w, int *ret_rc)
+{
+    struct shmq_consumer *c = s->c;
+    enum shmqi_spsc_seen seen = shmqi_spsc_judge(s->r, pos, w);
+    *ret_rc = SHMQ_OK;
+    if (seen == SHMQI_SPSC_PAD) {
+        c->next = c->done_pos = pos + shmqi_commit_len(w);
+        return true;
+    }
+    if (seen == SHMQI_SPSC_EMPTY) {
+        /* The line behind the commit word is filled before it: asked for now,
+         * it comes together with it. */
+        c->expected = (const uint8_t *)(void *)shmqi_spsc_at(s->r, pos + 64);
+        found_empty(s, shmqi_spsc_at(s->r, pos), UINT64_MAX, 0);
+    } else if (s->cnt == 0) {
+        *ret_rc = SHMQI_SWEEP_OVER;
+    }
+    return false;
+}
+
+/* True when `w` commits a record (no pad) at `pos` and `need` bytes of it fit
+ * its length, and its length the ring. */
+static inline bool commits(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t w, uint64_t need)
+{
+    uint64_t len = w >> 32;
+    uint64_t room = r->arena_bytes - (pos & (r->arena_bytes - 1));
+    return (uint32_t)w == (uint32_t)(pos >> 3) && (len & 7) == 0 &&
+        len <= room && need <= len;
+}
+
 static int sweep_spsc(struct sweep *s)
 {
     struct shmq_consumer *c = s->c;
     struct shmq_message msg;
-    uint64_t w, head[3];
+    uint64_t head[3];
+    int rc;
     msg.attempt = msg.flags = 0;
     while (s->cnt < s->max) {
         uint64_t pos = c->next;
-        enum shmqi_spsc_seen seen = shmqi_spsc_look(s->r, pos, &w);
-        uint64_t len = shmqi_commit_len(w);
-        if (seen == SHMQI_SPSC_EMPTY) {
-            /* The line behind the commit word is filled before it: asked for
-             * now, it comes together with it. */
-            __builtin_prefetch(shmqi_spsc_at(s->r, pos + 64));
-            break;
-        }
-        if (seen == SHMQI_SPSC_NONSENSE)
-            return s->cnt ? done(s, 0) : SHMQI_SWEEP_OVER;
-        if (seen == SHMQI_SPSC_PAD) {
-            c->next = c->done_pos = pos + len;
-            continue;
-        }
-        const uint8_t *at = (const uint8_t *)(void *)shmqi_spsc_at(s->r, pos);
+        shmqi_word *commit = shmqi_spsc_at(s->r, pos);
+        uint64_t w = shm_ld(R1, commit);
+        const uint8_t *at = (const uint8_t *)(void *)commit;
         __builtin_prefetch(at + 64);
         shmqi_copy_racy(head, at + 8, sizeof head);
+        uint64_t size = (uint32_t)head[2];
         uint32_t attrs = (uint32_t)(head[2] >> 32) & 0xffff;
-        uint32_t padded = (attrs + 7u) & ~7u;
-        msg.size = (uint32_t)head[2];
-        if (SHMQI_SPSC_HEAD + padded + shmqi_pad8(msg.size) > len)
-            return s->cnt ? done(s, 0) : SHMQI_SWEEP_OVER;
+        uint64_t before = SHMQI_SPSC_HEAD + shmqi_pad8(attrs);
+        if (__builtin_expect(
+                !commits(s->r, pos, w, before + shmqi_pad8(size)), 0)) {
+            if (no_record(s, pos, w, &rc))
+                continue;
+            return rc ? rc : done(s, 0);
+        }
+        uint64_t len = w >> 32;
+        msg.size = size;
         msg.attrs = at + SHMQI_SPSC_HEAD;
         msg.attr_bytes = attrs;
-        msg.data = at + SHMQI_SPSC_HEAD + padded;
+        msg.data = at + before;
         msg.position = pos;
         msg.sequence = head[0];
         msg.time_ns = (int64_t)head[1];
@@ -116,7 +158,7 @@ static int sweep_spsc(struct sweep *s)
             return given_back(s, result);
         c->next = c->done_pos = pos + len;
         s->cnt++;
-        int rc = passed(s, len);
+        rc = passed(s, len);
         if (__builtin_expect(rc || result == SHMQ_HANDLED_STOP, 0))
             return done(s, rc);
     }
@@ -185,8 +227,8 @@ static int sweep_mpmc(struct sweep *s)
         if (age < 0) {
             /* A producer's next frame most likely lies behind its last one and
              * is filled before its slot: asked for now, it comes with it. */
-            __builtin_prefetch(c->expected);
-            __builtin_prefetch(c->expected + 64);
+            found_empty(s, shmqi_slot_at(s->r, c->next),
+                ~0ull << SHMQI_FRAME_BITS, w & (~0ull << SHMQI_FRAME_BITS));
             break;
         }
         const uint8_t *at =
