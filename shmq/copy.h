@@ -1,10 +1,12 @@
-/* copy.h - copying payloads into memory that the caller owns, and asking for
- * its lines. */
+/* copy.h - writing frames and records into memory that the caller owns, and
+ * asking for its lines. */
 #ifndef SHMQI_COPY_H
 #define SHMQI_COPY_H
 
 #include <stdint.h>
 #include <string.h>
+
+#include "hooks.h"
 
 /* Asks for the line at `at` to be written. (gcc emits prefetchw only for
  * processors that it is told of; all 64-bit ones take it, some do nothing.) */
@@ -23,6 +25,12 @@ static inline void shmqi_copy(void *to, const void *from, uint64_t n)
 {
     uint8_t *d = to;
     const uint8_t *s = from;
+#ifdef SHMQ_HOOKS
+    if (shmqi_hooks) {
+        shmqi_hooks->put(to, from, n);
+        return;
+    }
+#endif
     if (n > 128) {
         memcpy(d, s, n);
     } else if (n == 64) { /* a cache line: no loop */
@@ -38,6 +46,19 @@ static inline void shmqi_copy(void *to, const void *from, uint64_t n)
         for (uint64_t i = 0; i < n; i++)
             d[i] = s[i];
     }
+}
+
+/* memcpy of a header, whose size the compiler knows. */
+static inline __attribute__((always_inline)) void shmqi_put(
+    void *to, const void *from, uint64_t n)
+{
+#ifdef SHMQ_HOOKS
+    if (shmqi_hooks) {
+        shmqi_hooks->put(to, from, n);
+        return;
+    }
+#endif
+    memcpy(to, from, n);
 }
 
 #endif

@@ -32,6 +32,12 @@
  * caller validates afterwards. Nothing is loaded a second time later. */
 SHMQI_RACY void shmqi_copy_racy(void *to, const void *from, size_t bytes)
 {
+#ifdef SHMQ_HOOKS
+    if (shmqi_hooks) {
+        shmqi_hooks->get(to, from, bytes);
+        return;
+    }
+#endif
 #ifdef SHMQI_TSAN
     for (size_t i = 0; i < bytes; i++)
         ((volatile uint8_t *)to)[i] = ((const volatile uint8_t *)from)[i];

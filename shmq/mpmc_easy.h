@@ -36,7 +36,7 @@ static inline void shmqi_frame_head(
 {
     struct shmqi_frame_shm head = {
         p->identity, p->sequence, shmqi_now_coarse(), cnt, (uint32_t)len, 0, 0};
-    memcpy(at, &head, sizeof head);
+    shmqi_put(at, &head, sizeof head);
 }
 
 /* One try at sequence `t`; true when it is published. */
@@ -77,7 +77,7 @@ static inline __attribute__((always_inline)) bool shmqi_mpmc_easy(
     uint8_t *at = a->base + off;
     struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
     shmqi_frame_head(p, at, 1, len);
-    memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
+    shmqi_put(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
     shmqi_copy(at + before, data, size);
     uint64_t frame =
         (((uint64_t)a->idx << r->arena_lg2) + off) / SHMQI_FRAME_UNIT;

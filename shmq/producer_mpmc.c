@@ -56,7 +56,7 @@ int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
     uint8_t *at = p->arena.base + shmqi_piece(&p->arena, piece)->off;
     shmqi_frame_head(p, at, 1, len);
     struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
-    memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
+    shmqi_put(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
     shmqi_copy(at + sizeof(struct shmqi_frame_shm) + sizeof rec, data, size);
     rc = publish_piece(p, piece, 1, size, &seq);
     if (__builtin_expect(rc, 0)) {
@@ -138,7 +138,7 @@ int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
                 at, rec->size, rec->attrs, rec->attr_cnt, attrs);
         } else {
             uint64_t head = (uint32_t)rec->size; /* no attributes, flags 0 */
-            memcpy(at, &head, sizeof head);
+            shmqi_put(at, &head, sizeof head);
             at += sizeof head;
         }
         shmqi_copy(at, rec->data, rec->size);
@@ -221,7 +221,7 @@ int shmqi_mpmc_commit(struct shmq_producer *p, struct shmq_loan *loan,
     shmqi_frame_head(p, at, 1,
         sizeof(struct shmqi_frame_shm) + shmqi_record_len(used, attr_bytes));
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};
-    memcpy(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
+    shmqi_put(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
     rc = publish_piece(p, piece, 1, used, &seq);
     if (rc)
         return rc;

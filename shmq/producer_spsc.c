@@ -120,8 +120,8 @@ static uint8_t *begin(const struct shmq_producer *p, uint64_t pos,
     uint64_t sequence, uint64_t time_ns)
 {
     uint8_t *at = (uint8_t *)(void *)shmqi_spsc_at(p->ring, pos);
-    memcpy(at + 8, &sequence, 8);
-    memcpy(at + 16, &time_ns, 8);
+    shmqi_put(at + 8, &sequence, 8);
+    shmqi_put(at + 16, &time_ns, 8);
     return at + SPSC_PREFIX;
 }
 
@@ -159,7 +159,7 @@ int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
         return rc;
     uint8_t *at = begin(p, pos, p->sequence, shmqi_now_coarse());
     struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
-    memcpy(at, &rec, sizeof rec);
+    shmqi_put(at, &rec, sizeof rec);
     shmqi_copy(at + sizeof rec, data, size);
     finish(p, len, size);
     shmqi_spsc_ease(p->ring, &p->writer);
@@ -307,7 +307,7 @@ int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};
     uint8_t *at = begin(p, pos, p->sequence, shmqi_now_coarse());
-    memcpy(at, &rec, sizeof rec);
+    shmqi_put(at, &rec, sizeof rec);
     shmqi_count_loan(p, -(int64_t)p->loan_len);
     p->loans = 0;
     finish(p, SPSC_PREFIX + shmqi_record_len(used, attr_bytes), used);

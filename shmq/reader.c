@@ -587,7 +587,7 @@ static int fill_spsc(
             return SHMQ_ERR_GAP;
         h->bytes = h->copy;
     }
-    memcpy(head, h->bytes + 8, sizeof head);
+    shmqi_copy_racy(head, h->bytes + 8, sizeof head);
     h->seq = pos;
     h->len = len;
     h->cnt = 1;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "copy.h"
 #include "error.h"
 #include "frame.h"
 
@@ -71,13 +72,13 @@ static uint8_t *put_attr(uint8_t *at, const struct shmq_attr *a)
         : 0;
     uint16_t type = (uint16_t)a->type;
     uint16_t len = (uint16_t)(name + a->value_bytes);
-    memcpy(at, &type, 2);
-    memcpy(at + 2, &len, 2);
+    shmqi_put(at, &type, 2);
+    shmqi_put(at + 2, &len, 2);
     at += ATTR_HEAD;
     if (name)
-        memcpy(at, a->name, name);
+        shmqi_put(at, a->name, name);
     if (a->value_bytes)
-        memcpy(at + name, a->value, a->value_bytes);
+        shmqi_put(at + name, a->value, a->value_bytes);
     return at + len;
 }
 
@@ -85,7 +86,7 @@ uint8_t *shmqi_record_begin(uint8_t *at, uint64_t size,
     const struct shmq_attr *attrs, uint32_t cnt, uint32_t attr_bytes)
 {
     struct shmqi_record_shm head = {(uint32_t)size, (uint16_t)attr_bytes, 0};
-    memcpy(at, &head, sizeof head);
+    shmqi_put(at, &head, sizeof head);
     at += sizeof head;
     uint8_t *p = at;
     for (uint32_t i = 0; i < cnt; i++)

@@ -40,8 +40,8 @@ static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
         return false;
     uint64_t head[2] = {p->sequence, shmqi_now_coarse()};
     struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
-    memcpy(at + sizeof *commit, head, sizeof head);
-    memcpy(at + sizeof(struct shmqi_spsc_shm), &rec, sizeof rec);
+    shmqi_put(at + sizeof *commit, head, sizeof head);
+    shmqi_put(at + sizeof(struct shmqi_spsc_shm), &rec, sizeof rec);
     shmqi_copy(at + SHMQI_SPSC_HEAD, data, size);
     shm_st(W5, shmqi_spsc_at(r, end), 0);
     shm_st(W1, commit, shmqi_commit((uint32_t)len, 0, pos));
