@@ -3,7 +3,7 @@
 . "$(dirname "$0")/cli_support.sh"
 
 commands="create pub sub ls stat groups group group_create group_reset
-group_rm group_evict rm help"
+group_rm group_evict rm top events doctor health help"
 
 # -- help and version ------------------------------------------------------
 expect 0 --version
@@ -49,6 +49,10 @@ has_options "group create" --exclusive --from --lease --absent \
 has_options "group reset" --to --force
 has_options "group evict" --kill
 has_options rm --all --force --if-exists --data
+has_options top --interval --count --json
+has_options events --topic --interval --count --timeout --for
+has_options doctor --json
+has_options health --json
 for d in 4096 256K 64K 0600 mpmc block none 64 16 1M; do
     "$SHMQ" create --help >"$DIR/one"
     check "create --help: default $d" grep -q "($d)\|($d, \|(.*$d.*)\|$d)" \
@@ -102,7 +106,7 @@ for o in '--ttl 3' '--timestamps off' '--prefault' '--retain-bytes 1G' \
 done
 expect 2 sub t --read durable
 expect 2 ls --remote x
-expect 2 top
+expect 2 tops
 expect 2 cat t
 
 # -- options stand anywhere ------------------------------------------------

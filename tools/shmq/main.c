@@ -19,6 +19,10 @@ const struct cli_command *const cli_commands[] = {
     &cmd_group_rm,
     &cmd_group_evict,
     &cmd_rm,
+    &cmd_top,
+    &cmd_events,
+    &cmd_doctor,
+    &cmd_health,
     &cmd_help,
     NULL,
 };

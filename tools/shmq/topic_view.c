@@ -13,40 +13,50 @@ enum { ROOM = 32, TRIES = 8 };
 static int load_groups(struct topic_view *view)
 {
     uint32_t cap = ROOM, cnt = 0;
+    struct shmq_group_stat *groups = NULL;
     int rc = SHMQ_OK;
     for (int i = 0; i < TRIES; i++) {
-        view->groups = cli_alloc(cap, sizeof(*view->groups));
-        rc = shmq_topic_groups(view->topic, view->groups, cap, &cnt);
+        groups = cli_alloc(cap, sizeof(*groups));
+        rc = shmq_topic_groups(view->topic, groups, cap, &cnt);
         if (rc != SHMQ_OK || cnt <= cap || i == TRIES - 1)
             break;
-        free(view->groups);
-        view->groups = NULL;
+        free(groups);
         cap = cnt;
     }
-    if (rc == SHMQ_OK)
-        view->group_cnt = cnt < cap ? cnt : cap;
+    if (rc != SHMQ_OK) {
+        free(groups);
+        return rc;
+    }
+    free(view->groups);
+    view->groups = groups;
+    view->group_cnt = cnt < cap ? cnt : cap;
     return rc;
 }
 
 static int load_endpoints(struct topic_view *view)
 {
     uint32_t cap = ROOM, cnt = 0;
+    struct shmq_endpoint_stat *endpoints = NULL;
     int rc = SHMQ_OK;
     for (int i = 0; i < TRIES; i++) {
-        view->endpoints = cli_alloc(cap, sizeof(*view->endpoints));
-        rc = shmq_topic_endpoints(view->topic, view->endpoints, cap, &cnt);
+        endpoints = cli_alloc(cap, sizeof(*endpoints));
+        rc = shmq_topic_endpoints(view->topic, endpoints, cap, &cnt);
         if (rc != SHMQ_OK || cnt <= cap || i == TRIES - 1)
             break;
-        free(view->endpoints);
-        view->endpoints = NULL;
+        free(endpoints);
         cap = cnt;
     }
-    if (rc == SHMQ_OK)
-        view->endpoint_cnt = cnt < cap ? cnt : cap;
+    if (rc != SHMQ_OK) {
+        free(endpoints);
+        return rc;
+    }
+    free(view->endpoints);
+    view->endpoints = endpoints;
+    view->endpoint_cnt = cnt < cap ? cnt : cap;
     return rc;
 }
 
-int topic_view_open(const char *ns, const char *name, struct topic_view *ret)
+int topic_view_attach(const char *ns, const char *name, struct topic_view *ret)
 {
     memset(ret, 0, sizeof(*ret));
     ret->attrs.struct_bytes = sizeof(ret->attrs);
@@ -54,12 +64,24 @@ int topic_view_open(const char *ns, const char *name, struct topic_view *ret)
     int rc = shmq_topic_open(ns, name, &ret->topic);
     if (rc == SHMQ_OK)
         rc = shmq_topic_attrs(ret->topic, &ret->attrs);
+    return rc;
+}
+
+int topic_view_look(struct topic_view *view)
+{
+    int rc = shmq_topic_stat(view->topic, &view->stat);
     if (rc == SHMQ_OK)
-        rc = shmq_topic_stat(ret->topic, &ret->stat);
+        rc = load_groups(view);
     if (rc == SHMQ_OK)
-        rc = load_groups(ret);
+        rc = load_endpoints(view);
+    return rc;
+}
+
+int topic_view_open(const char *ns, const char *name, struct topic_view *ret)
+{
+    int rc = topic_view_attach(ns, name, ret);
     if (rc == SHMQ_OK)
-        rc = load_endpoints(ret);
+        rc = topic_view_look(ret);
     return rc == SHMQ_OK ? CLI_DONE : cli_fail_rc(rc, name);
 }
 

@@ -7,9 +7,7 @@
 #include "cli_names.h"
 #include "cli_rfc3339.h"
 
-/* Names in shared memory are whatever a peer wrote: nothing of it may drive a
- * terminal. */
-static const char *printable(const char *text, char *buf, size_t len)
+const char *topic_view_printable(const char *text, char *buf, size_t len)
 {
     size_t i = 0;
     for (; text[i] != '\0' && i + 1 < len; i++) {
@@ -73,18 +71,19 @@ static void put_counts(struct cli_out *out, const struct shmq_topic_stat *s)
 
 /* Who holds producers up: an endpoint that is known to, or a group that keeps
  * its place without having a member. */
-static void put_holders(struct cli_out *out, const struct topic_view *view)
+void topic_view_holders_text(
+    const struct topic_view *view, struct cli_out *out, const char *indent)
 {
     char name[SHMQ_GROUP_MAX + 1];
     for (uint32_t i = 0; i < view->endpoint_cnt; i++) {
         const struct shmq_endpoint_stat *e = &view->endpoints[i];
         if (e->block_cnt == 0)
             continue;
-        cli_out_format(out, "held up by pid %" PRId32 ", %s", e->pid,
+        cli_out_format(out, "%sheld up by pid %" PRId32 ", %s", indent, e->pid,
             cli_state_name(e->state));
         if (e->group[0] != '\0')
             cli_out_format(out, " (group %s, endpoint %" PRIu32 ")",
-                printable(e->group, name, sizeof(name)), e->id);
+                topic_view_printable(e->group, name, sizeof(name)), e->id);
         else
             cli_out_format(out, " (endpoint %" PRIu32 ")", e->id);
         cli_out_char(out, '\n');
@@ -95,8 +94,8 @@ static void put_holders(struct cli_out *out, const struct topic_view *view)
         const struct shmq_group_stat *g = &view->groups[i];
         if (g->gates != 0 && g->member_cnt == 0 &&
             g->floor_position <= view->stat.gate_position)
-            cli_out_format(out, "held up by group %s, which has no member\n",
-                printable(g->name, name, sizeof(name)));
+            cli_out_format(out, "%sheld up by group %s, which has no member\n",
+                indent, topic_view_printable(g->name, name, sizeof(name)));
     }
 }
 
@@ -114,10 +113,10 @@ void topic_view_groups_text(const struct topic_view *view, struct cli_out *out)
         cli_out_format(out,
             "%-20s %-9s %14" PRIu64 " %9" PRIu64 " %11" PRIu64
             " %9.1f %7" PRIu32 " %7" PRIu32 " %11" PRIu64 " %12" PRIu64 " ",
-            printable(g->name, name, sizeof(name)), cli_kind_name(g->kind),
-            g->floor_position, g->lag_messages, g->lag_bytes,
-            (double)oldest / 1e9, g->member_cnt, g->claimed, g->redelivered,
-            g->dead_lettered);
+            topic_view_printable(g->name, name, sizeof(name)),
+            cli_kind_name(g->kind), g->floor_position, g->lag_messages,
+            g->lag_bytes, (double)oldest / 1e9, g->member_cnt, g->claimed,
+            g->redelivered, g->dead_lettered);
         put_time_or_dash(out, g->idle_since_ns);
         cli_out_char(out, '\n');
     }
@@ -138,10 +137,11 @@ static void put_endpoints(struct cli_out *out, const struct topic_view *view)
             "%8" PRIu32 " %-9s %8" PRId32 " %-16s %-8s %6" PRIu64 " %12" PRIu64
             " %-16s ",
             e->id, cli_role_name(e->role), e->pid,
-            printable(raw, comm, sizeof(comm)), cli_state_name(e->state),
-            e->holds_frames, e->messages,
-            e->group[0] != '\0' ? printable(e->group, name, sizeof(name))
-                                : "-");
+            topic_view_printable(raw, comm, sizeof(comm)),
+            cli_state_name(e->state), e->holds_frames, e->messages,
+            e->group[0] != '\0'
+                ? topic_view_printable(e->group, name, sizeof(name))
+                : "-");
         put_time_or_dash(out, e->since_ns);
         cli_out_char(out, '\n');
     }
@@ -151,7 +151,7 @@ void topic_view_text(const struct topic_view *view, struct cli_out *out)
 {
     put_attrs(out, view);
     put_counts(out, &view->stat);
-    put_holders(out, view);
+    topic_view_holders_text(view, out, "");
     if (view->group_cnt > 0)
         cli_out_char(out, '\n');
     topic_view_groups_text(view, out);
