@@ -16,6 +16,8 @@
 #include "process.h"
 #include "wait.h"
 
+#define MARK_TRIES 64
+
 /* -- attributes ---------------------------------------------------------------
  */
 
@@ -414,19 +416,43 @@ static bool access_denied(const struct shmqi_segment *s)
     return geteuid() != 0 && geteuid() != s->owner;
 }
 
-static int unlink_open(struct shmqi_segment *s, uint32_t flags)
+/* Marks the topic as deleted. Without force it is so only if nobody joined a
+ * group between the look at the endpoints and the mark: a group that is made
+ * raises the version after its maker's endpoint is there, so either the look
+ * sees the endpoint or the CAS fails. */
+static int mark_deleted(struct shmqi_segment *s, uint32_t flags)
 {
-    if (!(flags & SHMQ_UNLINK_FORCE)) {
+    shmqi_word *version = &s->ring.control->version;
+    if (flags & SHMQ_UNLINK_FORCE) {
+        (void)shm_or(J4, version, SHMQI_DELETED);
+        return SHMQ_OK;
+    }
+    for (int i = 0; i < MARK_TRIES; i++) {
+        uint64_t v = shm_ld(G2, version);
         int rc = check_unused(s);
         if (rc)
             return rc;
+        if (shm_cas(J4, version, v, v | SHMQI_DELETED))
+            return SHMQ_OK;
     }
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: its groups keep changing; end its users, or use --force",
+        s->topic);
+}
+
+static int unlink_open(struct shmqi_segment *s, uint32_t flags)
+{
+    int rc = flags & SHMQ_UNLINK_FORCE ? SHMQ_OK : check_unused(s);
+    if (rc)
+        return rc;
     if (access_denied(s))
         return shmqi_fail(SHMQ_ERR_PERM,
             "%s: it belongs to uid %u; only its "
             "owner and root remove it",
             s->topic, (unsigned)s->owner);
-    (void)shm_or(J4, &s->ring.control->version, SHMQI_DELETED);
+    rc = mark_deleted(s, flags);
+    if (rc)
+        return rc;
     shmqi_wake_all(s);
     remove_doorbells(s);
     return unlink_both(s->ns, s->topic);
