@@ -48,6 +48,7 @@
 #include <shmq/group.h>
 #include <shmq/message.h>
 #include <shmq/producer.h>
+#include <shmq/request.h>
 #include <shmq/stat.h>
 #include <shmq/topic.h>
 
