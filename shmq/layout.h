@@ -108,7 +108,8 @@ struct shmqi_arena_shm {
  *             starts or stops gating); bit 63: the topic is deleted
  *   armed_members, armed_producers  bit = endpoint modulo 64: somebody sleeps;
  *             set by sleepers, taken (exchanged to 0) by wakers
- *   dropped_old, dropped_corrupt    counted by readers */
+ *   dropped_old, dropped_corrupt    counted by readers
+ *   reaped       counted by reapers */
 struct shmqi_control_shm {
     struct shmqi_constants_shm constants;
     alignas(SHMQI_LINE) shmqi_word version;
@@ -116,6 +117,7 @@ struct shmqi_control_shm {
     alignas(SHMQI_LINE) shmqi_word armed_producers;
     alignas(SHMQI_LINE) shmqi_word dropped_old;
     shmqi_word dropped_corrupt;
+    shmqi_word reaped;
 };
 #define SHMQI_DELETED (1ull << 63)
 
@@ -241,6 +243,7 @@ AT(shmqi_control_shm, armed_members, 256);
 AT(shmqi_control_shm, armed_producers, 384);
 AT(shmqi_control_shm, dropped_old, 512);
 AT(shmqi_control_shm, dropped_corrupt, 520);
+AT(shmqi_control_shm, reaped, 528);
 _Static_assert(sizeof(struct shmqi_control_shm) == 640, "control header");
 AT(shmqi_endpoint_shm, pid, 16);
 AT(shmqi_endpoint_shm, image, 32);

@@ -159,7 +159,9 @@ static void reap(
             shmqi_wake_members(s);
     }
     remove_doorbell(s, id);
-    (void)shm_cas(E2, &s->ring.endpoints[victim].identity, identity, 0);
+    bool counts = victim < s->ring.producer_cnt + s->ring.member_cnt;
+    if (shm_cas(E2, &s->ring.endpoints[victim].identity, identity, 0) && counts)
+        (void)shm_add(N3, &s->ring.control->reaped, 1);
 }
 
 bool shmqi_reap_if_dead(struct shmqi_segment *s, uint32_t self, uint32_t idx)

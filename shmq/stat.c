@@ -168,6 +168,7 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     st.dropped_new = shm_ld(N1, &r->data->dropped_new);
     st.dropped_old = shm_ld(N1, &r->control->dropped_old);
     st.dropped_corrupt = shm_ld(N1, &r->control->dropped_corrupt);
+    st.reaped = shm_ld(N1, &r->control->reaped);
     st.segment_bytes = file_bytes(shmqi_segment_data_fd(s)) +
         file_bytes(shmqi_segment_control_fd(s));
     st.capacity_bytes = r->arena_bytes;

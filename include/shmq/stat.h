@@ -24,6 +24,9 @@ struct shmq_topic_stat {
     uint64_t dropped_old; /* frames overwritten unread (drop-old, lapped
                              readers), as counted by readers */
     uint64_t dropped_corrupt; /* records refused by readers as damaged */
+    uint64_t reaped; /* endpoints whose process died without closing them, and
+                        which others have cleared away; a reaper killed in
+                        that instant may leave one uncounted */
     uint64_t segment_bytes; /* /dev/shm used by the topic's files */
     uint64_t capacity_bytes; /* spsc: ring bytes; mpmc: arena per producer */
     uint64_t capacity_frames; /* mpmc; 0 for spsc */

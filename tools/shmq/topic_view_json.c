@@ -179,6 +179,7 @@ static void put_counts(
     cli_json_key(json, "full");
     cli_json_bool(json, stat->ring_full != 0);
     put_number(json, "leaked_loan_bytes", stat->leaked_loan_bytes);
+    put_number(json, "reaped", stat->reaped);
 }
 
 void topic_view_json(const struct topic_view *view, struct cli_json *json)
