@@ -1,0 +1,38 @@
+/* clock.c - one clock for tracer, victim and others.
+ *
+ * The library's calls of clock_gettime(2) and usleep(3) end here: time stands
+ * still but for a microsecond at each look. So an operation takes the same way
+ * through the code however slowly it is stepped, and lease ends, patience and
+ * deadlines come when a test wants them. Kernel sleeps (futexes) stay real. */
+#include <time.h>
+#include <unistd.h>
+
+#include <sys/syscall.h>
+
+#include "proof.h"
+
+#define TICK_NS 1000u
+
+uint64_t real_ns(void)
+{
+    struct timespec ts;
+    (void)syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+    if (!page)
+        return (int)syscall(SYS_clock_gettime, clock, ret);
+    uint64_t now = atomic_fetch_add(&page->clock_ns, TICK_NS);
+    ret->tv_sec = (time_t)(now / 1000000000u);
+    ret->tv_nsec = (long)(now % 1000000000u);
+    return 0;
+}
+
+int usleep(useconds_t us)
+{
+    if (page)
+        (void)atomic_fetch_add(&page->clock_ns, us * 1000ull);
+    return 0;
+}

@@ -1,0 +1,240 @@
+/* main.c - crash at every instruction: chooses configurations, runs the modes
+ * on them, prints the figures. docs/crash-proof.md tells how it works.
+ *     crash_instruction [--seconds N] [--seed N] [--op TEXT] [--modes SZKR]
+ *                       [--resumes N] [--kills N] [--states N] [--jobs N]
+ *                       [--full] [--part I/N]
+ * Without options: a sample of 50 s. --full does all configurations, --part the
+ * I-th (from 0) of N parts of them. --op takes part of a configuration's text,
+ * as it is printed when something is broken.
+ * Exit status: 0 all held, 1 something was broken, 77 no ptrace here. */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "modes.h"
+#include "report.h"
+#include "support/support.h"
+
+struct page *page;
+struct totals *totals;
+uint32_t *cover;
+
+static void *shared(size_t bytes)
+{
+    void *at = mmap(
+        NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+    return at;
+}
+
+void atomic_raise(_Atomic uint64_t *at, uint64_t value)
+{
+    uint64_t seen = atomic_load(at);
+    while (seen < value && !atomic_compare_exchange_weak(at, &seen, value))
+        ;
+}
+
+struct options {
+    uint64_t seconds, seed;
+    uint32_t resumes, kills, states, jobs;
+    uint32_t part, parts; /* part of all configurations, from 0 */
+    const char *op, *modes;
+};
+
+/* -- configurations
+ * -------------------------------------------------------------- */
+
+static bool sensible(const struct config *c)
+{
+    const struct op *op = c->op;
+    if (!(op->flags & (c->ring == SHMQ_RING_SPSC ? OP_SPSC : OP_MPMC)))
+        return false;
+    if ((op->flags & OP_NEEDS_RECORD) && c->fill == FILL_EMPTY)
+        return false;
+    return !c->own || c->fill != FILL_EMPTY;
+}
+
+static uint32_t list_configs(struct config *list, const char *only)
+{
+    uint32_t cnt = 0;
+    for (const struct op *op = NULL; (op = op_next(op));) {
+        for (uint32_t i = 0; i < 2 * FILLS * WARMS * ORIGINS * 2; i++) {
+            struct config c = {op, op, 1 + i % 2, i / 2 % FILLS,
+                i / 2 / FILLS % WARMS, i / 2 / FILLS / WARMS % ORIGINS,
+                i / 2 / FILLS / WARMS / ORIGINS != 0};
+            char text[200];
+            config_text(&c, text);
+            if (sensible(&c) && (!only || strstr(text, only))) {
+                if (list)
+                    list[cnt] = c;
+                cnt++;
+            }
+        }
+    }
+    return cnt;
+}
+
+/* So that any part of the list is a fair sample of it. */
+static void shuffle(struct config *list, uint32_t cnt, uint64_t seed)
+{
+    for (uint32_t i = cnt; i > 1; i--) {
+        uint32_t k = (uint32_t)t_below(&seed, i);
+        struct config was = list[i - 1];
+        list[i - 1] = list[k];
+        list[k] = was;
+    }
+}
+
+/* -- one configuration
+ * -------------------------------------------------------------- */
+
+static void prove(const struct options *o, struct world *w, struct tracer *t,
+    const struct config *c)
+{
+    static struct trace trace;
+    static struct pool pool;
+    pool.cnt = pool.seen = 0;
+    if (t->gone)
+        tracer_start(t);
+    page->config = *c;
+    memset(&scene, 0, sizeof scene);
+    scene.world = w;
+    if (!world_make(w, c)) {
+        broken("the state cannot be made");
+        return;
+    }
+    scene.mode = "S";
+    mode_s(w, t, &trace, strchr(o->modes, 'R') ? &pool : NULL);
+    scene.mode = "Z";
+    if (strchr(o->modes, 'Z'))
+        mode_z(w, t, &trace, o->resumes);
+    scene.mode = "K";
+    if (strchr(o->modes, 'K'))
+        mode_k(w, &trace, o->kills);
+    if (strchr(o->modes, 'R'))
+        mode_r(w, t, &pool, o->states, o->resumes, o->kills);
+    world_free(w);
+    atomic_fetch_add(&totals->configs, 1);
+}
+
+static void work(const struct options *o, const struct config *list,
+    uint32_t cnt, uint32_t job)
+{
+    struct world w;
+    struct tracer t = {0, true};
+    uint64_t end = real_ns() + o->seconds * 1000000000u;
+    memset(&w, 0, sizeof w);
+    page = shared(sizeof *page);
+    page->clock_ns = real_ns();
+    (void)snprintf(w.ns, sizeof w.ns, "crash%d", getpid());
+    (void)snprintf(w.copy_ns, sizeof w.copy_ns, "copy%d", getpid());
+    for (uint32_t i = o->part + job * o->parts; i < cnt;
+         i += o->jobs * o->parts) {
+        if (o->seconds && real_ns() >= end)
+            break;
+        prove(o, &w, &t, &list[i]);
+    }
+    tracer_stop(&t);
+    world_sweep(w.ns);
+    world_sweep(w.copy_ns);
+}
+
+static bool run_jobs(
+    const struct options *o, const struct config *list, uint32_t cnt)
+{
+    bool fine = true;
+    for (uint32_t j = 0; j < o->jobs; j++) {
+        pid_t pid = fork();
+        if (pid == 0) {
+            work(o, list, cnt, j);
+            (void)fflush(stdout);
+            _exit(0);
+        }
+    }
+    for (uint32_t j = 0; j < o->jobs; j++) {
+        int status = 0;
+        if (wait(&status) < 0 || status != 0)
+            fine = false;
+        if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+            exit(77);
+    }
+    return fine;
+}
+
+static struct options parse(int argc, char **argv)
+{
+    static const struct option known[] = {{"seconds", 1, NULL, 't'},
+        {"seed", 1, NULL, 's'}, {"op", 1, NULL, 'o'}, {"modes", 1, NULL, 'm'},
+        {"resumes", 1, NULL, 'z'}, {"kills", 1, NULL, 'k'},
+        {"states", 1, NULL, 'r'}, {"jobs", 1, NULL, 'j'},
+        {"full", 0, NULL, 'f'}, {"part", 1, NULL, 'p'}, {NULL, 0, NULL, 0}};
+    struct options o = {50, 1, 24, 3, 1, 1, 0, 1, NULL, "SZKR"};
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    o.jobs = cpus < 1 ? 1 : cpus > 16 ? 16 : (uint32_t)cpus;
+    for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
+        uint64_t n = optarg ? strtoull(optarg, NULL, 0) : 0;
+        switch (c) {
+        case 't':
+            o.seconds = n;
+            break;
+        case 's':
+            o.seed = n;
+            break;
+        case 'o':
+            o.op = optarg;
+            break;
+        case 'm':
+            o.modes = optarg;
+            break;
+        case 'z':
+            o.resumes = (uint32_t)n;
+            break;
+        case 'k':
+            o.kills = (uint32_t)n;
+            break;
+        case 'r':
+            o.states = (uint32_t)n;
+            break;
+        case 'j':
+            o.jobs = (uint32_t)n;
+            break;
+        case 'p':
+            if (sscanf(optarg, "%u/%u", &o.part, &o.parts) != 2)
+                exit(2);
+            o.seconds = 0;
+            break;
+        case 'f':
+            o.seconds = 0;
+            break;
+        default:
+            exit(2);
+        }
+    }
+    return o;
+}
+
+int main(int argc, char **argv)
+{
+    struct options o = parse(argc, argv);
+    totals = shared(sizeof *totals);
+    cover = shared((size_t)(library_end - library_begin) * sizeof *cover);
+    report_init();
+    uint32_t cnt = list_configs(NULL, o.op);
+    struct config *list = calloc(cnt + 1, sizeof *list);
+    if (!list)
+        return 1;
+    (void)list_configs(list, o.op);
+    shuffle(list, cnt, o.seed);
+    uint64_t start = real_ns();
+    bool fine = run_jobs(&o, list, cnt);
+    free(list);
+    return report(cnt, o.seed, real_ns() - start) && fine ? 0 : 1;
+}

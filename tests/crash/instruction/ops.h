@@ -1,0 +1,12 @@
+/* ops.h - the tables of operations, one per file. */
+#ifndef SHMQ_CRASH_OPS_H
+#define SHMQ_CRASH_OPS_H
+
+#include "proof.h"
+
+#define BOTH (OP_MPMC | OP_SPSC)
+
+extern const struct op producer_ops[], consumer_ops[], group_ops[];
+extern const uint32_t producer_op_cnt, consumer_op_cnt, group_op_cnt;
+
+#endif

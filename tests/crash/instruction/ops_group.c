@@ -1,0 +1,123 @@
+/* ops_group.c - making, removing and moving groups; evicting; looking. */
+#include <string.h>
+
+#include "ops.h"
+#include "victim.h"
+
+static void setup_nothing(struct victim *v)
+{
+    v_topic(v);
+    v_fill_apart(v);
+    shmq_producer_close(v->producer);
+    v->producer = NULL;
+}
+
+static void create(struct victim *v, uint32_t kind)
+{
+    struct shmq_start start = {kind, 0, 0};
+    page->rc = shmq_group_create(v->topic, "fresh", NULL, &start);
+}
+
+static void create_earliest(struct victim *v)
+{
+    create(v, SHMQ_START_EARLIEST);
+}
+
+static void create_latest(struct victim *v)
+{
+    create(v, SHMQ_START_LATEST);
+}
+
+static void remove_work(struct victim *v)
+{
+    page->rc = shmq_group_remove(v->topic, group_names[WORK], 0);
+}
+
+static void reset_earliest(struct victim *v)
+{
+    struct shmq_start start = {SHMQ_START_EARLIEST, 0, 0};
+    page->rc = shmq_group_reset(v->topic, group_names[WORK], &start, 0);
+}
+
+static void reset_latest(struct victim *v)
+{
+    struct shmq_start start = {SHMQ_START_LATEST, 0, 0};
+    page->rc = shmq_group_reset(v->topic, group_names[WORK], &start, 0);
+}
+
+/* -- evict -------------------------------------------------------------------
+ */
+
+static void setup_evict(struct victim *v)
+{
+    v_consumer(v, WORK, SHMQ_CONSUMER_COPY);
+    v_receive(v, 0);
+}
+
+static void setup_evict_reader(struct victim *v)
+{
+    v_consumer(v, AUDIT, SHMQ_CONSUMER_COPY);
+    v_receive(v, 0);
+}
+
+static void evict(struct victim *v)
+{
+    page->rc =
+        shmq_group_evict(v->topic, shmq_consumer_endpoint(v->consumer), 0);
+}
+
+/* -- looking ------------------------------------------------------------------
+ */
+
+static void stat_all(struct victim *v)
+{
+    static struct shmq_group_stat groups[4];
+    static struct shmq_endpoint_stat endpoints[4];
+    struct shmq_topic_stat stat;
+    uint32_t cnt;
+    memset(&stat, 0, sizeof stat);
+    stat.struct_bytes = sizeof stat;
+    page->rc = shmq_topic_stat(v->topic, &stat);
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_topic_groups(v->topic, groups, 4, &cnt);
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_topic_endpoints(v->topic, endpoints, 4, &cnt);
+}
+
+static void nothing(struct victim *v)
+{
+    (void)v;
+}
+
+static void topic_open(struct victim *v)
+{
+    page->rc = shmq_topic_open(page->ns, TOPIC, &v->topic);
+}
+
+static void topic_close(struct victim *v)
+{
+    shmq_topic_close(v->topic);
+    v->topic = NULL;
+    page->rc = SHMQ_OK;
+}
+
+const struct op group_ops[] = {
+    {"group create, earliest", BOTH | OP_NO_FLIP | OP_REAPS, 0, setup_nothing,
+        create_earliest, NULL},
+    {"group create, latest", BOTH | OP_NO_FLIP, 0, setup_nothing, create_latest,
+        NULL},
+    {"group remove", BOTH | OP_ONE_FLIP | OP_FREE, 0, setup_nothing,
+        remove_work, NULL},
+    {"group reset, earliest", BOTH | OP_FREE, 0, setup_nothing, reset_earliest,
+        NULL},
+    {"group reset, latest", BOTH | OP_FREE, 0, setup_nothing, reset_latest,
+        NULL},
+    {"evict, shared", OP_MPMC | OP_NEEDS_RECORD | OP_EVICTS, 0, setup_evict,
+        evict, NULL},
+    {"evict, exclusive", BOTH | OP_NEEDS_RECORD | OP_EVICTS, 0,
+        setup_evict_reader, evict, NULL},
+    {"stat", BOTH | OP_NO_FLIP, 0, setup_nothing, stat_all, NULL},
+    {"topic open", BOTH | OP_NO_FLIP, 0, nothing, topic_open, NULL},
+    {"topic close", BOTH | OP_NO_FLIP, 0, v_topic, topic_close, NULL},
+};
+const uint32_t group_op_cnt = sizeof group_ops / sizeof group_ops[0];

@@ -1,0 +1,187 @@
+/* others.c - see others.h. */
+#include "others.h"
+
+#include <string.h>
+
+#include "words.h"
+
+#define RECORDS 2u
+
+static uint64_t began;
+
+static void start(void)
+{
+    began = real_ns();
+}
+
+static void stop(void)
+{
+    atomic_raise(&totals->wait_ns_max, real_ns() - began);
+}
+
+/* -- attaching
+ * ------------------------------------------------------------------- */
+
+static void open_producer(struct others *o)
+{
+    start();
+    int rc = shmq_producer_open(o->w->live_topic, NULL, &o->producer);
+    stop();
+    bool role = o->w->config.ring == SHMQ_RING_SPSC &&
+        shm_word(&o->w->live.ring.data->role) != 0;
+    bool entry = o->w->config.ring == SHMQ_RING_SPSC &&
+        shm_word(&o->w->live.ring.endpoints[0].identity) != 0;
+    if (rc != SHMQ_OK && !(rc == SHMQ_ERR_BUSY && (role || entry)))
+        broken("another producer cannot open: %s (I6)", shmq_error_text());
+}
+
+static void open_reader(struct others *o, enum group g)
+{
+    int rc;
+    start();
+    o->reader[g] = world_reader(o->w->live_topic, g, &rc);
+    stop();
+    bool shared = g == WORK && o->w->config.ring == SHMQ_RING_MPMC;
+    bool moves = config_has(&o->w->config, OP_FREE | OP_RELEASE);
+    if (rc != SHMQ_OK && !(rc == SHMQ_ERR_BUSY && !shared) &&
+        !(rc == SHMQ_ERR_NOENT && moves) && !(rc == SHMQ_ERR_GAP && moves))
+        broken("another member cannot join %s: %s (I6)", group_names[g],
+            shmq_error_text());
+}
+
+void others_open(struct others *o)
+{
+    if (!o->producer)
+        open_producer(o);
+    for (enum group g = AUDIT; g < GROUPS; g++)
+        if (!o->reader[g])
+            open_reader(o, g);
+}
+
+void others_close(struct others *o)
+{
+    shmq_producer_close(o->producer);
+    for (enum group g = AUDIT; g < GROUPS; g++)
+        shmq_consumer_close(o->reader[g]);
+    o->producer = NULL;
+    memset(o->reader, 0, sizeof o->reader);
+}
+
+/* -- publishing
+ * -------------------------------------------------------------------- */
+
+/* Some group that gates has all of the ring to do. */
+static bool full_is_right(const struct shmqi_ring *r)
+{
+    uint64_t end = shm_end(r);
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        uint32_t state = shmqi_gword_unpack(shm_word(&r->groups[i].word)).state;
+        uint64_t floor = shm_word(&r->groups[i].floor);
+        if (state < SHMQI_GROUP_GATING || state == SHMQI_GROUP_ABSENT)
+            continue;
+        if (r->ring == SHMQ_RING_SPSC &&
+            end - (shmqi_cursor_place(floor) << 3) >=
+                r->arena_bytes - 2 * (OTHERS_BYTES + 40))
+            return true;
+        if (r->ring == SHMQ_RING_MPMC &&
+            end - shmqi_pos_seq(shmqi_cursor_pos(floor, end)) >= 1ull
+                    << r->cap_lg2)
+            return true;
+    }
+    return false;
+}
+
+static void publish(struct others *o)
+{
+    uint8_t data[OTHERS_BYTES];
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        fill_payload(data, sizeof data, o->next);
+        start();
+        int rc = shmq_producer_publish(o->producer, data, sizeof data, NULL);
+        stop();
+        if (rc == SHMQ_OK)
+            tags_add(&o->published, o->next++);
+        else if (rc != SHMQ_ERR_FULL)
+            broken("another producer: %s (I6)", shmq_err_name(rc));
+        else if (!full_is_right(&o->w->live.ring))
+            broken("another producer: FULL, and nobody gates (I6)");
+    }
+}
+
+/* -- receiving
+ * ------------------------------------------------------------------------ */
+
+static bool is_work(const struct shmqi_ring *r, const struct shmqi_group_shm *g)
+{
+    uint64_t attrs = shm_word(&g->attrs), name = 0;
+    memcpy(&name, group_names[WORK], strlen(group_names[WORK]));
+    return shmqi_gword_unpack(shm_word(&g->word)).state == SHMQI_GROUP_READY &&
+        (attrs & 0xff) == SHMQ_GROUP_SHARED &&
+        shm_word(&r->names[(attrs >> 32) & 0xffffff].bytes[0]) == name;
+}
+
+/* Every record of the group is done or held by somebody. */
+static bool empty_is_right(const struct shmqi_ring *r)
+{
+    uint64_t end = shm_end(r), mask = (1ull << r->claim_lg2) - 1;
+    for (uint32_t i = 0; r->ring == SHMQ_RING_MPMC && i < r->group_cnt; i++) {
+        const struct shmqi_group_shm *g = &r->groups[i];
+        uint64_t floor =
+            shmqi_pos_seq(shmqi_cursor_pos(shm_word(&g->floor), end));
+        if (!is_work(r, g))
+            continue;
+        for (uint64_t q = floor; q < end; q++) {
+            uint64_t k = shm_word(
+                &r->claims[((uint64_t)i << r->claim_lg2) + (q & mask)]);
+            struct shmqi_claim c = shmqi_claim_unpack(k);
+            if (c.lap != shmqi_claim_lap(q, r->claim_lg2) ||
+                c.state == SHMQI_CLAIM_FREE)
+                return false;
+        }
+    }
+    return true;
+}
+
+static void take(struct others *o, enum group g)
+{
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        struct shmq_message m;
+        start();
+        int rc = shmq_consumer_receive(o->reader[g], &m);
+        stop();
+        bool moves =
+            config_has(&o->w->config, OP_FREE | OP_RELEASE | OP_EVICTS);
+        if (rc == SHMQ_ERR_EMPTY && g == WORK && !moves &&
+            !empty_is_right(&o->w->live.ring))
+            broken("another member: EMPTY, and records are free (I6)");
+        if (rc == SHMQ_ERR_EMPTY)
+            return;
+        if (rc != SHMQ_OK) {
+            if (!moves)
+                broken("another member of %s: %s (I6)", group_names[g],
+                    shmq_err_name(rc));
+            return;
+        }
+        uint32_t tag = tag_of(&o->w->config, &m);
+        if (tag == 0)
+            broken("another member of %s: torn (I5)", group_names[g]);
+        start();
+        rc = shmq_consumer_release(o->reader[g], &m);
+        stop();
+        if (rc == SHMQ_OK)
+            tags_add(&o->done[g], tag);
+        else if (!moves)
+            broken("another member's release: %s", shmq_err_name(rc));
+    }
+}
+
+void others_work(struct others *o)
+{
+    if (o->producer)
+        publish(o);
+    for (enum group g = AUDIT; g < GROUPS; g++)
+        if (o->reader[g])
+            take(o, g);
+    if (o->producer)
+        publish(o);
+}

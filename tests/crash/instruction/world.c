@@ -1,0 +1,268 @@
+/* world.c - topics in the states that the operations begin in. */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "proof.h"
+#include "topic_impl.h"
+
+#define SLOTS 8u
+#define HOT_MAX (96u << 10)
+
+static void must(int rc, const char *what)
+{
+    if (rc == SHMQ_OK)
+        return;
+    (void)fprintf(
+        stderr, "%s: %s: %s\n", what, shmq_err_name(rc), shmq_error_text());
+    exit(1);
+}
+
+/* -- sizes
+ * --------------------------------------------------------------------- */
+
+static uint64_t arena_bytes(const struct config *c)
+{
+    uint64_t need = op_bytes(c->first) + 128, bytes = 4096;
+    if (c->first->flags & OP_BATCH)
+        need = BATCH * (BATCH_BYTES + 32);
+    while (bytes / 2 < need)
+        bytes *= 2;
+    return bytes;
+}
+
+uint64_t fill_bytes(const struct config *c)
+{
+    uint64_t ring = arena_bytes(c);
+    if (c->ring == SHMQ_RING_MPMC || ring <= 4096)
+        return 64;
+    return ring / 32 - 128;
+}
+
+static uint64_t origin_of(const struct config *c, uint64_t records)
+{
+    static const uint64_t mpmc[ORIGINS] = {
+        0, ((1ull << 32) - 1) * SLOTS, ((1ull << 36) - 1) * SLOTS, 1ull << 40};
+    uint64_t ring = arena_bytes(c);
+    const uint64_t spsc[ORIGINS] = {
+        0, 1ull << 32, 1ull << 35, (1ull << 55) - 8 * ring};
+    if (c->origin == ORIGIN_ZERO)
+        return 0;
+    if (c->ring == SHMQ_RING_MPMC)
+        return mpmc[c->origin] - records;
+    return spsc[c->origin] - records * (fill_bytes(c) + 32);
+}
+
+static struct shmq_topic_attrs attrs_of(const struct config *c)
+{
+    struct shmq_topic_attrs a;
+    memset(&a, 0, sizeof a);
+    a.struct_bytes = sizeof a;
+    a.ring = c->ring;
+    a.arena_bytes = arena_bytes(c);
+    a.max_message_bytes = a.arena_bytes / 2 - 128;
+    a.max_groups = 3;
+    a.max_members = 6;
+    a.max_producers = 1;
+    if (c->ring == SHMQ_RING_MPMC) {
+        a.capacity_frames = SLOTS;
+        a.max_producers = 3;
+    }
+    return a;
+}
+
+/* -- the state before
+ * ---------------------------------------------------------- */
+
+struct shmq_consumer *world_reader(
+    struct shmq_topic *topic, enum group group, int *ret_rc)
+{
+    struct shmq_consumer_options o;
+    struct shmq_consumer *c = NULL;
+    memset(&o, 0, sizeof o);
+    o.struct_bytes = sizeof o;
+    o.group = group_names[group];
+    o.flags = SHMQ_CONSUMER_NO_CREATE;
+    *ret_rc = shmq_consumer_open(topic, &o, &c);
+    return c;
+}
+
+static void make_groups(struct world *w, struct shmq_topic *topic)
+{
+    for (enum group g = AUDIT; g < GROUPS; g++) {
+        struct shmq_group_attrs a;
+        memset(&a, 0, sizeof a);
+        a.struct_bytes = sizeof a;
+        a.kind = SHMQ_GROUP_EXCLUSIVE;
+        if (g == WORK && w->config.ring == SHMQ_RING_MPMC) {
+            a.kind = SHMQ_GROUP_SHARED;
+            a.max_attempts = 100;
+            if (w->config.first->flags & OP_LEASE)
+                a.lease_ns = 1000000;
+        }
+        if (g == WORK && (w->config.first->flags & OP_RELEASE))
+            a.absent = SHMQ_ABSENT_RELEASE;
+        must(shmq_group_create(topic, group_names[g], &a, NULL), "group");
+    }
+}
+
+static int put(struct world *w, struct shmq_producer *p, uint32_t tag)
+{
+    static uint8_t data[1u << 18];
+    uint64_t bytes = fill_bytes(&w->config);
+    fill_payload(data, bytes, tag);
+    return shmq_producer_publish(p, data, bytes, NULL);
+}
+
+/* Records go through the ring and are done by both groups. */
+static void warm_up(struct world *w, struct shmq_topic *topic,
+    struct shmq_producer *p, uint32_t records)
+{
+    int rc[GROUPS];
+    struct shmq_consumer *c[GROUPS];
+    for (enum group g = AUDIT; g < GROUPS; g++) {
+        c[g] = world_reader(topic, g, &rc[g]);
+        must(rc[g], "reader");
+    }
+    for (uint32_t i = 0; i < records; i++) {
+        must(put(w, p, TAG_WARM + i), "warm");
+        for (enum group g = AUDIT; g < GROUPS; g++) {
+            struct shmq_message m;
+            must(shmq_consumer_receive(c[g], &m), "warm receive");
+            must(shmq_consumer_release(c[g], &m), "warm release");
+        }
+    }
+    for (enum group g = AUDIT; g < GROUPS; g++)
+        shmq_consumer_close(c[g]);
+}
+
+static uint32_t warm_cnt(const struct world *w, uint32_t capacity)
+{
+    switch (w->config.warm) {
+    case WARM_NONE:
+        return 0;
+    case WARM_LAP:
+        return capacity - 1;
+    default:
+        return capacity + capacity / 2 - 1;
+    }
+}
+
+/* Makes the live topic with `fill` records in it; with UINT32_MAX counts how
+ * many fit. */
+static uint32_t build(
+    struct world *w, uint64_t origin, uint32_t warm, uint32_t fill)
+{
+    struct shmq_topic_attrs a = attrs_of(&w->config);
+    struct shmq_topic *topic;
+    struct shmq_producer *p;
+    uint32_t cnt = 0;
+    must(shmqi_topic_create_system(w->ns, TOPIC, &a, origin), "create");
+    must(shmq_topic_open(w->ns, TOPIC, &topic), "open");
+    make_groups(w, topic);
+    must(shmq_producer_open(topic, NULL, &p), "producer");
+    warm_up(w, topic, p, warm);
+    memset(w->pending, 0, sizeof w->pending);
+    while (cnt < fill && put(w, p, TAG_FILL + 1 + cnt) == SHMQ_OK) {
+        cnt++;
+        tags_add(&w->pending[AUDIT], TAG_FILL + cnt);
+        tags_add(&w->pending[WORK], TAG_FILL + cnt);
+    }
+    shmq_producer_close(p);
+    shmq_topic_close(topic);
+    return cnt;
+}
+
+static void remove_topic(const char *ns)
+{
+    (void)shmq_topic_unlink(ns, TOPIC, SHMQ_UNLINK_FORCE);
+}
+
+static uint32_t fill_cnt(const struct world *w)
+{
+    static const uint32_t of_empty[] = {0, 1};
+    if (w->config.fill <= FILL_ONE)
+        return of_empty[w->config.fill];
+    return w->config.fill == FILL_FULL ? w->capacity : w->capacity - 1;
+}
+
+bool world_make(struct world *w, const struct config *config)
+{
+    struct shmq_topic_attrs a = attrs_of(config);
+    w->config = *config;
+    w->capacity = build(w, 0, 0, UINT32_MAX);
+    remove_topic(w->ns);
+    uint32_t warm = warm_cnt(w, w->capacity);
+    if (config->fill >= FILL_ALMOST && warm) {
+        w->capacity = build(w, 0, warm, UINT32_MAX);
+        remove_topic(w->ns);
+    }
+    uint32_t fill = fill_cnt(w);
+    w->own_cnt = config->own ? fill : 0;
+    (void)build(
+        w, origin_of(config, warm + fill), warm, config->own ? 0 : fill);
+    must(shmq_topic_create(w->copy_ns, TOPIC, &a), "create copy");
+    if (!shm_map(&w->live, w->ns, TOPIC) ||
+        !shm_map(&w->copy, w->copy_ns, TOPIC))
+        return false;
+    size_t all = w->live.data_bytes + w->live.control_bytes;
+    w->base = malloc(all);
+    if (!w->base)
+        return false;
+    memcpy(w->base, w->live.data, w->live.data_bytes);
+    memcpy(
+        w->base + w->live.data_bytes, w->live.control, w->live.control_bytes);
+    w->hot =
+        w->live.data_bytes <= HOT_MAX ? w->live.data_bytes : w->live.arenas;
+    /* Opened when the bytes, the constants among them, are the live ones. */
+    memcpy(w->copy.data, w->live.data, w->live.data_bytes);
+    memcpy(w->copy.control, w->live.control, w->live.control_bytes);
+    must(shmq_topic_open(w->copy_ns, TOPIC, &w->copy_topic), "open copy");
+    must(shmq_topic_open(w->ns, TOPIC, &w->live_topic), "open live");
+    return true;
+}
+
+void world_restore(struct world *w)
+{
+    memcpy(w->live.data, w->base, w->live.data_bytes);
+    memcpy(
+        w->live.control, w->base + w->live.data_bytes, w->live.control_bytes);
+    page->config = w->config;
+    page->fill_cnt = w->own_cnt;
+    page->sleeper = 0;
+    memcpy(page->ns, w->ns, sizeof page->ns);
+    memcpy(page->before, w->pending, sizeof page->before);
+    memset(&page->published, 0, sizeof page->published);
+    memset(page->done, 0, sizeof page->done);
+    memset(page->kept, 0, sizeof page->kept);
+}
+
+void world_free(struct world *w)
+{
+    shmq_topic_close(w->live_topic);
+    shmq_topic_close(w->copy_topic);
+    w->live_topic = w->copy_topic = NULL;
+    shm_unmap(&w->live);
+    shm_unmap(&w->copy);
+    remove_topic(w->ns);
+    remove_topic(w->copy_ns);
+    free(w->base);
+    w->base = NULL;
+}
+
+void world_sweep(const char *ns)
+{
+    char prefix[64], path[512];
+    DIR *dir = opendir("/dev/shm");
+    int n = snprintf(prefix, sizeof prefix, "shmq.%s.", ns);
+    if (!dir)
+        return;
+    for (struct dirent *e; (e = readdir(dir));)
+        if (strncmp(e->d_name, prefix, (size_t)n) == 0) {
+            (void)snprintf(path, sizeof path, "/dev/shm/%s", e->d_name);
+            (void)unlink(path);
+        }
+    (void)closedir(dir);
+}
