@@ -21,7 +21,8 @@ static inline void shmqi_prefetch_write(const void *at)
 
 /* memcpy for sizes that are mostly small and not known to the compiler: no
  * call up to 128 bytes. Blocks may overlap each other, never the bounds. */
-static inline void shmqi_copy(void *to, const void *from, uint64_t n)
+static inline __attribute__((always_inline)) void shmqi_copy(
+    void *to, const void *from, uint64_t n)
 {
     uint8_t *d = to;
     const uint8_t *s = from;
@@ -59,6 +60,14 @@ static inline __attribute__((always_inline)) void shmqi_put(
     }
 #endif
     memcpy(to, from, n);
+}
+
+/* A header goes word by word: put together in memory first, it would be copied
+ * by loads wider than the stores before them, which cannot be forwarded. */
+static inline __attribute__((always_inline)) void shmqi_put_word(
+    void *to, uint64_t value)
+{
+    shmqi_put(to, &value, sizeof value);
 }
 
 #endif

@@ -267,7 +267,16 @@ AT(shmqi_group_shm, next, 256);
 AT(shmqi_group_shm, freeing, 384);
 AT(shmqi_group_shm, dead_letter, 512);
 _Static_assert(sizeof(struct shmqi_group_shm) == 768, "group");
+AT(shmqi_frame_shm, sequence, 8);
+AT(shmqi_frame_shm, time_ns, 16);
+AT(shmqi_frame_shm, record_cnt, 24);
+AT(shmqi_frame_shm, len_bytes, 28);
+AT(shmqi_frame_shm, flags, 32);
 _Static_assert(sizeof(struct shmqi_frame_shm) == 40, "frame header");
+AT(shmqi_record_shm, attr_bytes, 4);
+AT(shmqi_record_shm, flags, 6);
+AT(shmqi_spsc_shm, sequence, 8);
+AT(shmqi_spsc_shm, time_ns, 16);
 _Static_assert(sizeof(struct shmqi_record_shm) == 8, "record header");
 _Static_assert(sizeof(struct shmqi_spsc_shm) == 24, "spsc header");
 #undef AT

@@ -34,9 +34,16 @@ static inline uint64_t shmqi_round_unit(uint64_t len)
 static inline void shmqi_frame_head(
     const struct shmq_producer *p, uint8_t *at, uint32_t cnt, uint64_t len)
 {
-    struct shmqi_frame_shm head = {
-        p->identity, p->sequence, shmqi_now_coarse(), cnt, (uint32_t)len, 0, 0};
-    shmqi_put(at, &head, sizeof head);
+    uint64_t now = shmqi_now_coarse();
+    shmqi_put_word(
+        at + offsetof(struct shmqi_frame_shm, producer), p->identity);
+    shmqi_put_word(
+        at + offsetof(struct shmqi_frame_shm, sequence), p->sequence);
+    shmqi_put_word(at + offsetof(struct shmqi_frame_shm, time_ns), now);
+    /* two halves each: record_cnt, len_bytes; flags, reserved */
+    shmqi_put_word(
+        at + offsetof(struct shmqi_frame_shm, record_cnt), cnt | len << 32);
+    shmqi_put_word(at + offsetof(struct shmqi_frame_shm, flags), 0);
 }
 
 /* One try at sequence `t`; true when it is published. */
@@ -75,9 +82,8 @@ static inline __attribute__((always_inline)) bool shmqi_mpmc_easy(
         return false;
     uint64_t off = a->write;
     uint8_t *at = a->base + off;
-    struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
     shmqi_frame_head(p, at, 1, len);
-    shmqi_put(at + sizeof(struct shmqi_frame_shm), &rec, sizeof rec);
+    shmqi_put_word(at + sizeof(struct shmqi_frame_shm), size);
     shmqi_copy(at + before, data, size);
     uint64_t frame =
         (((uint64_t)a->idx << r->arena_lg2) + off) / SHMQI_FRAME_UNIT;

@@ -83,22 +83,31 @@ static int attributed(const struct shmq_producer *p,
     return SHMQ_OK;
 }
 
+/* Length of a record that is not plain, or why it is not legal. */
+static __attribute__((noinline)) int unusual(const struct shmq_producer *p,
+    const struct shmq_record *rec, uint32_t idx, uint64_t *ret_len)
+{
+    if (rec->size > p->max_message)
+        return shmqi_too_large(p, rec->size);
+    if (rec->size && !rec->data)
+        return shmqi_fail(
+            SHMQ_ERR_INVAL, "publish: record %u has no data", idx);
+    return rec->attr_cnt ? attributed(p, rec, ret_len) : SHMQ_OK;
+}
+
 /* Frame length of a batch, its payload bytes, or why it is not legal. */
 static int batch_len(const struct shmq_producer *p,
     const struct shmqi_publish *pub, uint64_t *ret_len, uint64_t *ret_bytes)
 {
     uint64_t len = sizeof(struct shmqi_frame_shm), bytes = 0;
-    uint64_t max = p->ring->max_message;
+    const uint64_t max = p->max_message;
     for (uint32_t i = 0; i < pub->cnt; i++) {
         const struct shmq_record *rec = &pub->records[i];
         uint64_t one = sizeof(struct shmqi_record_shm) + shmqi_pad8(rec->size);
-        if (__builtin_expect(rec->size > max, 0))
-            return shmqi_too_large(p, rec->size);
-        if (__builtin_expect(rec->size && !rec->data, 0))
-            return shmqi_fail(
-                SHMQ_ERR_INVAL, "publish: record %u has no data", i);
-        if (__builtin_expect(rec->attr_cnt != 0, 0)) {
-            int rc = attributed(p, rec, &one);
+        bool plain =
+            (rec->size <= max) & (rec->attr_cnt == 0) & (rec->data != NULL);
+        if (__builtin_expect(!plain, 0)) {
+            int rc = unusual(p, rec, i, &one);
             if (rc)
                 return rc;
         }
@@ -137,9 +146,8 @@ int shmqi_mpmc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
             at = shmqi_record_begin(
                 at, rec->size, rec->attrs, rec->attr_cnt, attrs);
         } else {
-            uint64_t head = (uint32_t)rec->size; /* no attributes, flags 0 */
-            shmqi_put(at, &head, sizeof head);
-            at += sizeof head;
+            shmqi_put_word(at, rec->size); /* no attributes, flags 0 */
+            at += sizeof(struct shmqi_record_shm);
         }
         shmqi_copy(at, rec->data, rec->size);
         at += shmqi_pad8(rec->size);

@@ -38,10 +38,11 @@ static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
                 (shm_ld(W6, &r->control->version) & SHMQI_DELETED) != 0,
             0))
         return false;
-    uint64_t head[2] = {p->sequence, shmqi_now_coarse()};
-    struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
-    shmqi_put(at + sizeof *commit, head, sizeof head);
-    shmqi_put(at + sizeof(struct shmqi_spsc_shm), &rec, sizeof rec);
+    uint64_t now = shmqi_now_coarse();
+    shmqi_put_word(at + offsetof(struct shmqi_spsc_shm, sequence), p->sequence);
+    shmqi_put_word(at + offsetof(struct shmqi_spsc_shm, time_ns), now);
+    /* the record's header: size, no attributes, flags 0 */
+    shmqi_put_word(at + sizeof(struct shmqi_spsc_shm), size);
     shmqi_copy(at + SHMQI_SPSC_HEAD, data, size);
     shm_st(W5, shmqi_spsc_at(r, end), 0);
     shm_st(W1, commit, shmqi_commit((uint32_t)len, 0, pos));

@@ -168,48 +168,66 @@ static int sweep_spsc(struct sweep *s)
 /* -- mpmc
  * -----------------------------------------------------------------------*/
 
-/* One frame. True: go on with the next; false: poll returns *ret_rc. */
+/* One frame. True: go on with the next; false: poll returns *ret_rc. `seen` is
+ * told once, up to where this call may come: of what a killed reader had begun
+ * it is not known anyway how far it came. */
 static bool sweep_frame(
     struct sweep *s, const struct shmqi_frame *f, int *ret_rc)
 {
     struct shmq_consumer *c = s->c;
     struct shmq_message msg;
-    struct shmqi_view v;
-    uint64_t pos = shmqi_pos(c->next, 0), whole = shmqi_pos(c->next + 1, 0);
-    uint64_t sequence = f->head.sequence;
-    const uint8_t *bytes = f->bytes;
-    uint32_t off = sizeof f->head, len = f->head.len_bytes;
-    uint32_t left = f->head.record_cnt;
+    const uint64_t whole = shmqi_pos(c->next + 1, 0);
+    const uint8_t *at = f->bytes + sizeof f->head;
+    uint64_t room = f->head.len_bytes - sizeof f->head, head;
+    uint32_t cnt = f->head.record_cnt, left = s->max - s->cnt, handled = 0;
     int result = SHMQ_HANDLED_ACK;
+    uint64_t pos = shmqi_pos(c->next, 0);
+    if (left > cnt)
+        left = cnt;
     msg.attempt = msg.flags = 0;
     msg.producer = f->head.producer;
     msg.time_ns = (int64_t)f->head.time_ns;
-    while (left > 0 && s->cnt < s->max && result == SHMQ_HANDLED_ACK) {
-        if (__builtin_expect(!shmqi_record_view(bytes, len, off, &v), 0))
+    msg.sequence = f->head.sequence;
+    msg.position = pos;
+    hand_out(
+        s, left == cnt ? whole : pos + left, left == cnt ? whole : pos + left);
+    while (handled < left && room >= sizeof head) {
+        shmqi_copy_racy(&head, at, sizeof head);
+        uint64_t size = (uint32_t)head;
+        uint32_t attrs = (uint32_t)(head >> 32) & 0xffff;
+        uint64_t before = sizeof head + shmqi_pad8(attrs);
+        uint64_t len = before + shmqi_pad8(size);
+        if (__builtin_expect(len > room, 0))
             break;
-        off = v.next;
-        msg.data = v.data;
-        msg.size = v.size;
-        msg.attrs = v.attrs;
-        msg.attr_bytes = v.attr_bytes;
-        msg.position = pos;
-        msg.sequence = sequence++;
-        uint64_t after = --left ? pos + 1 : whole;
-        hand_out(s, after, after);
+        msg.size = size;
+        msg.attrs = at + sizeof head;
+        msg.attr_bytes = attrs;
+        msg.data = at + before;
         result = s->handler(s->ctx, &msg);
         if (__builtin_expect(result == SHMQ_HANDLED_NACK || result < 0, 0)) {
-            c->next_idx = shmqi_pos_idx(pos);
-            c->done_pos = pos;
+            c->seen_pos = handled + 1 == cnt ? whole : pos + handled + 1;
+            c->next_idx = handled;
+            c->done_pos = pos + handled;
+            s->cnt += handled;
             *ret_rc = given_back(s, result);
             return false;
         }
-        s->cnt++;
-        pos = after;
+        at += len;
+        room -= len;
+        handled++;
+        msg.position++;
+        msg.sequence++;
+        if (__builtin_expect(result == SHMQ_HANDLED_STOP, 0))
+            break;
     }
+    s->cnt += handled;
+    pos = handled == cnt ? whole : pos + handled;
+    c->seen_pos = pos;
     c->next = shmqi_pos_seq(pos);
     c->next_idx = shmqi_pos_idx(pos);
     c->done_pos = pos;
-    int rc = passed(s, len + (s->r->arena_bytes >> s->r->cap_lg2));
+    int rc =
+        passed(s, f->head.len_bytes + (s->r->arena_bytes >> s->r->cap_lg2));
     if (__builtin_expect(!rc && pos == whole && result == SHMQ_HANDLED_ACK, 1))
         return true;
     *ret_rc = rc || s->cnt ? done(s, rc) : SHMQI_SWEEP_OVER;
