@@ -81,7 +81,7 @@ static int ask(struct lab_party *party, struct ends *e)
             return -1;
         t1 = lab_ticks();
         if (t0 >= warm)
-            lab_hist_record(&report->hist, t1 - t0);
+            lab_record(report, t0, t1 - t0);
         else
             report->first_ticks = t1;
     } while (t1 < end);
@@ -112,7 +112,7 @@ int lab_run_pingpong(struct lab_party *party)
 /* --- open loop --------------------------------------------------------- */
 
 struct schedule {
-    struct lab_hist *hist;
+    struct lab_report *report;
     uint64_t start; /* ticks */
     double gap; /* ticks between intended sends */
     uint64_t first; /* message that is the first to count */
@@ -130,14 +130,14 @@ static void on_arrival(struct lab_sink *sink, uint64_t producer, uint64_t seq)
 
     (void)producer;
     if (seq >= s->first)
-        lab_hist_record(s->hist, now > then ? now - then : 0);
+        lab_record(s->report, then, now > then ? now - then : 0);
 }
 
 static void schedule_fill(struct schedule *s, struct lab_party *party)
 {
     const struct lab_spec *spec = &((struct lab_run *)party->arg)->spec;
 
-    s->hist = &party->report->hist;
+    s->report = party->report;
     s->start = party->world->start_ticks;
     s->gap = 1e9 / (double)spec->rate / lab_clock.ns_per_tick;
     s->first = (uint64_t)((double)spec->warm_ns * 1e-9 * (double)spec->rate);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #define BATCH_MAX (UINT64_C(4) << 20)
+#define SOLO_BLOCKS_MAX 4096u /* so much surely fits a blocking transport */
 #define MEMORY_MAX (UINT64_C(64) << 20) /* of one channel's messages */
 
 static uint64_t cpu_ns(void)
@@ -85,8 +86,11 @@ const char *lab_measure_refusal(const struct lab_spec *spec)
         return "one receiver only";
     if (spec->mode == LAB_WAKE && !(t->caps & LAB_CAP_WAIT))
         return "its receivers cannot sleep";
+    if (spec->mode == LAB_SOLO && (t->caps & LAB_CAP_BLOCKS) &&
+        spec->size > SOLO_BLOCKS_MAX)
+        return "it may block before anything is received";
     if ((spec->mode == LAB_PINGPONG || spec->mode == LAB_RATE ||
-            spec->mode == LAB_WAKE) &&
+            spec->mode == LAB_WAKE || spec->mode == LAB_SOLO) &&
         t->batch > 1)
         return "a batch has no latency of its own";
     return NULL;
@@ -131,26 +135,28 @@ static int make_channel(
     return spec->transport->create(channel);
 }
 
-double lab_latency_ns(double ticks, int closed)
+double lab_latency_ns(double ticks, enum lab_mode mode)
 {
-    if (!closed)
+    double share = mode == LAB_SOLO ? LAB_SOLO_CHUNK : 2.0;
+
+    if (mode == LAB_RATE)
         return ticks * lab_clock.ns_per_tick;
     ticks -= lab_clock.read_ticks;
-    return ticks > 0 ? ticks * lab_clock.ns_per_tick / 2.0 : 0.0;
+    return ticks > 0 ? ticks * lab_clock.ns_per_tick / share : 0.0;
 }
 
 static void read_latency(
-    struct lab_result *ret, const struct lab_hist *hist, int closed)
+    struct lab_result *ret, const struct lab_hist *hist, enum lab_mode mode)
 {
     ret->samples = hist->cnt;
-    ret->p50 = lab_latency_ns(lab_hist_quantile(hist, 0.5), closed);
-    ret->p90 = lab_latency_ns(lab_hist_quantile(hist, 0.9), closed);
-    ret->p99 = lab_latency_ns(lab_hist_quantile(hist, 0.99), closed);
-    ret->p999 = lab_latency_ns(lab_hist_quantile(hist, 0.999), closed);
-    ret->p9999 = lab_latency_ns(lab_hist_quantile(hist, 0.9999), closed);
-    ret->max = lab_latency_ns((double)hist->max, closed);
-    ret->min = hist->cnt ? lab_latency_ns((double)hist->min, closed) : 0.0;
-    ret->mean = lab_latency_ns(lab_hist_mean(hist), closed);
+    ret->p50 = lab_latency_ns(lab_hist_quantile(hist, 0.5), mode);
+    ret->p90 = lab_latency_ns(lab_hist_quantile(hist, 0.9), mode);
+    ret->p99 = lab_latency_ns(lab_hist_quantile(hist, 0.99), mode);
+    ret->p999 = lab_latency_ns(lab_hist_quantile(hist, 0.999), mode);
+    ret->p9999 = lab_latency_ns(lab_hist_quantile(hist, 0.9999), mode);
+    ret->max = lab_latency_ns((double)hist->max, mode);
+    ret->min = hist->cnt ? lab_latency_ns((double)hist->min, mode) : 0.0;
+    ret->mean = lab_latency_ns(lab_hist_mean(hist), mode);
 }
 
 /* All bytes that were sent were received, in order, or the figure is void. */
@@ -181,16 +187,37 @@ static int check_stream(const struct lab_world *world,
     return -1;
 }
 
-static int check_echo(const struct lab_world *world, struct lab_result *ret)
+/* Of both parties: what was sent less what was received is nothing. A floor
+ * that moves one line cannot carry all words. */
+static int check_echo(const struct lab_world *world,
+    const struct lab_spec *spec, struct lab_result *ret)
 {
     const struct lab_report *r = world->reports;
 
-    if (r[0].disorder == 0 && r[1].disorder == 0 && r[0].cnt == r[1].cnt)
+    if (r[0].disorder == 0 && r[1].disorder == 0 && r[0].cnt == r[1].cnt &&
+        ((spec->transport->caps & LAB_CAP_LINE) ||
+            (r[0].sum == 0 && r[1].sum == 0)))
         return 0;
     snprintf(ret->error, sizeof(ret->error),
-        "%llu sent, %llu echoed, %llu out of order",
+        "%llu sent, %llu echoed, %llu out of order, sums %s",
         (unsigned long long)r[1].cnt, (unsigned long long)r[0].cnt,
-        (unsigned long long)(r[0].disorder + r[1].disorder));
+        (unsigned long long)(r[0].disorder + r[1].disorder),
+        r[0].sum == 0 && r[1].sum == 0 ? "agree" : "differ");
+    return -1;
+}
+
+static int check_solo(const struct lab_world *world,
+    const struct lab_spec *spec, struct lab_result *ret)
+{
+    const struct lab_report *r = world->reports;
+
+    if (r->disorder == 0 && r->cnt == r->taken_cnt &&
+        ((spec->transport->caps & LAB_CAP_LINE) || r->sum == 0))
+        return 0;
+    snprintf(ret->error, sizeof(ret->error),
+        "%llu sent, %llu received, %llu out of order, sums %s",
+        (unsigned long long)r->cnt, (unsigned long long)r->taken_cnt,
+        (unsigned long long)r->disorder, r->sum ? "differ" : "agree");
     return -1;
 }
 
@@ -241,7 +268,6 @@ static void read_result(struct lab_world *world, const struct lab_spec *spec,
     struct lab_result *ret, struct lab_hist *hist)
 {
     const struct lab_hist *found = &world->reports[0].hist;
-    int closed = spec->mode != LAB_RATE;
 
     read_usage(world, ret);
     if (spec->mode == LAB_STREAM) {
@@ -252,10 +278,12 @@ static void read_result(struct lab_world *world, const struct lab_spec *spec,
     if (spec->mode == LAB_RATE) {
         ret->failed = check_stream(world, spec, ret) != 0;
         found = &world->reports[1].hist;
+    } else if (spec->mode == LAB_SOLO) {
+        ret->failed = check_solo(world, spec, ret) != 0;
     } else {
-        ret->failed = check_echo(world, ret) != 0;
+        ret->failed = check_echo(world, spec, ret) != 0;
     }
-    read_latency(ret, found, closed);
+    read_latency(ret, found, spec->mode);
     ret->seconds = (double)spec->measure_ns * 1e-9;
     if (hist)
         lab_hist_add(hist, found);
@@ -264,8 +292,9 @@ static void read_result(struct lab_world *world, const struct lab_spec *spec,
 static uint32_t fill_parties(struct lab_run *run, struct lab_party *parties)
 {
     const struct lab_spec *spec = &run->spec;
-    uint32_t cnt =
-        spec->mode == LAB_STREAM ? spec->senders + spec->receivers : 2;
+    uint32_t cnt = spec->mode == LAB_STREAM ? spec->senders + spec->receivers
+        : spec->mode == LAB_SOLO            ? 1
+                                            : 2;
 
     if (cnt > LAB_PARTIES_MAX)
         return 0;
@@ -273,6 +302,7 @@ static uint32_t fill_parties(struct lab_run *run, struct lab_party *parties)
         parties[i].arg = run;
         parties[i].run = spec->mode == LAB_STREAM ? lab_run_stream
             : spec->mode == LAB_RATE              ? lab_run_rate
+            : spec->mode == LAB_SOLO              ? lab_run_solo
                                                   : lab_run_pingpong;
     }
     return cnt;
@@ -329,7 +359,7 @@ void lab_measure(
     memset(ret, 0, sizeof(*ret));
     memset(&run, 0, sizeof(run));
     run.spec = *spec;
-    if (spec->transport->size_max == 56 && spec->size > 64)
+    if ((spec->transport->caps & LAB_CAP_LINE) && spec->size > 64)
         run.spec.size = 64; /* a floor moves one line, whatever is asked */
     fill_defaults(&run.spec);
     ret->failed = 1;

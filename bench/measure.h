@@ -8,7 +8,8 @@ enum lab_mode {
     LAB_PINGPONG = 1, /* closed loop; latency is half the round trip */
     LAB_RATE = 2, /* open loop; one way, from the intended send time */
     LAB_STREAM = 3, /* as much as goes through */
-    LAB_WAKE = 4 /* ping-pong between sleepers */
+    LAB_WAKE = 4, /* ping-pong between sleepers */
+    LAB_SOLO = 5 /* one party sends to itself */
 };
 
 struct lab_spec {
@@ -51,9 +52,12 @@ void lab_measure(
 /* Whether the transport can do it at all: NULL, or why not. */
 const char *lab_measure_refusal(const struct lab_spec *spec);
 
-/* Ticks of a histogram in ns: a closed loop's round trip is halved, less the
- * cost of the one clock reading in it. */
-double lab_latency_ns(double ticks, int closed);
+/* Ticks of a histogram in ns, less the cost of the one clock reading in it (not
+ * in the open loop, which reads two clocks): a closed loop's round trip is
+ * halved, a chunk of the solo mode shared out among its messages. */
+double lab_latency_ns(double ticks, enum lab_mode mode);
+
+#define LAB_SOLO_CHUNK 16u /* messages between two readings of the clock */
 
 /* --- for the files that measure --------------------------------------- */
 
@@ -67,6 +71,16 @@ struct lab_run {
 int lab_run_pingpong(struct lab_party *party);
 int lab_run_rate(struct lab_party *party);
 int lab_run_stream(struct lab_party *party);
+int lab_run_solo(struct lab_party *party);
+
+/* One sample: begun at `at`, `took` so long, both in ticks. */
+static inline void lab_record(
+    struct lab_report *report, uint64_t at, uint64_t took)
+{
+    lab_hist_record(&report->hist, took);
+    if (__builtin_expect(lab_setup.raw != NULL, 0))
+        lab_raw_add(lab_setup.raw, at, took);
+}
 
 /* Opens an end or fails the party. */
 int lab_end_open(struct lab_party *party, struct lab_end *end,

@@ -18,7 +18,7 @@ static const struct mode {
 } modes[] = {{"pingpong", LAB_PINGPONG, 150, "handover", 0},
     {"rate", LAB_RATE, 300, "handover", 0},
     {"stream", LAB_STREAM, 150, "handover", 0},
-    {"wake", LAB_WAKE, 150, "futex", 0},
+    {"solo", LAB_SOLO, 40, "", 0}, {"wake", LAB_WAKE, 150, "futex", 0},
     {"cost", LAB_STREAM, 100, "handover", 1}};
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
@@ -90,7 +90,7 @@ static int add_mode(struct lab_plan *plan, const struct mode *mode,
         if (!floor && !lab_listed(options->transports, t->name))
             continue;
         /* A floor that moves one line does it for all sizes. */
-        for (uint32_t k = 0; k < (t->size_max == 56 ? 1 : size_cnt); k++) {
+        for (uint32_t k = 0; k < ((t->caps & LAB_CAP_LINE) ? 1 : size_cnt); k++) {
             if (add_size(plan, mode, t, sizes[k], options))
                 return -1;
         }
@@ -158,15 +158,21 @@ void lab_plan_free(struct lab_plan *plan)
     memset(plan, 0, sizeof(*plan));
 }
 
-static void measure(
-    struct lab_entry *e, uint32_t rep, struct lab_jitter *before)
+/* Raw samples that cannot be written end the run. */
+static int measure(struct lab_entry *e, uint32_t rep, const char *raw_dir,
+    struct lab_jitter *before)
 {
     struct lab_jitter after;
 
+    if (lab_setup.raw)
+        lab_setup.raw->cnt = 0;
     lab_measure(&e->spec, &e->results[rep], e->pool);
     lab_jitter_probe(2, PROBE_NS, &after);
     e->disturbed[rep] = (uint8_t)lab_jitter_disturbed(before, &after);
     *before = after; /* one probe serves both neighbours */
+    if (!lab_setup.raw || !e->pool || e->results[rep].failed)
+        return 0;
+    return lab_raw_write(raw_dir, e, rep);
 }
 
 uint32_t lab_plan_run(struct lab_plan *plan, const struct lab_options *options)
@@ -174,7 +180,6 @@ uint32_t lab_plan_run(struct lab_plan *plan, const struct lab_options *options)
     struct lab_jitter before;
     double done = 0.0;
 
-    (void)options;
     lab_jitter_probe(2, PROBE_NS, &before);
     for (uint32_t rep = 0; rep < plan->repeats; rep++) {
         for (uint32_t i = 0; i < plan->cnt; i++) {
@@ -188,7 +193,8 @@ uint32_t lab_plan_run(struct lab_plan *plan, const struct lab_options *options)
             snprintf(what, sizeof(what), "%u/%u %s %s", rep + 1, plan->repeats,
                 e->mode, e->spec.transport->name);
             lab_progress(done, what);
-            measure(e, rep, &before);
+            if (measure(e, rep, options->raw, &before))
+                return rep;
             done += (double)(e->spec.warm_ns + e->spec.measure_ns) * 1e-9 +
                 OVERHEAD_S;
         }

@@ -53,6 +53,13 @@ void lab_report_table(
 int lab_report_json(const char *path, const struct lab_options *options,
     const struct lab_plan *plan, uint32_t repeats,
     const struct lab_figures *figures);
-int lab_report_raw(const char *dir, const struct lab_plan *plan);
+
+/* --raw. Makes the folder and the memory for samples; -1 after telling why
+ * not. Then, after each measurement, its samples, and at the end the histograms
+ * of all repetitions: a text file each. */
+int lab_raw_open(const char *dir);
+int lab_raw_write(
+    const char *dir, const struct lab_entry *entry, uint32_t repetition);
+int lab_raw_write_histograms(const char *dir, const struct lab_plan *plan);
 
 #endif

@@ -52,6 +52,8 @@ static const struct lab_entry *floor_of(
     const char *name = entry->spec.mode == LAB_WAKE ? "futex" : "handover";
     const char *mode = entry->spec.mode == LAB_WAKE ? "wake" : "pingpong";
 
+    if (entry->spec.mode == LAB_SOLO)
+        return NULL; /* nothing passes between cores */
     for (uint32_t i = 0; i < plan->cnt; i++) {
         const struct lab_entry *e = &plan->entries[i];
 
@@ -141,10 +143,9 @@ static void read_metric(const struct lab_plan *plan, const struct lab_entry *e,
     /* Too few samples in each repetition, enough in all of them. */
     if (f->cnt == 0 && m->quantile > 0.0 && e->pool &&
         e->pool->cnt >= lab_hist_needs(m->quantile)) {
-        int closed = e->spec.mode != LAB_RATE;
-
         f->values[f->cnt++] =
-            lab_latency_ns(lab_hist_quantile(e->pool, m->quantile), closed);
+            lab_latency_ns(
+            lab_hist_quantile(e->pool, m->quantile), e->spec.mode);
     }
     if (f->relative_cnt != f->cnt)
         f->relative_cnt = 0;

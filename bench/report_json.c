@@ -1,4 +1,4 @@
-/* report_json.c - one self-describing JSON per run, and raw histograms. */
+/* report_json.c - one self-describing JSON per run. */
 #include "plan.h"
 
 #include "clock.h"
@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void write_environment(struct lab_json *j)
 {
@@ -148,40 +147,4 @@ int lab_report_json(const char *path, const struct lab_options *options,
     if (rc)
         fprintf(stderr, "shmq-bench: run: %s: cannot be written\n", path);
     return rc;
-}
-
-/* One text file per entry: value in ns and how often, by bucket. */
-static int write_raw(const char *dir, const struct lab_entry *e)
-{
-    int closed = e->spec.mode != LAB_RATE;
-    char path[512];
-    FILE *f;
-
-    snprintf(path, sizeof(path), "%s/%s-%s-%u.tsv", dir, e->mode,
-        e->spec.transport->name, e->spec.size);
-    f = fopen(path, "we");
-    if (!f) {
-        fprintf(stderr, "shmq-bench: run: %s: %s\n", path, strerror(errno));
-        return -1;
-    }
-    fprintf(f, "# ns\tcount\n");
-    for (uint32_t i = 0; i < LAB_HIST_BUCKETS; i++) {
-        if (e->pool->buckets[i])
-            fprintf(f, "%.1f\t%u\n", lab_latency_ns(lab_hist_bucket(i), closed),
-                e->pool->buckets[i]);
-    }
-    return fclose(f) ? -1 : 0;
-}
-
-int lab_report_raw(const char *dir, const struct lab_plan *plan)
-{
-    if (mkdir(dir, 0777) && errno != EEXIST) {
-        fprintf(stderr, "shmq-bench: run: %s: %s\n", dir, strerror(errno));
-        return -1;
-    }
-    for (uint32_t i = 0; i < plan->cnt; i++) {
-        if (plan->entries[i].pool && write_raw(dir, &plan->entries[i]))
-            return -1;
-    }
-    return 0;
 }

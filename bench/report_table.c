@@ -95,6 +95,7 @@ void lab_report_table(
             latency},
         {"stream", "STREAMING: messages/s; cpu ns/message; pss, shm bytes",
             rate},
+        {"solo", "SOLO: send and receive on one core, ns a message", latency},
         {"wake", "WAKE-UP: half a round trip between sleepers, ns", latency},
         {"cost", "SYSTEM CALLS per message, both sides, streaming", calls},
         {"kill-producer", "KILL a producer: longest hold-up of others, ns",

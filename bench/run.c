@@ -35,7 +35,7 @@ static int known_transport(const char *name)
 
 static int known_mode(const char *name)
 {
-    return lab_listed("pingpong,rate,stream,wake,cost,recovery,ops", name);
+    return lab_listed("pingpong,rate,stream,solo,wake,cost,recovery,ops", name);
 }
 
 static uint32_t run_all(struct lab_plan *plan,
@@ -70,6 +70,10 @@ int lab_cmd_run(const struct lab_options *options)
         known_names(options->modes, "--modes", known_mode) ||
         lab_plan_make(&plan, options))
         return 2;
+    if (options->raw && lab_raw_open(options->raw)) {
+        lab_plan_free(&plan);
+        return 1;
+    }
     lab_env_print_short(stderr);
     repeats = run_all(&plan, options, &figures);
     if (repeats == 0 && plan.cnt)
@@ -81,7 +85,7 @@ int lab_cmd_run(const struct lab_options *options)
     if (options->out &&
         lab_report_json(options->out, options, &plan, repeats, &figures))
         rc = 1;
-    if (options->raw && lab_report_raw(options->raw, &plan))
+    if (options->raw && lab_raw_write_histograms(options->raw, &plan))
         rc = 1;
     if (lab_clock_doubt())
         fprintf(stderr, "shmq-bench: do not trust latencies: %s\n",

@@ -26,7 +26,8 @@ enum lab_cap {
     LAB_CAP_BLOCKS = 1u << 5, /* send and receive may sleep in the kernel */
     LAB_CAP_REOPEN = 1u << 6, /* an end can be opened after its last owner
                                  was killed */
-    LAB_CAP_SIM = 1u << 7 /* made for the lab's self-test; not listed */
+    LAB_CAP_SIM = 1u << 7, /* made for the lab's self-test; not listed */
+    LAB_CAP_LINE = 1u << 8 /* moves one line, whatever the message's size */
 };
 
 enum lab_channel_flags {

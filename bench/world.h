@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "hist.h"
+#include "raw.h"
 #include "transport.h"
 
 #include <sched.h>
@@ -23,12 +24,14 @@ struct lab_setup {
     uint32_t realtime; /* SCHED_FIFO priority, 0: none */
     uint32_t sleepers; /* receivers sleep instead of spinning */
     uint64_t timeout_ns;
+    struct lab_raw *raw; /* NULL: samples are not kept one by one */
 };
 extern struct lab_setup lab_setup;
 
 /* What one party found. */
 struct lab_report {
     uint64_t cnt; /* messages sent or received */
+    uint64_t taken_cnt; /* received by a party that sends too */
     uint64_t sum; /* of their words */
     uint64_t disorder;
     uint64_t first_ticks, last_ticks; /* of the measured stretch */
