@@ -28,6 +28,12 @@ struct lab_difference {
 void lab_compare_series(const struct lab_series *a, const struct lab_series *b,
     struct lab_difference *ret);
 
+/* The same for two series made turn about: value i of a and value i of b are
+ * neighbours in time, so what the machine does to both of them cancels out. The
+ * floors are not looked at. */
+void lab_compare_pairs(const struct lab_series *a, const struct lab_series *b,
+    struct lab_difference *ret);
+
 /* Whether the difference counts, when it is one of `family` looked at. */
 int lab_difference_counts(const struct lab_difference *d, uint32_t family);
 

@@ -21,15 +21,19 @@ static double drift(const double *values, uint32_t cnt)
 }
 
 /* Standard error of the median, from the middle half of the values. */
-static double wander(const double *values, uint32_t cnt)
+static double spread(const double *values, uint32_t cnt)
 {
-    double all = lab_median(values, cnt);
     double width =
         lab_quantile(values, cnt, 0.75) - lab_quantile(values, cnt, 0.25);
 
-    if (cnt == 0 || !(fabs(all) > 0.0))
-        return 0.0;
-    return 1.2533 * width / 1.349 / sqrt((double)cnt) / fabs(all);
+    return cnt ? 1.2533 * width / 1.349 / sqrt((double)cnt) : 0.0;
+}
+
+static double wander(const double *values, uint32_t cnt)
+{
+    double all = lab_median(values, cnt);
+
+    return fabs(all) > 0.0 ? spread(values, cnt) / fabs(all) : 0.0;
 }
 
 static double noise_of(const double *values, uint32_t cnt)
@@ -85,6 +89,22 @@ void lab_compare_series(const struct lab_series *a, const struct lab_series *b,
     ret->probability = lab_rank_test(va[mood], na[mood], vb[mood], nb[mood]);
     ret->noise = fmax(NOISE_LEAST,
         fmax(noise_of(va[mood], na[mood]), noise_of(vb[mood], nb[mood])));
+}
+
+void lab_compare_pairs(const struct lab_series *a, const struct lab_series *b,
+    struct lab_difference *ret)
+{
+    uint32_t cnt = lesser(a->cnt, b->cnt), n = 0;
+    double logs[LAB_SERIES_MAX];
+
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (a->values[i] > 0.0 && b->values[i] > 0.0)
+            logs[n++] = log(b->values[i] / a->values[i]);
+    }
+    ret->a_cnt = ret->b_cnt = n;
+    ret->change = exp(lab_median(logs, n)) - 1.0;
+    ret->probability = lab_signed_rank_test(logs, n);
+    ret->noise = fmax(NOISE_LEAST, 2.0 * spread(logs, n));
 }
 
 int lab_difference_counts(const struct lab_difference *d, uint32_t family)

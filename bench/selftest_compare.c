@@ -1,73 +1,42 @@
 /* selftest_compare.c - does `compare` see a ring made 10 % slower, and does it
- * leave equal ones alone? In each of 20 tries three short runs are made: one,
- * the same again, and one with a handicap. */
+ * leave equal ones alone? In each try three rings are measured turn about, as
+ * `compare` does with two builds: one, the same again, and one with a
+ * handicap. */
 #include "compare.h"
 #include "jitter.h"
 #include "selftest.h"
-#include "stats.h"
 #include "transports/handicap.h"
 
 #include <math.h>
 #include <string.h>
-#include <stdlib.h>
 
 #define TRIES 20u
-#define REPEATS 15u
-#define SLICE_NS UINT64_C(30000000)
+#define REPEATS 16u
+#define SLICE_NS UINT64_C(20000000)
 #define SLOWER 0.10
-#define MOVED 0.25 /* of the floor, from one side of the ring to the other */
 #define STEPS 1000u
 
-/* More disturbed measurements than this, and nothing can be said. */
-#define TOO_BUSY (TRIES * REPEATS / 4)
+/* More disturbed measurements than this share, and nothing can be said. */
+#define BUSY_SHARE 4u
 
-static struct lab_quiet quiet = {.again_max = 2 * TRIES * REPEATS};
+static struct lab_quiet quiet;
 
-static int measure(const char *name, double *ret_p50, char *error)
+static int measure(uint32_t steps, double *ret_p50, char *error)
 {
     struct lab_spec spec = {.mode = LAB_PINGPONG,
-        .transport = lab_transport_find(name),
+        .transport = lab_transport_find("handicap"),
         .size = 64,
         .warm_ns = SLICE_NS / 4,
         .measure_ns = SLICE_NS};
     struct lab_result result;
 
+    lab_handicap_steps = steps;
     lab_measure_quietly(&spec, &quiet, &result);
     if (result.failed) {
-        snprintf(error, 192, "%.20s: %.160s", name, result.error);
+        snprintf(error, 192, "%.160s", result.error);
         return -1;
     }
     *ret_p50 = result.p50;
-    return 0;
-}
-
-/* One run: the handicapped ring and its floor, interleaved. The floor is
- * measured on both sides of the ring; when the two differ, the cores have just
- * moved apart or together, and the repetition is made again. */
-static int short_run(
-    uint32_t steps, struct lab_series *ret, double *ret_p50, char *error)
-{
-    double p50s[REPEATS], before, after;
-    uint32_t tries = 0;
-
-    lab_handicap_steps = steps;
-    ret->cnt = 0;
-    if (measure("handover", &before, error))
-        return -1;
-    while (ret->cnt < REPEATS && !lab_interrupted) {
-        uint32_t i = ret->cnt;
-
-        if (measure("handicap", &p50s[i], error) ||
-            measure("handover", &after, error))
-            return -1;
-        if (fabs(after / before - 1.0) < MOVED || ++tries > REPEATS) {
-            ret->floors[i] = (before + after) / 2.0;
-            ret->values[i] = p50s[i] / ret->floors[i];
-            ret->cnt++;
-        }
-        before = after;
-    }
-    *ret_p50 = lab_median(p50s, ret->cnt);
     return 0;
 }
 
@@ -87,61 +56,91 @@ static double step_ns(void)
     return lab_ticks_ns(best) / STEPS;
 }
 
-struct outcome {
-    uint32_t tries, noticed, false_alarms;
-    double changes[TRIES]; /* of the slower ring, as measured */
-};
+enum { ONE, AGAIN, SLOW, SERIES };
 
-/* The handicap is a tenth of what the ring itself took in this very try. */
-static int one_try(double ns, struct outcome *outcome, char *error)
+/* The handicap is a tenth of what the ring itself took a repetition ago; who
+ * is first changes from repetition to repetition. */
+static int one_repetition(uint32_t rep, double ns, double *ring_ns,
+    struct lab_series *series, char *error)
 {
-    static struct lab_series a, again, slow;
-    struct lab_difference d;
+    uint32_t steps = (uint32_t)lround(SLOWER * *ring_ns / ns);
     double p50;
 
-    if (short_run(0, &a, &p50, error) || short_run(0, &again, &p50, error) ||
-        short_run((uint32_t)lround(SLOWER * p50 / ns), &slow, &p50, error))
+    for (uint32_t i = 0; i < SERIES; i++) {
+        uint32_t which = (i + rep) % SERIES;
+
+        if (measure(which == SLOW ? steps : 0, &p50, error))
+            return -1;
+        series[which].values[series[which].cnt++] = p50;
+    }
+    *ring_ns = series[ONE].values[series[ONE].cnt - 1];
+    return 0;
+}
+
+struct outcome {
+    uint32_t tries, noticed, false_alarms;
+    double changes[LAB_SERIES_MAX]; /* of the slower ring, as measured */
+};
+
+static int one_try(double ns, struct outcome *outcome, char *error)
+{
+    static struct lab_series series[SERIES];
+    struct lab_difference d;
+    double ring_ns;
+
+    if (measure(0, &ring_ns, error))
         return -1;
-    lab_compare_series(&a, &again, &d);
-    if (getenv("DBG")) fprintf(stderr,"same %+.3f p %.4f noise %.3f n %u/%u floor %.0f %.0f ratio %.3f\n",d.change,d.probability,d.noise,d.a_cnt,d.b_cnt,lab_median(a.floors,a.cnt),lab_median(again.floors,again.cnt),lab_median(a.values,a.cnt));
+    memset(series, 0, sizeof(series));
+    for (uint32_t rep = 0; rep < REPEATS && !lab_interrupted; rep++) {
+        if (one_repetition(rep, ns, &ring_ns, series, error))
+            return -1;
+    }
+    if (lab_interrupted)
+        return 0;
+    lab_compare_pairs(&series[ONE], &series[AGAIN], &d);
     outcome->false_alarms += lab_difference_counts(&d, 1) ? 1 : 0;
-    lab_compare_series(&a, &slow, &d);
-    if (getenv("DBG")) fprintf(stderr,"slow %+.3f p %.4f noise %.3f n %u/%u floor %.0f %.0f\n",d.change,d.probability,d.noise,d.a_cnt,d.b_cnt,lab_median(a.floors,a.cnt),lab_median(slow.floors,slow.cnt));
+    lab_compare_pairs(&series[ONE], &series[SLOW], &d);
     outcome->noticed += lab_difference_counts(&d, 1) && d.change > 0 ? 1 : 0;
     outcome->changes[outcome->tries++] = d.change;
     return 0;
 }
 
-int lab_selftest_compare(const struct lab_options *options)
+static int judge(const struct outcome *o)
 {
-    struct outcome outcome = {0};
-    char error[192] = "";
-    double ns = step_ns();
-    double try_s = 3.0 * REPEATS * 2 * ((double)SLICE_NS * 1.25e-9 + 0.015);
     int failed;
 
-    lab_progress_start(try_s * TRIES, (int)options->quiet);
-    while (outcome.tries < TRIES && !lab_interrupted &&
-        quiet.disturbed <= TOO_BUSY) {
+    if (quiet.disturbed > quiet.measured / BUSY_SHARE)
+        return lab_check("compare", 0,
+            "cannot tell: the cores were busy with other things in %u of %u "
+            "measurements; try again on a quiet machine",
+            quiet.again + quiet.disturbed, quiet.measured);
+    failed = lab_check("compare-slower", o->noticed * 20 >= o->tries * 18,
+        "a ring made 10 %% slower (measured %+.1f %%, %+.1f to %+.1f) noticed "
+        "in %u of %u tries",
+        lab_median(o->changes, o->tries) * 100.0,
+        lab_least(o->changes, o->tries) * 100.0,
+        lab_most(o->changes, o->tries) * 100.0, o->noticed, o->tries);
+    return failed +
+        lab_check("compare-equal", o->false_alarms * 20 <= o->tries,
+            "two runs of the same ring told apart in %u of %u tries",
+            o->false_alarms, o->tries);
+}
+
+int lab_selftest_compare(const struct lab_options *options)
+{
+    uint32_t tries = options->repeats ? options->repeats : TRIES;
+    double try_s = 3.0 * REPEATS * ((double)SLICE_NS * 1.25e-9 + 0.012);
+    static struct outcome outcome;
+    double ns = step_ns();
+    char error[192] = "";
+
+    quiet.again_max = tries * REPEATS;
+    lab_progress_start(try_s * tries, (int)options->quiet);
+    while (outcome.tries < tries && !lab_interrupted) {
         lab_progress(outcome.tries * try_s, "compare: slower and equal rings");
         if (one_try(ns, &outcome, error))
             return lab_check("compare", 0, "%s", error);
     }
     lab_progress_end();
-    if (lab_interrupted)
-        return 0;
-    if (quiet.disturbed > TOO_BUSY)
-        return lab_check("compare", 0,
-            "cannot tell: the cores were busy with other things in %u of %u "
-            "measurements; try again on a quiet machine",
-            quiet.again + quiet.disturbed, quiet.measured);
-    failed = lab_check("compare-slower", outcome.noticed >= 18,
-        "a ring made 10 %% slower (measured %+.1f %%) noticed in %u of %u "
-        "tries",
-        lab_median(outcome.changes, outcome.tries) * 100.0, outcome.noticed,
-        outcome.tries);
-    failed += lab_check("compare-equal", outcome.false_alarms <= 1,
-        "two runs of the same ring told apart in %u of %u tries",
-        outcome.false_alarms, outcome.tries);
-    return failed;
+    return outcome.tries ? judge(&outcome) : 0;
 }

@@ -153,3 +153,64 @@ double lab_rank_test(
     z = (fabs(won - n * m / 2.0) - 0.5) / sqrt(variance);
     return z <= 0.0 ? 1.0 : erfc(z / sqrt(2.0));
 }
+
+#define PAIRS_MAX 64u
+
+static int by_size(const void *a, const void *b)
+{
+    double x = fabs(*(const double *)a), y = fabs(*(const double *)b);
+
+    return (x > y) - (x < y);
+}
+
+/* Twice the ranks (so that middle ranks are whole) of `cnt` values sorted by
+ * size; returns the sum over the positive ones. */
+static uint32_t rank_doubled(
+    const double *sorted, uint32_t cnt, uint32_t *ret_ranks)
+{
+    uint32_t positive = 0;
+
+    for (uint32_t i = 0; i < cnt;) {
+        uint32_t k = i;
+
+        while (k < cnt && !(fabs(sorted[k]) > fabs(sorted[i])))
+            k++;
+        for (uint32_t at = i; at < k; at++) {
+            ret_ranks[at] = i + k + 1;
+            positive += sorted[at] > 0.0 ? i + k + 1 : 0;
+        }
+        i = k;
+    }
+    return positive;
+}
+
+/* ways[s]: share of the 2^cnt choices of signs whose positive ranks sum up to
+ * s. */
+double lab_signed_rank_test(const double *differences, uint32_t cnt)
+{
+    static double ways[PAIRS_MAX * (PAIRS_MAX + 1) + 1];
+    uint32_t ranks[PAIRS_MAX], n = 0, all = 0, positive, edge;
+    double sorted[PAIRS_MAX], tail = 0.0;
+
+    for (uint32_t i = 0; i < cnt && n < PAIRS_MAX; i++) {
+        if (fabs(differences[i]) > 0.0)
+            sorted[n++] = differences[i];
+    }
+    if (n == 0)
+        return 1.0;
+    qsort(sorted, n, sizeof(*sorted), by_size);
+    positive = rank_doubled(sorted, n, ranks);
+    memset(ways, 0, sizeof(ways));
+    ways[0] = 1.0;
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t s = all + 1; s-- > 0;) {
+            ways[s] /= 2.0;
+            ways[s + ranks[i]] += ways[s];
+        }
+        all += ranks[i];
+    }
+    edge = positive < all - positive ? positive : all - positive;
+    for (uint32_t s = 0; s <= edge; s++)
+        tail += ways[s];
+    return fmin(1.0, 2.0 * tail);
+}

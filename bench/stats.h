@@ -26,4 +26,9 @@ double lab_mood_border(const double *floors, uint32_t cnt);
 double lab_rank_test(
     const double *a, uint32_t a_cnt, const double *b, uint32_t b_cnt);
 
+/* Two-sided probability that differences this lopsided come from none:
+ * Wilcoxon's signed ranks, exact; zeros are left out, ties get middle ranks. At
+ * most 64 values count. 1 when there are none. */
+double lab_signed_rank_test(const double *differences, uint32_t cnt);
+
 #endif
