@@ -285,12 +285,32 @@ static uint32_t print_bars(const struct lab_options *options)
     return missed;
 }
 
+/* A part of any bar's name. */
+static int known_part(const char *part)
+{
+    if (!part[0])
+        return 0;
+    for (uint32_t i = 0; i < COMPARISONS; i++) {
+        if (strstr(comparisons[i].bar.name, part))
+            return 1;
+    }
+    for (struct lab_special *s = lab_specials; s->names; s++) {
+        for (const struct lab_bar *bar = s->bars; bar->name; bar++) {
+            if (strstr(bar->name, part))
+                return 1;
+        }
+    }
+    return 0;
+}
+
 int lab_cmd_bars(const struct lab_options *options)
 {
     uint32_t n = options->repeats ? options->repeats : 7;
     uint32_t missed;
     double done;
 
+    if (!lab_all_known("bars", "--bars", options->bars, known_part))
+        return LAB_EXIT_USAGE;
     if (n > LAB_BAR_REPEATS_MAX)
         n = LAB_BAR_REPEATS_MAX;
     if (n < 5)
@@ -303,7 +323,7 @@ int lab_cmd_bars(const struct lab_options *options)
     run_specials(options, n, done);
     lab_progress_end();
     if (lab_interrupted)
-        return 0;
+        return 1;
     missed = print_bars(options);
     quiet.measured += quiet_special.measured;
     quiet.again += quiet_special.again;

@@ -30,53 +30,62 @@ void lab_unpin(void)
     sched_setaffinity(0, sizeof(set), &set);
 }
 
-static int add_range(long from, long to)
+static const char *add_one(long cpu, const cpu_set_t *allowed)
 {
-    if (from < 0 || to < from || to >= CPU_SETSIZE)
-        return -1;
-    for (long cpu = from; cpu <= to; cpu++) {
-        if (lab_setup.cpu_cnt == 64)
-            return -1;
-        lab_setup.cpus[lab_setup.cpu_cnt++] = (int)cpu;
+    if (cpu < 0 || cpu >= CPU_SETSIZE || !CPU_ISSET((size_t)cpu, allowed))
+        return "a core that is not there or not allowed";
+    for (uint32_t i = 0; i < lab_setup.cpu_cnt; i++) {
+        if (lab_setup.cpus[i] == (int)cpu)
+            return "a core twice";
     }
-    return 0;
+    if (lab_setup.cpu_cnt == sizeof(lab_setup.cpus) / sizeof(int))
+        return "too many cores";
+    lab_setup.cpus[lab_setup.cpu_cnt++] = (int)cpu;
+    return NULL;
 }
 
-static int parse_list(const char *list)
+static const char *parse_list(const char *list, const cpu_set_t *allowed)
 {
-    while (*list) {
+    static const char no_list[] = "no list of cores such as 0,2-3";
+
+    while (*list || lab_setup.cpu_cnt == 0) {
         char *end;
         long from = strtol(list, &end, 10), to = from;
 
-        if (end == list)
-            return -1;
+        if (end == list || from < 0)
+            return no_list;
         if (*end == '-') {
             list = end + 1;
             to = strtol(list, &end, 10);
-            if (end == list)
-                return -1;
         }
-        if (add_range(from, to) || (*end && *end != ','))
-            return -1;
+        if (end == list || to < from || (*end && *end != ',') ||
+            (*end && !end[1]))
+            return no_list;
+        for (long cpu = from; cpu <= to; cpu++) {
+            const char *wrong = add_one(cpu, allowed);
+
+            if (wrong)
+                return wrong;
+        }
         list = *end ? end + 1 : end;
     }
-    return lab_setup.cpu_cnt ? 0 : -1;
+    return NULL;
 }
 
-int lab_cpus_parse(const char *list)
+const char *lab_cpus_parse(const char *list)
 {
-    cpu_set_t set;
+    cpu_set_t allowed;
 
     lab_setup.cpu_cnt = 0;
+    if (sched_getaffinity(0, sizeof(allowed), &allowed))
+        return "the allowed cores are not known";
     if (list)
-        return parse_list(list);
-    if (sched_getaffinity(0, sizeof(set), &set))
-        return -1;
+        return parse_list(list, &allowed);
     for (int cpu = 0; cpu < CPU_SETSIZE && lab_setup.cpu_cnt < 64; cpu++) {
-        if (CPU_ISSET((size_t)cpu, &set))
+        if (CPU_ISSET((size_t)cpu, &allowed))
             lab_setup.cpus[lab_setup.cpu_cnt++] = cpu;
     }
-    return 0;
+    return NULL;
 }
 
 /* words[0] carries the number of the exchange, words[8] the answer, words[16]

@@ -24,8 +24,16 @@ static void print_caps(uint32_t caps)
     printf("]\n");
 }
 
+static int known_transport(const char *name)
+{
+    return lab_transport_find(name) != NULL;
+}
+
 int lab_cmd_list(const struct lab_options *options)
 {
+    if (!lab_all_known(
+            "list", "--transports", options->transports, known_transport))
+        return LAB_EXIT_USAGE;
     for (int i = 0; lab_transports[i]; i++) {
         const struct lab_transport *t = lab_transports[i];
 

@@ -67,6 +67,7 @@ static int add_size(struct lab_plan *plan, const struct mode *mode,
     entry.spec.senders = mode->mode == LAB_STREAM ? options->senders : 0;
     entry.spec.receivers = mode->mode == LAB_STREAM ? options->receivers : 0;
     entry.spec.rate = options->rate;
+    entry.spec.depth = options->depth;
     entry.spec.measure_ns =
         options->slice_ns ? options->slice_ns : mode->slice_ms * 1000000u;
     entry.spec.warm_ns = entry.spec.measure_ns / 4;

@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,16 +44,17 @@ static int await(struct lab_party *party, enum word word, uint64_t value)
 
 /* --- the victim ---------------------------------------------------------- */
 
-static void victim(struct lab_party *party, uint64_t round)
+static void victim(struct lab_party *party, uint64_t round, pid_t parent)
 {
     struct plan *plan = party->arg;
     struct lab_end end = {.channel = &plan->channel,
         .role = plan->takeover ? LAB_SENDER : LAB_RECEIVER};
     struct shmq_message msg;
     uint64_t word = round;
-    int rc = lab_victim_touch(plan->touched_bytes);
+    int rc;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    lab_die_with(parent);
+    rc = lab_victim_touch(plan->touched_bytes);
     if (rc == 0)
         rc = lab_ours_open(&end);
     if (rc == 0 && plan->takeover)
@@ -74,11 +74,10 @@ static int one_kill(struct lab_party *party, uint64_t round, uint64_t *ret_kill,
     uint64_t *ret_proof)
 {
     _Atomic uint64_t *words = party->world->words;
-    pid_t pid;
+    pid_t conductor = getpid(), pid = fork();
 
-    pid = fork();
     if (pid == 0)
-        victim(party, round);
+        victim(party, round, conductor);
     if (pid < 0)
         return -1;
     if (await(party, HOLDS, round)) {

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-volatile int lab_interrupted;
+volatile int lab_interrupted; /* a signal's number is one store */
 
 static struct {
     double total_s;

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -58,7 +57,7 @@ const char *lab_recovery_refusal(
 /* --- the victim ------------------------------------------------------------
  */
 
-static void victim(struct lab_party *party, uint64_t trial)
+static void victim(struct lab_party *party, uint64_t trial, pid_t parent)
 {
     struct plan *plan = party->arg;
     const struct lab_transport *t = plan->channel.transport;
@@ -68,7 +67,7 @@ static void victim(struct lab_party *party, uint64_t trial)
     struct lab_source source;
     struct lab_end end;
 
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    lab_die_with(parent);
     if (lab_source_open(&source, plan->channel.size, 0, 1) ||
         lab_end_open(
             party, &end, &plan->channel, sends ? LAB_SENDER : LAB_RECEIVER, 1))
@@ -144,11 +143,11 @@ static int one_trial(struct lab_party *party, uint64_t trial)
     struct plan *plan = party->arg;
     struct lab_recovery *result = plan->result;
     _Atomic uint64_t *words = party->world->words;
-    pid_t pid = fork();
+    pid_t conductor = getpid(), pid = fork();
     int stalled;
 
     if (pid == 0)
-        victim(party, trial);
+        victim(party, trial, conductor);
     if (pid < 0 || await_ready(party, trial, pid))
         return lab_party_fail(party, "victim", party->report->error);
     usleep(2000 + (useconds_t)(lab_ticks() / 64 % 3000));

@@ -5,28 +5,6 @@
 
 #include <string.h>
 
-static int known_names(
-    const char *list, const char *what, int (*known)(const char *name))
-{
-    char name[64];
-
-    for (const char *at = list; at && *at;) {
-        size_t n = strcspn(at, ",");
-
-        snprintf(name, sizeof(name), "%.*s", n < 63 ? (int)n : 63, at);
-        if (!known(name)) {
-            fprintf(stderr,
-                "shmq-bench: run: %s: unknown; see shmq-bench "
-                "list\n",
-                name);
-            return -1;
-        }
-        at += at[n] ? n + 1 : n;
-    }
-    (void)what;
-    return 0;
-}
-
 static int known_transport(const char *name)
 {
     return lab_transport_find(name) || strcmp(name, "memcpy") == 0 ||
@@ -66,10 +44,11 @@ int lab_cmd_run(const struct lab_options *options)
     uint32_t repeats;
     int rc = 0;
 
-    if (known_names(options->transports, "--transports", known_transport) ||
-        known_names(options->modes, "--modes", known_mode) ||
+    if (!lab_all_known(
+            "run", "--transports", options->transports, known_transport) ||
+        !lab_all_known("run", "--modes", options->modes, known_mode) ||
         lab_plan_make(&plan, options))
-        return 2;
+        return LAB_EXIT_USAGE;
     if (options->raw && lab_raw_open(options->raw)) {
         lab_plan_free(&plan);
         return 1;

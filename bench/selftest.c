@@ -93,10 +93,17 @@ int lab_selftest_numbers(void)
     return check_histogram() + check_rank_test() + check_clock();
 }
 
+static int known_mode(const char *name)
+{
+    return lab_listed("numbers,broken,latency,compare", name);
+}
+
 int lab_cmd_selftest(const struct lab_options *options)
 {
     int failed = 0;
 
+    if (!lab_all_known("selftest", "--modes", options->modes, known_mode))
+        return LAB_EXIT_USAGE;
     if (lab_listed(options->modes, "numbers"))
         failed += lab_selftest_numbers();
     if (lab_listed(options->modes, "latency") && !lab_interrupted)

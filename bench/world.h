@@ -119,6 +119,9 @@ static inline int lab_party_lost(const struct lab_world *world)
     return atomic_load_explicit(&world->stop, memory_order_relaxed) == 2;
 }
 
+/* In a child: ends when `parent`, which forked it, has ended. */
+void lab_die_with(pid_t parent);
+
 /* Waiting politely: spins, but gives the core away now and then when there
  * are more parties than cores. */
 struct lab_patience {
@@ -138,8 +141,8 @@ int lab_pin(uint32_t idx);
 void lab_unpin(void); /* back to all cores of the setup */
 
 /* The cores that this process may use; from `list` ("0,2-3") when given.
- * 0, or -1 when the list is no list. */
-int lab_cpus_parse(const char *list);
+ * NULL, or what is wrong with the list. */
+const char *lab_cpus_parse(const char *list);
 
 /* Measures lab_clock.skew_ns between the first two cores. */
 void lab_clock_skew(void);

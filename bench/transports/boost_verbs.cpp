@@ -7,6 +7,8 @@
 
 #include "boost_mq.h"
 
+#include "../leftovers.h"
+
 #include <boost/date_time/posix_time/posix_time_types.hpp>
 #include <boost/interprocess/ipc/message_queue.hpp>
 #include <cstdio>
@@ -39,15 +41,22 @@ uint32_t took(struct lab_end *end, struct lab_sink *sink, bool got,
     return 1;
 }
 
+void remove_queue(const char *name)
+{
+    bi::message_queue::remove(name);
+}
+
 } // namespace
 
 int lab_boost_create(struct lab_channel *channel)
 {
+    lab_leftovers_note(channel->name, remove_queue);
     try {
         bi::message_queue queue(
             bi::create_only, channel->name, channel->depth, channel->size);
     } catch (const std::exception &e) {
         std::snprintf(channel->error, sizeof(channel->error), "%s", e.what());
+        lab_boost_destroy(channel);
         return -1;
     }
     return 0;
@@ -55,7 +64,8 @@ int lab_boost_create(struct lab_channel *channel)
 
 void lab_boost_destroy(struct lab_channel *channel)
 {
-    bi::message_queue::remove(channel->name);
+    remove_queue(channel->name);
+    lab_leftovers_forget(channel->name);
 }
 
 int lab_boost_open(struct lab_end *end)

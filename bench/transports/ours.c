@@ -1,8 +1,8 @@
 /* ours.c - topics, producers and consumers for the lab. */
 #include "ours.h"
 
-#include <errno.h>
-#include <signal.h>
+#include "../leftovers.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,6 +35,11 @@ static int explain(struct lab_channel *channel, const char *what)
     return -1;
 }
 
+static void unlink_topic(const char *topic)
+{
+    shmq_topic_unlink(LAB_NAMESPACE, topic, SHMQ_UNLINK_FORCE);
+}
+
 int lab_ours_create(struct lab_channel *channel, uint32_t ring, uint32_t kind)
 {
     struct shmq_topic_attrs attrs = {
@@ -47,8 +52,11 @@ int lab_ours_create(struct lab_channel *channel, uint32_t ring, uint32_t kind)
     fill_attrs(channel, &attrs);
     if ((channel->flags & LAB_CHANNEL_LEASE) && kind == SHMQ_GROUP_SHARED)
         group.lease_ns = LEASE_NS;
-    if (shmq_topic_create(LAB_NAMESPACE, channel->name, &attrs))
+    lab_leftovers_note(channel->name, unlink_topic);
+    if (shmq_topic_create(LAB_NAMESPACE, channel->name, &attrs)) {
+        lab_leftovers_forget(channel->name);
         return explain(channel, "create");
+    }
     rc = shmq_topic_open(LAB_NAMESPACE, channel->name, &topic);
     if (rc == 0) {
         rc = shmq_group_create(topic, LAB_GROUP, &group, NULL);
@@ -63,24 +71,8 @@ int lab_ours_create(struct lab_channel *channel, uint32_t ring, uint32_t kind)
 
 void lab_ours_destroy(struct lab_channel *channel)
 {
-    shmq_topic_unlink(LAB_NAMESPACE, channel->name, SHMQ_UNLINK_FORCE);
-}
-
-/* Names are WHAT-PID-..., see measure.c and the probes. */
-static int sweep_one(void *ctx, const char *topic)
-{
-    const char *dash = strchr(topic, '-');
-    long pid = dash ? strtol(dash + 1, NULL, 10) : 0;
-
-    (void)ctx;
-    if (pid > 1 && kill((pid_t)pid, 0) && errno == ESRCH)
-        shmq_topic_unlink(LAB_NAMESPACE, topic, SHMQ_UNLINK_FORCE);
-    return 0;
-}
-
-void lab_ours_sweep(void)
-{
-    shmq_topic_list(LAB_NAMESPACE, sweep_one, NULL);
+    unlink_topic(channel->name);
+    lab_leftovers_forget(channel->name);
 }
 
 uint32_t lab_ours_failed(struct lab_end *end, int rc)

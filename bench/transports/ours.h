@@ -15,9 +15,6 @@
 int lab_ours_create(struct lab_channel *channel, uint32_t ring, uint32_t kind);
 void lab_ours_destroy(struct lab_channel *channel);
 
-/* Removes topics of lab processes that are no more (killed runs). */
-void lab_ours_sweep(void);
-
 /* Opens a producer, or a consumer of the group. */
 int lab_ours_open(struct lab_end *end);
 void lab_ours_close(struct lab_end *end);

@@ -1,5 +1,6 @@
 /* posix_mq.c - peer: POSIX message queues, blocking. */
 #define _GNU_SOURCE
+#include "../leftovers.h"
 #include "../transport.h"
 
 #include <errno.h>
@@ -11,10 +12,17 @@
 #include <sys/stat.h>
 #include <time.h>
 
-static void queue_name(
-    const struct lab_channel *channel, char *name, size_t cap)
+static void queue_name(const char *channel, char *name, size_t cap)
 {
-    snprintf(name, cap, "/shmq-%s", channel->name);
+    snprintf(name, cap, "/shmq-%s", channel);
+}
+
+static void remove_queue(const char *channel)
+{
+    char name[80];
+
+    queue_name(channel, name, sizeof(name));
+    mq_unlink(name);
 }
 
 /* As deep as this user's limits allow. */
@@ -23,7 +31,8 @@ static int create(struct lab_channel *channel)
     struct mq_attr attr = {.mq_msgsize = (long)channel->size};
     char name[80];
 
-    queue_name(channel, name, sizeof(name));
+    queue_name(channel->name, name, sizeof(name));
+    lab_leftovers_note(channel->name, remove_queue);
     for (long depth = 1024; depth >= 1;
          depth = depth > 10 ? depth / 2 : depth - 1) {
         mqd_t q;
@@ -38,15 +47,14 @@ static int create(struct lab_channel *channel)
             break;
     }
     lab_explain(channel->error, "mq_open", errno);
+    lab_leftovers_forget(channel->name);
     return -1;
 }
 
 static void destroy(struct lab_channel *channel)
 {
-    char name[80];
-
-    queue_name(channel, name, sizeof(name));
-    mq_unlink(name);
+    remove_queue(channel->name);
+    lab_leftovers_forget(channel->name);
 }
 
 static int open_end(struct lab_end *end)
@@ -55,7 +63,7 @@ static int open_end(struct lab_end *end)
     char name[80];
     mqd_t q;
 
-    queue_name(end->channel, name, sizeof(name));
+    queue_name(end->channel->name, name, sizeof(name));
     q = mq_open(name, flags);
     if (q == (mqd_t)-1) {
         lab_explain(end->error, "mq_open", errno);
