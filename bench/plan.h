@@ -50,7 +50,10 @@ double lab_recovery_seconds(const struct lab_options *options);
 /* Output. */
 void lab_report_table(
     const struct lab_plan *plan, const struct lab_figures *figures);
-int lab_report_json(const char *path, const struct lab_options *options,
+/* Writes to `f`, which is closed unless it is standard output; `path` is for
+ * complaints. */
+int lab_report_json(FILE *f, const char *path,
+    const struct lab_options *options,
     const struct lab_plan *plan, uint32_t repeats,
     const struct lab_figures *figures);
 

@@ -6,7 +6,6 @@
 #include "json.h"
 #include "stats.h"
 
-#include <errno.h>
 #include <string.h>
 
 static void write_environment(struct lab_json *j)
@@ -109,22 +108,33 @@ static void write_meaning(struct lab_json *j)
     lab_json_text(j, "floors", "that median latency, ns");
     lab_json_text(j, "pingpong", "half a round trip, less one clock reading");
     lab_json_text(j, "rate", "one way, from the intended send time");
+    lab_json_text(j, "solo", "a message sent and received on one core");
+    lab_json_text(j, "request", "0: the default of the mode");
     lab_json_text(j, "manual", "docs/bench-method.md");
     lab_json_object_end(j);
 }
 
-int lab_report_json(const char *path, const struct lab_options *options,
-    const struct lab_plan *plan, uint32_t repeats,
+static void write_request(struct lab_json *j,
+    const struct lab_options *options, const struct lab_plan *plan)
+{
+    lab_json_object(j, "request");
+    lab_json_text(
+        j, "transports", options->transports ? options->transports : "all");
+    lab_json_text(j, "modes", options->modes ? options->modes : "all");
+    lab_json_number(j, "repetitions", plan->repeats);
+    lab_json_number(j, "rate", options->rate ? (double)options->rate : 10000);
+    lab_json_number(j, "slice_s", (double)options->slice_ns * 1e-9);
+    lab_json_number(j, "depth", options->depth);
+    lab_json_object_end(j);
+}
+
+int lab_report_json(FILE *f, const char *path,
+    const struct lab_options *options, const struct lab_plan *plan, uint32_t repeats,
     const struct lab_figures *figures)
 {
-    FILE *f = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
     struct lab_json j;
     int rc;
 
-    if (!f) {
-        fprintf(stderr, "shmq-bench: run: %s: %s\n", path, strerror(errno));
-        return -1;
-    }
     lab_json_begin(&j, f);
     lab_json_object(&j, NULL);
     lab_json_text(&j, "format", "shmq-bench/1");
@@ -134,7 +144,7 @@ int lab_report_json(const char *path, const struct lab_options *options,
     write_circumstances(&j, plan, repeats);
     lab_json_number(&j, "repetitions", repeats);
     lab_json_text(&j, "parties", lab_setup.threads ? "threads" : "processes");
-    lab_json_number(&j, "rate", (double)options->rate);
+    write_request(&j, options, plan);
     lab_json_text(&j, "skipped", plan->skipped);
     lab_json_array(&j, "figures");
     for (uint32_t i = 0; i < figures->cnt; i++)

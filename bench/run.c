@@ -3,6 +3,7 @@
 #include "env.h"
 #include "plan.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int known_transport(const char *name)
@@ -42,6 +43,7 @@ int lab_cmd_run(const struct lab_options *options)
     struct lab_figures figures = {0};
     static struct lab_plan plan;
     uint32_t repeats;
+    FILE *out = NULL;
     int rc = 0;
 
     if (!lab_all_known(
@@ -49,6 +51,15 @@ int lab_cmd_run(const struct lab_options *options)
         !lab_all_known("run", "--modes", options->modes, known_mode) ||
         lab_plan_make(&plan, options))
         return LAB_EXIT_USAGE;
+    if (options->out) {
+        out = strcmp(options->out, "-") ? fopen(options->out, "we") : stdout;
+        if (!out) {
+            fprintf(stderr, "shmq-bench: run: %s: %s\n", options->out,
+                strerror(errno));
+            lab_plan_free(&plan);
+            return 1;
+        }
+    }
     if (options->raw && lab_raw_open(options->raw)) {
         lab_plan_free(&plan);
         return 1;
@@ -59,10 +70,10 @@ int lab_cmd_run(const struct lab_options *options)
         fprintf(stderr,
             "shmq-bench: run: stopped before the first repetition "
             "was complete\n");
-    if (!options->out || strcmp(options->out, "-") != 0)
+    if (out != stdout)
         lab_report_table(&plan, &figures);
-    if (options->out &&
-        lab_report_json(options->out, options, &plan, repeats, &figures))
+    if (out &&
+        lab_report_json(out, options->out, options, &plan, repeats, &figures))
         rc = 1;
     if (options->raw && lab_raw_write_histograms(options->raw, &plan))
         rc = 1;

@@ -62,18 +62,24 @@ static int check_histogram(void)
         "quantiles of %d values within %.3f %%", CNT, worst * 100.0);
 }
 
-/* Known probabilities of the rank test: 5 against 5 without overlap is
- * 2/252. */
+/* Known probabilities of the rank tests: 5 against 5 without overlap is
+ * 2/252; 8 differences of one sign are 2/256; 1, 2, -3: four of the eight
+ * choices of signs sum up to 3 or less on one side, so 2 * 4/8. */
 static int check_rank_test(void)
 {
     static const double low[] = {1, 2, 3, 4, 5}, high[] = {6, 7, 8, 9, 10};
     static const double mixed[] = {1.5, 2.5, 3.5, 4.5, 0.5};
     double apart = lab_rank_test(low, 5, high, 5);
     double same = lab_rank_test(low, 5, mixed, 5);
+    static const double up[] = {1, 2, 3, 4, 5, 6, 7, 8}, both[] = {1, 2, -3};
+    double signs = lab_signed_rank_test(up, 8);
+    double no_signs = lab_signed_rank_test(both, 3);
 
     return lab_check("rank-test",
-        fabs(apart - 2.0 / 252.0) < 1e-9 && same > 0.5,
-        "p %.5f apart, %.3f mixed", apart, same);
+        fabs(apart - 2.0 / 252.0) < 1e-9 && same > 0.5 &&
+            fabs(signs - 2.0 / 256.0) < 1e-9 && fabs(no_signs - 1.0) < 1e-9,
+        "p %.5f apart, %.3f mixed; signs %.5f one way, %.3f both", apart, same,
+        signs, no_signs);
 }
 
 static int check_clock(void)
@@ -106,6 +112,8 @@ int lab_cmd_selftest(const struct lab_options *options)
         return LAB_EXIT_USAGE;
     if (lab_listed(options->modes, "numbers"))
         failed += lab_selftest_numbers();
+    if (lab_listed(options->modes, "broken"))
+        failed += lab_selftest_broken();
     if (lab_listed(options->modes, "latency") && !lab_interrupted)
         failed += lab_selftest_latency(options);
     if (lab_listed(options->modes, "compare") && !lab_interrupted)

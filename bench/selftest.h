@@ -10,6 +10,7 @@ int lab_check(const char *name, int ok, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 int lab_selftest_numbers(void);
+int lab_selftest_broken(void);
 int lab_selftest_latency(const struct lab_options *options);
 int lab_selftest_compare(const struct lab_options *options);
 

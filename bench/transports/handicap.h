@@ -8,6 +8,10 @@
 /* Steps of a chain of multiplications that `handicap` does before each send. */
 extern uint32_t lab_handicap_steps;
 
+/* What `broken` does to one message. */
+enum lab_damage { LAB_WHOLE, LAB_LOSE, LAB_TWICE, LAB_FLIP, LAB_SWAP };
+extern enum lab_damage lab_damage;
+
 /* What `injected` does to message number `seq`: how long serving it takes. */
 struct lab_injection {
     uint64_t base_ns; /* every message */

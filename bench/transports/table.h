@@ -28,7 +28,8 @@
     LAB_TRANSPORT(lab_pipe) \
     LAB_TRANSPORT(lab_unix) \
     LAB_TRANSPORT(lab_injected) \
-    LAB_TRANSPORT(lab_handicap)
+    LAB_TRANSPORT(lab_handicap) \
+    LAB_TRANSPORT(lab_broken)
 
 #ifdef __cplusplus
 extern "C" {
