@@ -169,7 +169,8 @@ static struct lab_bar recovery_bars[] = {
         .unit = "ns"},
     [KILL_4M] = {.name = "recovery-from-kill-4M",
         .what = "p99, the same with 4 MiB mapped and touched / 1 ms",
-        .sense = LAB_REPORT,
+        .sense = LAB_AT_MOST,
+        .limit = 1.0,
         .unit = "ns"},
     [KILL_64M] = {.name = "recovery-from-kill-64M",
         .what = "p99, the same with 64 MiB / 1 ms",
@@ -244,8 +245,51 @@ static void measure_recovery(struct lab_bar *bars, uint32_t kills)
     add_p99(&bars[ROLE_PROOF], times.from_proof_ns, times.cnt);
 }
 
+/* --- lost wakes ----------------------------------------------------------- */
+
+#define WAKES 10u
+
+static struct lab_bar lost_wake_bars[] = {
+    {.name = "lost-wake-spsc",
+        .what = "SPSC, longest, lost wake to the record's delivery / 50 ms",
+        .sense = LAB_AT_MOST,
+        .limit = 1.0,
+        .unit = "ns"},
+    {.name = "lost-wake-mpmc",
+        .what = "MPMC, longest, lost wake to the record's delivery / 50 ms",
+        .sense = LAB_AT_MOST,
+        .limit = 1.0,
+        .unit = "ns"},
+    {0}};
+
+static void measure_lost_wakes(struct lab_bar *bars, uint32_t kills)
+{
+    static const uint32_t rings[2] = {SHMQ_RING_SPSC, SHMQ_RING_MPMC};
+
+    for (int i = 0; i < 2; i++) {
+        struct lab_lost_wake found;
+        char error[192] = "";
+
+        if (lab_probe_lost_wake(
+                rings[i], kills ? kills : WAKES, &found, error)) {
+            if (strncmp(error, "ptrace", 6) == 0)
+                snprintf(bars[i].skipped, sizeof(bars[i].skipped), "%.150s",
+                    error);
+            else
+                fail(&bars[i], error);
+            continue;
+        }
+        if (bars[i].cnt < LAB_BAR_REPEATS_MAX) {
+            bars[i].kills[bars[i].cnt] = found.cnt;
+            bars[i].worst[bars[i].cnt] = found.longest_ns;
+        }
+        lab_bar_add(&bars[i], found.longest_ns, 50.0 * MS);
+    }
+}
+
 struct lab_special lab_specials[] = {{"loan", 0.2, measure_loan, loan_bars, 0},
     {"idle", 4.8, measure_idle, idle_bars, 0},
     {"footprint", 0.1, measure_footprint, footprint_bars, 0},
     {"system calls", 0.4, measure_syscalls, syscall_bars, 0},
-    {"recovery", 5.0, measure_recovery, recovery_bars, 0}, {0}};
+    {"recovery", 5.0, measure_recovery, recovery_bars, 0},
+    {"lost wakes", 1.2, measure_lost_wakes, lost_wake_bars, 0}, {0}};

@@ -42,4 +42,14 @@ int lab_probe_claim(uint64_t touched_bytes, uint32_t cnt,
 int lab_probe_takeover(uint64_t touched_bytes, uint32_t cnt,
     struct lab_claim_times *ret, char *error);
 
+/* A sleeping consumer whose publisher is killed (every other time: stopped for
+ * ever) at the system call that would wake it: how late the record is, counted
+ * from that call. */
+struct lab_lost_wake {
+    uint32_t cnt; /* wakes lost */
+    double longest_ns;
+};
+int lab_probe_lost_wake(
+    uint32_t ring, uint32_t cnt, struct lab_lost_wake *ret, char *error);
+
 #endif

@@ -233,6 +233,11 @@ static int join_party(
         snprintf(error, 192, "%s", party->report->error);
         return -1;
     }
+    if (!threads && status != 0) { /* a checker ended it, for example */
+        snprintf(error, 192, "party %u ended with status %d", party->idx,
+            WEXITSTATUS(status));
+        return -1;
+    }
     return 0;
 }
 
