@@ -273,8 +273,8 @@ static void measure_lost_wakes(struct lab_bar *bars, uint32_t kills)
         if (lab_probe_lost_wake(
                 rings[i], kills ? kills : WAKES, &found, error)) {
             if (strncmp(error, "ptrace", 6) == 0)
-                snprintf(bars[i].skipped, sizeof(bars[i].skipped), "%.150s",
-                    error);
+                snprintf(
+                    bars[i].skipped, sizeof(bars[i].skipped), "%.150s", error);
             else
                 fail(&bars[i], error);
             continue;

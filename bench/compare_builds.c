@@ -161,8 +161,7 @@ uint32_t lab_builds_run(const struct lab_options *options, struct lab_node **as,
             uint32_t who = (turn + round) % 2;
 
             lab_progress(round * ROUND_S, who ? "B" : "A");
-            sides[who][round] =
-                one_turn(options->files[who], options, error);
+            sides[who][round] = one_turn(options->files[who], options, error);
             if (!sides[who][round])
                 break;
         }

@@ -46,7 +46,7 @@ int lab_cmd_list(const struct lab_options *options)
         else
             print_caps(t->caps);
     }
-    printf("\nmodes: pingpong rate stream solo wake recovery cost ops\n"
+    printf("\nmodes: pingpong rate stream solo wake cost memory recovery ops\n"
            "  sleeps: has receivers that sleep; senders, receivers: many;\n"
            "  threads: between threads only; reopens: an end can be opened "
            "again\n  after a crash\n");

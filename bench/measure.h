@@ -9,7 +9,8 @@ enum lab_mode {
     LAB_RATE = 2, /* open loop; one way, from the intended send time */
     LAB_STREAM = 3, /* as much as goes through */
     LAB_WAKE = 4, /* ping-pong between sleepers */
-    LAB_SOLO = 5 /* one party sends to itself */
+    LAB_SOLO = 5, /* one party sends to itself */
+    LAB_FILL = 6 /* nobody receives: how much fits, in how much memory */
 };
 
 struct lab_spec {
@@ -38,6 +39,8 @@ struct lab_result {
     double bytes_rate;
     double cpu_ns_per_message; /* both sides */
     uint64_t switches, forced_switches;
+    double held_d; /* messages that fitted */
+    double memory_per_message;
     double footprint_d; /* bytes of shared memory; 0: not known */
     double pss_bytes_d; /* proportional memory of all parties */
     double syscalls_per_message; /* both sides, when traced */
@@ -72,6 +75,7 @@ int lab_run_pingpong(struct lab_party *party);
 int lab_run_rate(struct lab_party *party);
 int lab_run_stream(struct lab_party *party);
 int lab_run_solo(struct lab_party *party);
+int lab_run_fill(struct lab_party *party);
 
 /* One sample: begun at `at`, `took` so long, both in ticks. */
 static inline void lab_record(
@@ -81,6 +85,10 @@ static inline void lab_record(
     if (__builtin_expect(lab_setup.raw != NULL, 0))
         lab_raw_add(lab_setup.raw, at, took);
 }
+
+/* What the parties report, checked and added up; `hist` may be NULL. */
+void lab_result_read(const struct lab_world *world, const struct lab_spec *spec,
+    struct lab_result *ret, struct lab_hist *hist);
 
 /* Opens an end or fails the party. */
 int lab_end_open(struct lab_party *party, struct lab_end *end,

@@ -92,7 +92,8 @@ static int sync_rep(int fd, struct lab_figure *f, struct lab_hist *hist)
             return -1;
     }
     f->samples += hist->cnt;
-    f->values[f->cnt++] = lab_latency_ns(lab_hist_quantile(hist, 0.5), LAB_RATE);
+    f->values[f->cnt++] =
+        lab_latency_ns(lab_hist_quantile(hist, 0.5), LAB_RATE);
     return 0;
 }
 

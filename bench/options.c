@@ -42,7 +42,7 @@ static const struct row {
     {"transports", "LIST", OPT_TRANSPORTS, LAB_RUN | LAB_COMPARE | LAB_LIST,
         "names, comma-separated; see list"},
     {"modes", "LIST", OPT_MODES, LAB_RUN | LAB_COMPARE,
-        "pingpong rate stream solo wake cost recovery ops"},
+        "pingpong rate stream solo wake cost memory recovery ops"},
     {"modes", "LIST", OPT_MODES, LAB_SELFTEST,
         "numbers broken latency compare (all)"},
     {"sizes", "LIST", OPT_SIZES, LAB_RUN | LAB_COMPARE,

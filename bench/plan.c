@@ -15,11 +15,11 @@ static const struct mode {
     uint64_t slice_ms;
     const char *floor;
     uint32_t trace;
-} modes[] = {{"pingpong", LAB_PINGPONG, 150, "handover", 0},
+} modes[] = {{"pingpong", LAB_PINGPONG, 120, "handover", 0},
     {"rate", LAB_RATE, 300, "handover", 0},
-    {"stream", LAB_STREAM, 150, "handover", 0},
-    {"solo", LAB_SOLO, 40, "", 0}, {"wake", LAB_WAKE, 150, "futex", 0},
-    {"cost", LAB_STREAM, 100, "handover", 1}};
+    {"stream", LAB_STREAM, 120, "handover", 0}, {"solo", LAB_SOLO, 40, "", 0},
+    {"wake", LAB_WAKE, 120, "futex", 0},
+    {"cost", LAB_STREAM, 100, "handover", 1}, {"memory", LAB_FILL, 1, "", 0}};
 #define MODES (sizeof(modes) / sizeof(modes[0]))
 
 static int add(
@@ -32,7 +32,7 @@ static int add(
         return -1;
     }
     *e = *entry;
-    if (e->spec.mode != LAB_STREAM) {
+    if (e->spec.mode != LAB_STREAM && e->spec.mode != LAB_FILL) {
         e->pool = malloc(sizeof(*e->pool));
         if (!e->pool)
             return -1;
@@ -71,7 +71,8 @@ static int add_size(struct lab_plan *plan, const struct mode *mode,
     entry.spec.measure_ns =
         options->slice_ns ? options->slice_ns : mode->slice_ms * 1000000u;
     entry.spec.warm_ns = entry.spec.measure_ns / 4;
-    entry.spec.trace = entry.once = mode->trace;
+    entry.spec.trace = mode->trace;
+    entry.once = mode->trace || mode->mode == LAB_FILL;
     refusal = lab_measure_refusal(&entry.spec);
     if (refusal)
         return 0;
@@ -91,7 +92,8 @@ static int add_mode(struct lab_plan *plan, const struct mode *mode,
         if (!floor && !lab_listed(options->transports, t->name))
             continue;
         /* A floor that moves one line does it for all sizes. */
-        for (uint32_t k = 0; k < ((t->caps & LAB_CAP_LINE) ? 1 : size_cnt); k++) {
+        for (uint32_t k = 0; k < ((t->caps & LAB_CAP_LINE) ? 1 : size_cnt);
+             k++) {
             if (add_size(plan, mode, t, sizes[k], options))
                 return -1;
         }

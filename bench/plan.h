@@ -53,9 +53,8 @@ void lab_report_table(
 /* Writes to `f`, which is closed unless it is standard output; `path` is for
  * complaints. */
 int lab_report_json(FILE *f, const char *path,
-    const struct lab_options *options,
-    const struct lab_plan *plan, uint32_t repeats,
-    const struct lab_figures *figures);
+    const struct lab_options *options, const struct lab_plan *plan,
+    uint32_t repeats, const struct lab_figures *figures);
 
 /* --raw. Makes the folder and the memory for samples; -1 after telling why
  * not. Then, after each measurement, its samples, and at the end the histograms

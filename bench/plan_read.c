@@ -38,6 +38,12 @@ static const struct metric costs[] = {
         offsetof(struct lab_result, syscalls_per_message), 0.0},
 };
 
+static const struct metric memories[] = {
+    {"memory", "bytes/message", -1,
+        offsetof(struct lab_result, memory_per_message), 0.0},
+    {"held", "messages", 0, offsetof(struct lab_result, held_d), 0.0},
+};
+
 static double value_of(const struct lab_result *r, const struct metric *m)
 {
     double v;
@@ -52,7 +58,7 @@ static const struct lab_entry *floor_of(
     const char *name = entry->spec.mode == LAB_WAKE ? "futex" : "handover";
     const char *mode = entry->spec.mode == LAB_WAKE ? "wake" : "pingpong";
 
-    if (entry->spec.mode == LAB_SOLO)
+    if (entry->spec.mode == LAB_SOLO || entry->spec.mode == LAB_FILL)
         return NULL; /* nothing passes between cores */
     for (uint32_t i = 0; i < plan->cnt; i++) {
         const struct lab_entry *e = &plan->entries[i];
@@ -143,8 +149,7 @@ static void read_metric(const struct lab_plan *plan, const struct lab_entry *e,
     /* Too few samples in each repetition, enough in all of them. */
     if (f->cnt == 0 && m->quantile > 0.0 && e->pool &&
         e->pool->cnt >= lab_hist_needs(m->quantile)) {
-        f->values[f->cnt++] =
-            lab_latency_ns(
+        f->values[f->cnt++] = lab_latency_ns(
             lab_hist_quantile(e->pool, m->quantile), e->spec.mode);
     }
     if (f->relative_cnt != f->cnt)
@@ -166,6 +171,9 @@ void lab_plan_read(
         if (e->pool) {
             list = latencies;
             cnt = sizeof(latencies) / sizeof(*latencies);
+        } else if (e->spec.mode == LAB_FILL) {
+            list = memories;
+            cnt = sizeof(memories) / sizeof(*memories);
         } else if (e->spec.trace) {
             list = costs;
             cnt = sizeof(costs) / sizeof(*costs);

@@ -114,8 +114,8 @@ static void write_meaning(struct lab_json *j)
     lab_json_object_end(j);
 }
 
-static void write_request(struct lab_json *j,
-    const struct lab_options *options, const struct lab_plan *plan)
+static void write_request(struct lab_json *j, const struct lab_options *options,
+    const struct lab_plan *plan)
 {
     lab_json_object(j, "request");
     lab_json_text(
@@ -129,8 +129,8 @@ static void write_request(struct lab_json *j,
 }
 
 int lab_report_json(FILE *f, const char *path,
-    const struct lab_options *options, const struct lab_plan *plan, uint32_t repeats,
-    const struct lab_figures *figures)
+    const struct lab_options *options, const struct lab_plan *plan,
+    uint32_t repeats, const struct lab_figures *figures)
 {
     struct lab_json j;
     int rc;

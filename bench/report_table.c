@@ -83,6 +83,7 @@ void lab_report_table(
     static const char *const rate[] = {
         "rate", "bytes", "cpu", "pss", "shm", NULL};
     static const char *const calls[] = {"syscalls", NULL};
+    static const char *const memory[] = {"memory", "held", NULL};
     static const char *const hold[] = {"hold-up", "max", "stalls", NULL};
     static const char *const time[] = {"time", NULL};
     static const char *const p50[] = {"p50", NULL};
@@ -98,6 +99,10 @@ void lab_report_table(
         {"solo", "SOLO: send and receive on one core, ns a message", latency},
         {"wake", "WAKE-UP: half a round trip between sleepers, ns", latency},
         {"cost", "SYSTEM CALLS per message, both sides, streaming", calls},
+        {"memory",
+            "MEMORY: bytes of shared memory per message that fits, and how "
+            "many fit",
+            memory},
         {"kill-producer", "KILL a producer: longest hold-up of others, ns",
             hold},
         {"stop-producer", "STOP a producer: longest hold-up of others, ns",

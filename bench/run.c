@@ -14,7 +14,8 @@ static int known_transport(const char *name)
 
 static int known_mode(const char *name)
 {
-    return lab_listed("pingpong,rate,stream,solo,wake,cost,recovery,ops", name);
+    return lab_listed(
+        "pingpong,rate,stream,solo,wake,cost,memory,recovery,ops", name);
 }
 
 static uint32_t run_all(struct lab_plan *plan,

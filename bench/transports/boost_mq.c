@@ -20,6 +20,7 @@ const struct lab_transport lab_boost_mq = {
     .send = lab_boost_send,
     .receive = lab_boost_receive,
     .wait = lab_boost_wait,
+    .footprint = lab_boost_footprint,
 #else
     .missing = "libboost-dev",
 #endif

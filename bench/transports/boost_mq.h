@@ -17,6 +17,7 @@ uint32_t lab_boost_receive(
     struct lab_end *end, struct lab_sink *sink, uint32_t max);
 uint32_t lab_boost_wait(
     struct lab_end *end, struct lab_sink *sink, uint64_t timeout_ns);
+uint64_t lab_boost_footprint(const struct lab_channel *channel);
 
 #ifdef __cplusplus
 }

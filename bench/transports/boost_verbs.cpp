@@ -15,6 +15,7 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <sys/stat.h>
 
 namespace bi = boost::interprocess;
 
@@ -125,6 +126,16 @@ uint32_t lab_boost_wait(
     } catch (const std::exception &e) {
         return failed(end, e);
     }
+}
+
+// Its file; all of it is allocated at the start.
+uint64_t lab_boost_footprint(const struct lab_channel *channel)
+{
+    char path[128];
+    struct stat st;
+
+    std::snprintf(path, sizeof(path), "/dev/shm/%s", channel->name);
+    return stat(path, &st) == 0 ? static_cast<uint64_t>(st.st_blocks) * 512 : 0;
 }
 
 #endif

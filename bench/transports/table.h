@@ -17,6 +17,8 @@
     LAB_TRANSPORT(lab_ck_mpmc) \
     LAB_TRANSPORT(lab_dpdk_mpsc) \
     LAB_TRANSPORT(lab_dpdk_mpsc64) \
+    LAB_TRANSPORT(lab_dpdk_elem) \
+    LAB_TRANSPORT(lab_dpdk_elem64) \
     LAB_TRANSPORT(lab_dpdk_mpmc) \
     LAB_TRANSPORT(lab_dpdk_hts) \
     LAB_TRANSPORT(lab_dpdk_rts) \

@@ -64,7 +64,8 @@ for key in ("steal_s", "involuntary_switches", "load_at_start"):
     assert run["circumstances"][key] >= 0, key
 figures = run["figures"]
 modes = {f["mode"] for f in figures}
-wanted = {"pingpong", "rate", "stream", "solo", "wake", "cost", "ops",
+wanted = {"pingpong", "rate", "stream", "solo", "wake", "cost",
+          "memory", "ops",
           "kill-producer", "stop-producer", "kill-consumer", "stop-consumer"}
 assert wanted <= modes, wanted - modes
 # Too few samples for such a quantile: left out, not guessed.
