@@ -8,7 +8,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -23,21 +25,56 @@
 #define PATIENCE_MS 100
 #define LINGER_MS 10000
 
-static int create_inproc(struct lab_channel *channel)
+/* One side binds, the other connects: with many on both sides nobody could
+ * bind without a proxy between them. */
+static int refused(struct lab_channel *channel)
 {
-    channel->state = zmq_ctx_new();
-    return channel->state ? 0 : -1;
+    if (channel->senders == 1 || channel->receivers == 1)
+        return 0;
+    strcpy(channel->error, "many to many needs a proxy");
+    return 1;
 }
 
+/* Of threads that share it. */
+struct shared_ctx {
+    void *ctx;
+    atomic_int sockets; /* open */
+};
+
+static int create_inproc(struct lab_channel *channel)
+{
+    struct shared_ctx *shared =
+        refused(channel) ? NULL : calloc(1, sizeof(*shared));
+
+    channel->state = shared;
+    if (shared)
+        shared->ctx = zmq_ctx_new();
+    if (shared && shared->ctx)
+        return 0;
+    free(shared);
+    if (!channel->error[0])
+        strcpy(channel->error, "zmq_ctx_new failed");
+    return -1;
+}
+
+/* zmq_ctx_term waits for every socket to be closed; after a failure one may
+ * never be, then the context is left alone. */
 static void destroy_inproc(struct lab_channel *channel)
 {
-    zmq_ctx_term(channel->state);
+    struct shared_ctx *shared = channel->state;
+
+    if (!shared)
+        return;
+    if (atomic_load(&shared->sockets) == 0)
+        zmq_ctx_term(shared->ctx);
+    else
+        zmq_ctx_shutdown(shared->ctx);
+    free(shared);
 }
 
 static int create_ipc(struct lab_channel *channel)
 {
-    (void)channel;
-    return 0;
+    return refused(channel) ? -1 : 0;
 }
 
 static void destroy_none(struct lab_channel *channel)
@@ -51,8 +88,11 @@ static int create_tcp(struct lab_channel *channel)
     struct sockaddr_in addr = {
         .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof(addr);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd =
+        refused(channel) ? -1 : socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+    if (channel->error[0])
+        return -1;
     if (fd < 0 || bind(fd, (struct sockaddr *)&addr, len) ||
         getsockname(fd, (struct sockaddr *)&addr, &len)) {
         lab_explain(channel->error, "socket", errno);
@@ -101,7 +141,8 @@ static int failed(struct lab_end *end, const char *what)
 static int open_end(struct lab_end *end)
 {
     int binds = (end->role == LAB_RECEIVER) == (end->channel->receivers == 1);
-    void *ctx = end->channel->state ? end->channel->state : zmq_ctx_new();
+    struct shared_ctx *shared = end->channel->state;
+    void *ctx = shared ? shared->ctx : zmq_ctx_new();
     char text[128];
     void *socket;
     int rc;
@@ -114,8 +155,13 @@ static int open_end(struct lab_end *end)
     set_options(socket, end->channel);
     address(end, text, sizeof(text));
     rc = binds ? zmq_bind(socket, text) : zmq_connect(socket, text);
-    if (rc)
-        return failed(end, text);
+    if (rc) {
+        failed(end, text);
+        zmq_close(socket);
+        return -1;
+    }
+    if (shared)
+        atomic_fetch_add(&shared->sockets, 1);
     end->handle = socket;
     end->more = ctx;
     return 0;
@@ -123,8 +169,12 @@ static int open_end(struct lab_end *end)
 
 static void close_end(struct lab_end *end)
 {
+    struct shared_ctx *shared = end->channel->state;
+
     zmq_close(end->handle);
-    if (!end->channel->state)
+    if (shared)
+        atomic_fetch_sub(&shared->sockets, 1);
+    else
         zmq_ctx_term(end->more);
 }
 
