@@ -26,6 +26,9 @@
 #ifndef LAB_FLAGS
 #define LAB_FLAGS "unknown"
 #endif
+#ifndef LAB_LIBRARY_FLAGS
+#define LAB_LIBRARY_FLAGS "unknown"
+#endif
 
 /* First line of a file, or "unknown". */
 static void read_line(const char *path, char *text, size_t cap)
@@ -156,6 +159,8 @@ static void read_software(struct lab_env *env)
             name.sysname, name.release, name.machine);
     snprintf(env->compiler, sizeof(env->compiler), "%s", COMPILER);
     snprintf(env->flags, sizeof(env->flags), "%s", LAB_FLAGS);
+    snprintf(env->library_flags, sizeof(env->library_flags), "%s",
+        LAB_LIBRARY_FLAGS);
     snprintf(env->versions, sizeof(env->versions), "shmq %s%s", shmq_version(),
         lab_peer_versions());
     if (gmtime_r(&now, &tm))

@@ -15,7 +15,7 @@ struct lab_env {
     char kernel[LAB_ENV_TEXT];
     char virtual_machine[64]; /* hypervisor, or "none seen" */
     char compiler[LAB_ENV_TEXT];
-    char flags[LAB_ENV_TEXT * 2];
+    char flags[LAB_ENV_TEXT * 6], library_flags[LAB_ENV_TEXT * 6];
     char versions[LAB_ENV_TEXT * 2]; /* ours and the peers' */
     char cpus[LAB_ENV_TEXT]; /* used */
     char thp[32];

@@ -29,6 +29,7 @@ static void write_environment(struct lab_json *j)
     lab_json_number(j, "shm_bytes", (double)env.shm_bytes);
     lab_json_text(j, "compiler", env.compiler);
     lab_json_text(j, "flags", env.flags);
+    lab_json_text(j, "library_flags", env.library_flags);
     lab_json_text(j, "versions", env.versions);
     lab_json_number(j, "load_at_end", env.load1);
     lab_json_object_end(j);
