@@ -18,7 +18,7 @@ struct lab_env {
     char flags[LAB_ENV_TEXT * 6], library_flags[LAB_ENV_TEXT * 6];
     char versions[LAB_ENV_TEXT * 2]; /* ours and the peers' */
     char cpus[LAB_ENV_TEXT]; /* used */
-    char thp[32];
+    char thp[LAB_ENV_TEXT];
     uint32_t cpus_online, numa_nodes;
     uint64_t memory_bytes, shm_bytes;
     double load1;
