@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#define AT 1000u /* the message that is damaged */
+#define AT 5u /* the message that is damaged */
 #define SIZE 64u
 
 enum lab_damage lab_damage;
