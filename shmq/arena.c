@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "endpoint.h"
 #include "error.h"
 #include "files.h"
@@ -23,15 +24,13 @@ static int by_offset(const void *a, const void *b)
     return x->off < y->off ? -1 : x->off > y->off;
 }
 
-/* The range of the frame that slot word `w` names, when it lies in this arena.
+/* The range in this arena of the frame that slot word `w` names.
  * A header that makes no sense holds the arena up to its end. */
-static bool range_in(const struct shmqi_ring *r, const struct shmqi_arena *a,
+static void range_of(const struct shmqi_ring *r, const struct shmqi_arena *a,
     uint64_t w, struct shmqi_held *ret)
 {
     uint64_t off = shmqi_slot_frame(w) * SHMQI_FRAME_UNIT;
     struct shmqi_frame f;
-    if (off >> r->arena_lg2 != a->idx)
-        return false;
     off &= a->bytes - 1;
     ret->off = off;
     ret->end = a->bytes;
@@ -39,7 +38,6 @@ static bool range_in(const struct shmqi_ring *r, const struct shmqi_arena *a,
         ret->end = off +
             ((f.head.len_bytes + SHMQI_FRAME_UNIT - 1) &
                 ~(uint64_t)(SHMQI_FRAME_UNIT - 1));
-    return true;
 }
 
 /* Everything below the gate is given up now; frames from there on that lie in
@@ -48,15 +46,14 @@ static int scan(struct shmqi_segment *s, struct shmqi_arena *a,
     const struct shmqi_gate *gate)
 {
     const struct shmqi_ring *r = &s->ring;
-    uint64_t n = 1ull << r->cap_lg2, to = shm_ld(P1, &r->data->tail);
-    uint64_t from = to > n ? to - n : 0, cap = 0;
-    if (from < gate->seq)
-        from = gate->seq;
+    uint64_t from, to, cap = 0;
+    shmqi_adopt_range(r, gate, &from, &to);
     for (uint64_t q = from; q < to; q++) {
         uint64_t w;
         struct shmqi_held range;
-        if (shmqi_mpmc_look(r, q, &w) != 0 || !range_in(r, a, w, &range))
+        if (!shmqi_adopt_holds(r, a->idx, q, &w))
             continue;
+        range_of(r, a, w, &range);
         range.seq = q;
         if (a->held_cnt == cap) {
             cap = cap ? cap * 2 : 64;
@@ -77,11 +74,7 @@ static int take_free(
 {
     struct shmqi_ring *r = &s->ring;
     for (uint32_t i = 0; i < r->producer_cnt; i++) {
-        /* Whoever reaped its owner may not have been able to write here. An
-         * identity is in the table before it owns an arena and leaves after. */
-        uint64_t owner = shm_ld(A1, &r->arenas[i].owner);
-        if ((owner != 0 && !shmqi_identity_gone(r, owner)) ||
-            !shm_cas(A2, &r->arenas[i].owner, owner, identity))
+        if (!shmqi_arena_take(r, i, identity))
             continue;
         a->idx = i;
         a->base = r->arena_base + ((uint64_t)i << r->arena_lg2);
@@ -117,11 +110,8 @@ int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
     if (rc)
         return rc;
     rc = reserve(s, &a);
-    if (rc == SHMQ_OK) {
-        shmqi_mpmc_help_tail(r);
-        /* No further than what has been given up already. */
-        rc = shmqi_gate_refresh(r, gate, shm_ld(G5, &r->data->gate), NULL);
-    }
+    if (rc == SHMQ_OK)
+        rc = shmqi_adopt_begin(r, gate);
     a.piece_cap = FIRST_PIECES;
     a.pieces = calloc(a.piece_cap, sizeof *a.pieces);
     if (rc == SHMQ_OK && !a.pieces)
@@ -132,10 +122,7 @@ int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
         shmqi_arena_leave(s, identity, &a);
         return rc;
     }
-    uint64_t before = shm_ld(A3, &r->arenas[a.idx].reclaimed);
-    a.reclaimed = a.freed = before > gate->seq ? before : gate->seq;
-    shm_st(A5, &r->arenas[a.idx].reclaimed, a.reclaimed);
-    shm_fence(A6);
+    a.reclaimed = a.freed = shmqi_adopt_reclaimed(r, a.idx, gate);
     shm_st(N2, &r->arenas[a.idx].loaned_bytes, 0);
     *ret = a;
     return SHMQ_OK;
@@ -144,7 +131,7 @@ int shmqi_arena_adopt(struct shmqi_segment *s, uint64_t identity,
 void shmqi_arena_leave(
     struct shmqi_segment *s, uint64_t identity, struct shmqi_arena *a)
 {
-    (void)shm_cas(A2, &s->ring.arenas[a->idx].owner, identity, 0);
+    shmqi_arena_give(&s->ring, a->idx, identity);
     free(a->pieces);
     free(a->held);
     memset(a, 0, sizeof *a);
@@ -259,8 +246,7 @@ static void tell_reclaimed(const struct shmqi_ring *r, struct shmqi_arena *a)
 {
     if (a->freed > a->reclaimed) {
         a->reclaimed = a->freed;
-        shm_st(A5, &r->arenas[a->idx].reclaimed, a->reclaimed);
-        shm_fence(A6);
+        shmqi_arena_reclaim(r, a->idx, a->reclaimed);
     }
 }
 

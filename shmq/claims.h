@@ -26,6 +26,16 @@ struct shmqi_claims {
     uint32_t endpoint_cnt;
 };
 
+/* The claims of group `entry`. */
+static inline struct shmqi_claims shmqi_claims_of(
+    const struct shmqi_ring *r, uint32_t entry)
+{
+    struct shmqi_claims c = {&r->groups[entry],
+        r->claims + ((uint64_t)entry << r->claim_lg2), r->claim_lg2,
+        r->endpoint_cnt};
+    return c;
+}
+
 static inline shmqi_word *shmqi_claim_at(
     const struct shmqi_claims *c, uint64_t seq)
 {
@@ -45,6 +55,24 @@ static inline uint64_t shmqi_claims_floor(
 {
     uint64_t w = shm_ld(S1, &c->group->floor);
     return shmqi_pos_seq(shmqi_cursor_pos(w, near));
+}
+
+/* Claim words of a group in the making: all of the lap before, so that each is
+ * open from `pos` on; the frame at `pos` may be done up to its index. */
+static inline void shmqi_claims_reset(
+    const struct shmqi_claims *c, uint64_t pos)
+{
+    uint64_t seq = shmqi_pos_seq(pos);
+    for (uint64_t q = seq; q < seq + (1ull << c->lg2); q++) {
+        struct shmqi_claim k = {
+            shmqi_claim_lap(q, c->lg2) - 1, SHMQI_CLAIM_DONE, 0, 0, 0};
+        if (q == seq && shmqi_pos_idx(pos)) {
+            k.lap++;
+            k.state = SHMQI_CLAIM_FREE;
+            k.done = shmqi_pos_idx(pos);
+        }
+        shm_st(N2, shmqi_claim_at(c, q), shmqi_claim_pack(k));
+    }
 }
 
 /* Moves the floor over claims that are DONE. Done by everybody who may have
@@ -130,6 +158,17 @@ static inline bool shmqi_claim_take(const struct shmqi_claims *c, uint64_t seq,
         return false;
     *ret_word = w;
     return true;
+}
+
+/* Gives a claim back, with one attempt more. False: it has moved on. */
+static inline bool shmqi_claim_nack(const struct shmqi_claims *c,
+    uint32_t endpoint, uint64_t seq, uint64_t held)
+{
+    shmqi_freeing_begin(c, endpoint);
+    bool mine =
+        shm_cas(S9, shmqi_claim_at(c, seq), held, shmqi_claim_freed(held));
+    shmqi_freeing_end(c, endpoint);
+    return mine;
 }
 
 /* Pushes `next` from the word seen to behind `seq`. A hint: losing is fine. */

@@ -9,7 +9,7 @@
 #include <shmq/consumer.h>
 #include <shmq/producer.h>
 
-#include "claims.h"
+#include "find.h"
 #include "frame.h"
 #include "groups.h"
 #include "wait.h"
@@ -79,9 +79,7 @@ struct shmq_consumer {
     uint64_t seen_pos, redeliver_until;
     uint64_t role_cnt, role_from, role_identity; /* spsc: who published */
     /* members */
-    struct shmqi_claims claims;
-    uint64_t epoch; /* of `next` at the last full rescan */
-    uint64_t near; /* a sequence near the floor, for expanding */
+    struct shmqi_finder find;
     uint64_t last_blocked_ns;
     uint64_t looked_ns; /* at the peers */
     /* dead letters */

@@ -89,7 +89,7 @@ static uint8_t *copy_frame(struct shmq_consumer *c, uint64_t seq,
         return NULL;
     shmqi_copy_racy(copy, f->bytes, f->head.len_bytes);
     shm_fence(C2);
-    if (shm_ld(S2, shmqi_claim_at(&c->claims, seq)) == held &&
+    if (shm_ld(S2, shmqi_claim_at(&c->find.claims, seq)) == held &&
         shmqi_mpmc_copy_valid(c->ring, seq, slot_word, f->arena))
         return copy;
     free(copy);
@@ -105,7 +105,7 @@ void shmqi_dead_letter(
     if (c->dead_failed)
         return;
     if (!shmqi_claim_take(
-            &c->claims, seq, k, c->idx, SHMQI_CLAIM_DEADLETTER, &held))
+            &c->find.claims, seq, k, c->idx, SHMQI_CLAIM_DEADLETTER, &held))
         return;
     uint8_t *copy = copy_frame(c, seq, slot_word, held, &f);
     bool arrived = copy && publish(c, copy, f.head.len_bytes, seq, was);
@@ -124,16 +124,16 @@ void shmqi_dead_letter(
     if (!arrived) {
         /* Full or missing: it stays, the rest of the group goes on, and the
          * next call tries again. */
-        (void)shm_cas(
-            S9, shmqi_claim_at(&c->claims, seq), held, shmqi_claim_pack(next));
+        (void)shm_cas(S9, shmqi_claim_at(&c->find.claims, seq), held,
+            shmqi_claim_pack(next));
         c->dead_failed = true;
         return;
     }
-    shmqi_freeing_begin(&c->claims, c->idx);
+    shmqi_freeing_begin(&c->find.claims, c->idx);
     bool mine = shm_cas(
-        S9, shmqi_claim_at(&c->claims, seq), held, shmqi_claim_pack(next));
-    shmqi_freeing_end(&c->claims, c->idx);
+        S9, shmqi_claim_at(&c->find.claims, seq), held, shmqi_claim_pack(next));
+    shmqi_freeing_end(&c->find.claims, c->idx);
     if (mine)
-        (void)shm_add(N3, &c->claims.group->dead_lettered, 1);
-    shmqi_claims_walk(&c->claims, c->near);
+        (void)shm_add(N3, &c->find.claims.group->dead_lettered, 1);
+    shmqi_claims_walk(&c->find.claims, c->find.near);
 }

@@ -19,34 +19,20 @@
 bool shmqi_peer_read(
     const struct shmqi_ring *r, uint32_t idx, struct shmqi_peer *ret)
 {
-    struct shmqi_endpoint_shm *e = &r->endpoints[idx];
+    struct shmqi_fields f;
     struct shmqi_peer p;
     memset(&p, 0, sizeof p);
-    p.identity = shmqi_identity_at(r, idx);
-    if (p.identity == 0 || (p.identity & SHMQI_IDENTITY_INIT))
+    if (!shmqi_entry_read(r, idx, &p.identity, &f))
         return false;
-    uint64_t pid = shm_ld(N1, &e->pid);
-    p.pid = (uint32_t)pid;
-    p.role = (uint32_t)(pid >> 32);
-    p.pid_namespace = shm_ld(N1, &e->pid_namespace);
-    p.start_time = shm_ld(N1, &e->start_time);
-    p.image = shm_ld(N1, &e->image);
-    p.since_ns = shm_ld(N1, &e->since_ns);
-    uint64_t comm[2] = {shm_ld(N1, &e->comm[0]), shm_ld(N1, &e->comm[1])};
-    memcpy(p.comm, comm, sizeof p.comm);
+    p.pid = (uint32_t)f.pid;
+    p.role = (uint32_t)(f.pid >> 32);
+    p.pid_namespace = f.pid_namespace;
+    p.start_time = f.start_time;
+    p.image = f.image;
+    p.since_ns = f.since_ns;
+    memcpy(p.comm, f.comm, sizeof p.comm);
     p.comm[sizeof p.comm - 1] = '\0';
-    shm_fence(E8); /* the fields above before the second look */
-    if (shm_ld(E4, &e->identity) != p.identity)
-        return false;
     *ret = p;
-    return true;
-}
-
-bool shmqi_identity_gone(const struct shmqi_ring *r, uint64_t identity)
-{
-    for (uint32_t i = 0; i < r->endpoint_cnt; i++)
-        if ((shmqi_identity_at(r, i) & ~SHMQI_IDENTITY_INIT) == identity)
-            return false;
     return true;
 }
 
@@ -176,12 +162,11 @@ static void role_range(const struct shmqi_ring *r, uint32_t role,
  * another thread of this process never tests its own process's lock. */
 static bool take_entry(struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
-    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
     bool won = false;
     shmqi_process_lock();
-    if (s->own[idx] == 0 && shm_ld(E1, &e->identity) == 0) {
+    if (s->own[idx] == 0 && shmqi_identity_at(&s->ring, idx) == 0) {
         s->own[idx] = identity;
-        won = shm_cas(E2, &e->identity, 0, identity | SHMQI_IDENTITY_INIT);
+        won = shmqi_entry_take(&s->ring, idx, identity);
         if (!won)
             s->own[idx] = 0;
     }
@@ -196,30 +181,16 @@ static void disown(struct shmqi_segment *s, uint32_t idx)
     shmqi_process_unlock();
 }
 
-static void write_fields(struct shmqi_endpoint_shm *e, uint32_t role)
+static void fill(const struct shmqi_ring *r, uint32_t idx, uint32_t role)
 {
     const struct shmqi_self *self = shmqi_self();
     struct shmqi_procstat st;
-    uint64_t comm[2] = {0, 0};
-    shm_fence(E9); /* our entry before our fields */
+    struct shmqi_fields f = {self->pid_namespace,
+        (uint64_t)role << 32 | self->pid, self->start_time, self->image,
+        shmqi_now_realtime(), {0, 0}};
     if (shmqi_procstat(self->pid, &st))
-        memcpy(comm, st.comm, sizeof comm);
-    shm_st(N2, &e->pid_namespace, self->pid_namespace);
-    shm_st(N2, &e->pid, (uint64_t)role << 32 | self->pid);
-    shm_st(N2, &e->start_time, self->start_time);
-    shm_st(N2, &e->image, self->image);
-    shm_st(N2, &e->since_ns, shmqi_now_realtime());
-    shm_st(N2, &e->comm[0], comm[0]);
-    shm_st(N2, &e->comm[1], comm[1]);
-    shm_st(N2, &e->member_of, 0);
-    shm_st(N2, &e->touching, 0);
-    shm_st(N2, &e->lease, 0);
-    shm_st(N2, &e->views, 0);
-    shm_st(N2, &e->holds, 0);
-    shm_st(N2, &e->messages, 0);
-    shm_st(N2, &e->evicted, 0);
-    shm_st(N2, &e->doorbell, 0);
-    shm_st(N2, &e->waiting, 0);
+        memcpy(f.comm, st.comm, sizeof f.comm);
+    shmqi_entry_fill(r, idx, &f);
 }
 
 int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
@@ -242,10 +213,8 @@ int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
             (void)set_lock(s, identity, F_UNLCK);
             return SHMQ_ERR_LIMIT;
         }
-        struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
-        write_fields(e, role);
-        if (shm_cas(
-                E3, &e->identity, identity | SHMQI_IDENTITY_INIT, identity)) {
+        fill(&s->ring, idx, role);
+        if (shmqi_entry_valid(&s->ring, idx, identity)) {
             *ret_idx = idx;
             *ret_identity = identity;
             return SHMQ_OK;
@@ -263,10 +232,7 @@ int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
 void shmqi_endpoint_free(
     struct shmqi_segment *s, uint32_t idx, uint64_t identity)
 {
-    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
-    shm_st(E5, &e->member_of, 0);
-    shm_st(E5, &e->touching, 0);
-    (void)shm_cas(E2, &e->identity, identity, 0);
+    shmqi_entry_free(&s->ring, idx, identity);
     disown(s, idx);
     (void)set_lock(s, identity, F_UNLCK);
 }

@@ -18,6 +18,7 @@
 
 #include <shmq/stat.h>
 
+#include "entry.h"
 #include "process.h"
 #include "segment.h"
 
@@ -31,16 +32,6 @@ struct shmqi_peer {
 /* False when the entry is free or changed while being read. */
 bool shmqi_peer_read(
     const struct shmqi_ring *r, uint32_t idx, struct shmqi_peer *ret);
-
-/* The identity at `idx` as is: 0, or with SHMQI_IDENTITY_INIT. */
-static inline uint64_t shmqi_identity_at(
-    const struct shmqi_ring *r, uint32_t idx)
-{
-    return shm_ld(E1, &r->endpoints[idx].identity);
-}
-
-/* True when no endpoint carries this identity (any more). */
-bool shmqi_identity_gone(const struct shmqi_ring *r, uint64_t identity);
 
 /* How long an entry in the making whose lock is free must look so. */
 #define SHMQI_HALF_MADE_NS 10000000ull

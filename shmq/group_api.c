@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "clear.h"
 #include "error.h"
 #include "groups.h"
 #include "reap.h"
@@ -144,8 +145,7 @@ static int remove_group(struct admin *a, const char *name, uint32_t flags)
         rc = check_memberless(a, name, entry);
     if (rc)
         return rc;
-    if (!shm_cas(J8, &a->segment->ring.names[name_idx].bind, bind,
-            shmqi_bind((bind >> 16) + 1, 0)))
+    if (!shmqi_life_unbind(&a->segment->ring, name_idx, bind))
         return no_such_group(a, name);
     shmqi_group_sweep(a->segment, entry);
     return SHMQ_OK;
@@ -179,9 +179,9 @@ static int reset_group(struct admin *a, const char *name,
         rc = check_memberless(a, name, entry);
     if (rc)
         return rc;
-    (void)shmqi_group_touch(a->segment, a->idx, entry);
+    (void)shmqi_life_touch(&a->segment->ring, a->idx, entry);
     shmqi_group_read_attrs(a->segment, entry, &old);
-    shmqi_group_untouch(a->segment, a->idx);
+    shmqi_life_untouch(&a->segment->ring, a->idx);
     struct shmq_group_attrs attrs = {sizeof attrs, old.kind, old.absent,
         old.max_attempts, old.lease_ns, old.dead_letter};
     make.attrs = attrs;
@@ -225,24 +225,6 @@ static int may_view(
         a->segment->topic, peer->pid, peer->comm, idx);
 }
 
-/* Takes the reader's role: the tag in the floor makes its late stores fail. */
-static void take_reader_role(struct admin *a, uint32_t entry, uint64_t identity)
-{
-    struct shmqi_group_shm *g = &a->segment->ring.groups[entry];
-    /* Its tag, not that of a reader who comes after: loaded while the role is
-     * the victim's. */
-    uint64_t tag = shmqi_cursor_tag(shm_ld(J9, &g->floor));
-    if (!shm_cas(V3, &g->reader, identity, 0))
-        return;
-    for (int i = 0; i < 64; i++) {
-        uint64_t f = shm_ld(J9, &g->floor);
-        if (shmqi_cursor_tag(f) != tag)
-            break;
-        if (shm_cas(J10, &g->floor, f, shmqi_cursor(tag + SHMQI_TAG_STEP, f)))
-            break;
-    }
-}
-
 /* Takes what can be taken, then marks the victim: its later calls fail. An
  * identity never comes back, so a mark that arrives late means nobody. Whether
  * the victim may be looking at a frame is asked anew for each claim. */
@@ -250,14 +232,13 @@ static int take_from(struct admin *a, uint32_t entry, uint32_t idx,
     const struct shmqi_peer *peer)
 {
     struct shmqi_ring *r = &a->segment->ring;
-    if (shm_ld(V1, &r->endpoints[idx].views) != 0)
+    if (shmqi_view_is_up(r, idx))
         return may_view(a, peer, idx);
     if ((shm_ld(N1, &r->groups[entry].attrs) & 0xff) != SHMQ_GROUP_SHARED)
-        take_reader_role(a, entry, peer->identity);
-    else if (!shmqi_claims_free_of(
-                 a->segment, a->idx, entry, idx, peer->identity, true))
+        shmqi_role_evict(&r->groups[entry], peer->identity);
+    else if (!shmqi_clear_claims(r, a->idx, entry, idx, peer->identity, true))
         return may_view(a, peer, idx);
-    shm_st(V7, &r->endpoints[idx].evicted, peer->identity);
+    shmqi_view_evicted(r, idx, peer->identity);
     return SHMQ_OK;
 }
 
@@ -269,16 +250,16 @@ static int evict_member(
     uint32_t entry = (uint32_t)(naming >> 28) - 1;
     if (naming == 0 || entry >= r->group_cnt)
         return SHMQ_OK;
-    uint64_t w = shmqi_group_touch(a->segment, a->idx, entry);
+    uint64_t w = shmqi_life_touch(&a->segment->ring, a->idx, entry);
     if (shmqi_naming(entry, shmqi_gword_unpack(w).generation) != naming) {
-        shmqi_group_untouch(a->segment, a->idx);
+        shmqi_life_untouch(&a->segment->ring, a->idx);
         return SHMQ_OK;
     }
     int rc = SHMQ_OK;
     if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY)
         rc = take_from(a, entry, idx, peer);
-    shmqi_group_untouch(a->segment, a->idx);
-    shmqi_version_bump(a->segment);
+    shmqi_life_untouch(&a->segment->ring, a->idx);
+    shmqi_version_add(r);
     shmqi_wake_all(a->segment);
     return rc;
 }

@@ -5,62 +5,13 @@
 #include <fcntl.h>
 #include <string.h>
 
+#include "claims.h"
 #include "error.h"
 #include "files.h"
 #include "seek.h"
 #include "wait.h"
 
 #define GROUP_TRIES 64u
-
-void shmqi_version_bump(struct shmqi_segment *s)
-{
-    (void)shm_add(J4, &s->ring.control->version, 1);
-}
-
-/* -- naming entries ---------------------------------------------------------
- */
-
-uint64_t shmqi_group_touch(
-    struct shmqi_segment *s, uint32_t self, uint32_t entry)
-{
-    struct shmqi_group_shm *g = &s->ring.groups[entry];
-    uint64_t w = shm_ld(J1, &g->word);
-    uint32_t generation = shmqi_gword_unpack(w).generation;
-    shm_st(
-        J5, &s->ring.endpoints[self].touching, shmqi_naming(entry, generation));
-    w = shm_ld(J1, &g->word);
-    if (shmqi_gword_unpack(w).generation != generation) {
-        shmqi_group_untouch(s, self);
-        return 0; /* FREE of generation 0: nothing to do */
-    }
-    return w;
-}
-
-void shmqi_group_untouch(struct shmqi_segment *s, uint32_t self)
-{
-    shm_st(E5, &s->ring.endpoints[self].touching, 0);
-}
-
-bool shmqi_group_named(const struct shmqi_ring *r, uint32_t entry,
-    uint32_t generation, bool members_only, uint32_t skip, uint32_t *ret_idx)
-{
-    uint64_t name = shmqi_naming(entry, generation);
-    for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
-        struct shmqi_endpoint_shm *e = &r->endpoints[i];
-        /* What stands in a free entry, or in one being taken, is its last
-         * owner's; an owner stores its own names after it is through. */
-        uint64_t identity = shm_ld(J6, &e->identity);
-        if (i == skip || identity == 0 || (identity & SHMQI_IDENTITY_INIT))
-            continue;
-        if (shm_ld(J6, &e->member_of) == name ||
-            (!members_only && shm_ld(J6, &e->touching) == name)) {
-            if (ret_idx)
-                *ret_idx = i;
-            return true;
-        }
-    }
-    return false;
-}
 
 /* -- creating ----------------------------------------------------------------
  */
@@ -127,25 +78,6 @@ static int fill_defaults(const struct shmqi_segment *s,
     return SHMQ_OK;
 }
 
-/* Claim words of a fresh group: all of the lap before, so that each is open
- * from `pos` on; the frame at `pos` may already be done up to its index. */
-static void reset_claims(struct shmqi_segment *s, uint32_t entry, uint64_t pos)
-{
-    struct shmqi_ring *r = &s->ring;
-    uint64_t w = 1ull << r->claim_lg2, seq = shmqi_pos_seq(pos);
-    shmqi_word *words = r->claims + ((uint64_t)entry << r->claim_lg2);
-    for (uint64_t q = seq; q < seq + w; q++) {
-        struct shmqi_claim c = {
-            shmqi_claim_lap(q, r->claim_lg2) - 1, SHMQI_CLAIM_DONE, 0, 0, 0};
-        if (q == seq && shmqi_pos_idx(pos)) {
-            c.lap++;
-            c.state = SHMQI_CLAIM_FREE;
-            c.done = shmqi_pos_idx(pos);
-        }
-        shm_st(N2, &words[q & (w - 1)], shmqi_claim_pack(c));
-    }
-}
-
 /* Writes all plain words of an entry that we own (CREATING). */
 static void write_entry(struct shmqi_segment *s, struct shmqi_group_shm *g,
     const struct shmqi_member *m)
@@ -168,8 +100,7 @@ static void write_entry(struct shmqi_segment *s, struct shmqi_group_shm *g,
     (void)s;
 }
 
-/* Pins, makes the pin known, and finds the start above the gate (see gate.h).
- * A pin at the end holds nobody up meanwhile. */
+/* Pins, tells, and finds the place at or above the gate: pin.h. */
 static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
     uint64_t creating, uint64_t gating, uint32_t entry,
     const struct shmqi_make *make)
@@ -180,23 +111,18 @@ static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
         SHMQI_TAG_STEP,
              skip;
     bool latest = start->kind == SHMQ_START_LATEST;
-    uint64_t pin = latest ? shmqi_ring_end(r) : shmqi_ring_low(r);
-    shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pin));
-    (void)shm_cas(J2, &g->word, creating, gating);
-    shmqi_version_bump(s);
-    shm_fence(J7);
-    uint64_t low = shmqi_ring_low(r);
-    /* The end is looked up twice; the second look may be of an older moment. A
-     * floor does not go below its pin: the gate has relied on it. */
-    uint64_t pos = shmqi_seek(r, start, low > pin ? low : pin, &skip);
-    shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pos));
+    uint64_t low = shmqi_pin_group(r, g, tag, latest, creating, gating);
+    uint64_t pos = shmqi_seek(r, start, low, &skip);
+    shmqi_pin_settle(r, g, tag, pos);
     shm_st(N2, &g->seen,
         shmqi_cursor_of(r, tag, make->seen > pos ? make->seen : pos));
     shm_st(N2, &g->next,
         shmqi_next(
             shmqi_next_epoch(shm_ld(N1, &g->next)) + 1, shmqi_pos_seq(pos)));
-    if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED)
-        reset_claims(s, entry, pos);
+    if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
+        struct shmqi_claims c = shmqi_claims_of(r, entry);
+        shmqi_claims_reset(&c, pos);
+    }
 }
 
 static int reserve_claims(struct shmqi_segment *s, uint32_t entry)
@@ -228,29 +154,14 @@ static int take_entry(struct shmqi_segment *s, uint32_t self,
 {
     for (unsigned round = 0; round < 2; round++) {
         for (uint32_t i = 0; i < s->ring.group_cnt; i++) {
-            struct shmqi_group_shm *g = &s->ring.groups[i];
-            uint64_t w = shm_ld(J1, &g->word);
-            if (shmqi_gword_unpack(w).state != SHMQI_GROUP_FREE)
-                continue;
-            uint64_t mine = shmqi_gword_with(w, SHMQI_GROUP_CREATING, self);
-            if (!shm_cas(J2, &g->word, w, mine))
-                continue;
-            *ret_entry = i;
-            *ret_word = mine;
-            return SHMQ_OK;
+            if (shmqi_life_take(&s->ring, self, i, ret_word)) {
+                *ret_entry = i;
+                return SHMQ_OK;
+            }
         }
         shmqi_groups_sweep(s);
     }
     return no_group_left(s);
-}
-
-static uint64_t freed_word(uint64_t w)
-{
-    struct shmqi_gword g = shmqi_gword_unpack(w);
-    g.generation++;
-    g.state = SHMQI_GROUP_FREE;
-    g.joins = g.endpoint = 0;
-    return shmqi_gword_pack(g);
 }
 
 /* Groups of other names than ours that exist. */
@@ -258,7 +169,7 @@ static uint32_t groups_bound(const struct shmqi_ring *r)
 {
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < r->name_cnt; i++)
-        cnt += shmqi_bind_entry(shm_ld(J11, &r->names[i].bind)) != 0;
+        cnt += shmqi_bind_entry(shmqi_bind_word(r, i)) != 0;
     return cnt;
 }
 
@@ -280,46 +191,18 @@ int shmqi_group_make(
     if (m.kind == SHMQ_GROUP_SHARED)
         rc = reserve_claims(s, entry);
     if (rc) {
-        (void)shm_cas(J2, &g->word, creating, freed_word(creating));
+        shmqi_life_drop(&s->ring, entry, creating);
         return rc;
     }
     m.name_idx = make->name_idx;
     write_entry(s, g, &m);
     uint64_t gating = shmqi_gword_with(creating, SHMQI_GROUP_GATING, self);
     place(s, g, creating, gating, entry, make);
-    uint64_t bind = shmqi_bind((make->old_bind >> 16) + 1, entry + 1);
-    if (shm_cas(
-            J8, &s->ring.names[make->name_idx].bind, make->old_bind, bind)) {
-        (void)shm_cas(J2, &g->word, gating,
-            shmqi_gword_with(gating, SHMQI_GROUP_READY, 0));
+    if (shmqi_life_bind(
+            &s->ring, make->name_idx, make->old_bind, entry, gating))
         return SHMQ_OK;
-    }
-    (void)shm_cas(J2, &g->word, gating, freed_word(gating));
-    shmqi_version_bump(s);
     shmqi_wake_producers(s);
     return SHMQ_ERR_EXISTS;
-}
-
-static bool is_bound(struct shmqi_segment *s, uint32_t entry)
-{
-    uint64_t a = shm_ld(N1, &s->ring.groups[entry].attrs);
-    uint32_t name = (uint32_t)(a >> 32) & 0xffffff;
-    return name < s->ring.name_cnt &&
-        shmqi_bind_entry(shm_ld(J11, &s->ring.names[name].bind)) == entry + 1;
-}
-
-void shmqi_group_settle_dead(
-    struct shmqi_segment *s, uint32_t entry, uint64_t word)
-{
-    struct shmqi_group_shm *g = &s->ring.groups[entry];
-    uint32_t state = shmqi_gword_unpack(word).state;
-    if (state == SHMQI_GROUP_GATING && is_bound(s, entry)) {
-        (void)shm_cas(
-            J2, &g->word, word, shmqi_gword_with(word, SHMQI_GROUP_READY, 0));
-    } else if (state == SHMQI_GROUP_GATING || state == SHMQI_GROUP_CREATING) {
-        (void)shm_cas(J2, &g->word, word, freed_word(word));
-        shmqi_version_bump(s);
-    }
 }
 
 /* -- joining
@@ -359,7 +242,7 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     struct shmqi_ring *r = &s->ring;
     struct shmqi_group_shm *g = &r->groups[entry];
     struct shmqi_member old;
-    if (shmqi_gword_unpack(shmqi_group_touch(s, self, entry)).state !=
+    if (shmqi_gword_unpack(shmqi_life_touch(r, self, entry)).state !=
         SHMQI_GROUP_ABSENT)
         return SHMQ_OK;
     shmqi_group_read_attrs(s, entry, &old);
@@ -376,7 +259,7 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     make->start.value = floor;
     make->seen = seen;
     int rc = shmqi_group_make(s, self, make);
-    shmqi_group_untouch(s, self);
+    shmqi_life_untouch(r, self);
     shmqi_group_sweep(s, entry);
     if (rc == SHMQ_OK) {
         m->lost_from = floor;
@@ -385,49 +268,34 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     return rc;
 }
 
-/* One try to join entry `e`. 1: joined; 0: look at bind again. */
-static int join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
+/* One try to join: true, and what the group is. */
+static bool join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     uint64_t bind, uint32_t name_idx, struct shmqi_member *m, bool *ret_absent)
 {
     struct shmqi_ring *r = &s->ring;
-    struct shmqi_group_shm *g = &r->groups[entry];
-    struct shmqi_endpoint_shm *me = &r->endpoints[self];
-    uint64_t w = shm_ld(J1, &g->word);
-    uint32_t generation = shmqi_gword_unpack(w).generation;
-    shm_st(J5, &me->member_of, shmqi_naming(entry, generation));
-    w = shm_ld(J1, &g->word);
-    struct shmqi_gword gw = shmqi_gword_unpack(w);
-    bool joined = false;
-    if (gw.generation == generation &&
-        shm_ld(J11, &r->names[name_idx].bind) == bind) {
-        if (gw.state == SHMQI_GROUP_GATING) {
-            (void)shm_cas(
-                J2, &g->word, w, shmqi_gword_with(w, SHMQI_GROUP_READY, 0));
-        } else if (gw.state == SHMQI_GROUP_ABSENT) {
-            *ret_absent = true;
-        } else if (gw.state == SHMQI_GROUP_READY) {
-            struct shmqi_gword up = gw;
-            up.joins = (up.joins + 1) & 0xfffffu;
-            up.joins += up.joins == 0; /* 0: never had a member */
-            joined = shm_cas(J12, &g->word, w, shmqi_gword_pack(up));
-        } else {
-            shmqi_group_sweep(s, entry);
-        }
-    }
-    if (!joined) {
-        shm_st(E5, &me->member_of, 0);
-        return 0;
-    }
     uint64_t lost_from = m->lost_from, lost_to = m->lost_to;
+    uint32_t generation;
+    switch (shmqi_life_join(r, self, entry, name_idx, bind, &generation)) {
+    case SHMQI_JOINED:
+        break;
+    case SHMQI_JOIN_ABSENT:
+        *ret_absent = true;
+        return false;
+    case SHMQI_JOIN_SWEEP:
+        shmqi_group_sweep(s, entry);
+        return false;
+    default:
+        return false;
+    }
     shmqi_group_read_attrs(s, entry, m);
     m->lost_from = lost_from;
     m->lost_to = lost_to;
     if (lost_from != UINT64_MAX)
-        m->lost_to = shmqi_pos_of(r, shm_ld(J9, &g->floor));
+        m->lost_to = shmqi_pos_of(r, shm_ld(J9, &r->groups[entry].floor));
     m->generation = generation;
     m->bind = bind;
     m->name_idx = name_idx;
-    return 1;
+    return true;
 }
 
 int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
@@ -441,7 +309,7 @@ int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
     m.lost_from = UINT64_MAX;
     int rc = shmqi_group_name(s, name, !no_create, &name_idx);
     for (unsigned i = 0; rc == SHMQ_OK && i < GROUP_TRIES; i++) {
-        uint64_t bind = shm_ld(J11, &s->ring.names[name_idx].bind);
+        uint64_t bind = shmqi_bind_word(&s->ring, name_idx);
         uint32_t entry = shmqi_bind_entry(bind);
         struct shmqi_make make = {name_idx, bind, *attrs, *start, 0};
         bool absent = false;
@@ -485,7 +353,7 @@ void shmqi_group_leave(
     struct shmqi_segment *s, uint32_t self, const struct shmqi_member *m)
 {
     shm_st(N2, &s->ring.groups[m->entry].idle_since_ns, shmqi_now_realtime());
-    shm_st(E5, &s->ring.endpoints[self].member_of, 0);
+    shmqi_life_leave(&s->ring, self);
     shmqi_group_sweep(s, m->entry);
 }
 
@@ -495,9 +363,9 @@ int shmqi_group_check(struct shmqi_segment *s, const struct shmqi_member *m)
     if (version & SHMQI_DELETED)
         return shmqi_fail(
             SHMQ_ERR_CLOSED, "%s: the topic was removed", s->topic);
-    uint64_t w = shm_ld(J1, &s->ring.groups[m->entry].word);
-    uint64_t bind = shm_ld(J11, &s->ring.names[m->name_idx].bind);
-    if (shmqi_gword_unpack(w).generation == m->generation && bind == m->bind)
+    uint64_t w = shmqi_life_word(&s->ring, m->entry);
+    uint64_t bind = shmqi_bind_word(&s->ring, m->name_idx);
+    if (shmqi_life_generation(w) == m->generation && bind == m->bind)
         return SHMQ_OK;
     if (shmqi_bind_entry(bind) == 0)
         return shmqi_fail(
@@ -511,42 +379,22 @@ int shmqi_group_check(struct shmqi_segment *s, const struct shmqi_member *m)
 
 void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry)
 {
-    struct shmqi_ring *r = &s->ring;
-    struct shmqi_group_shm *g = &r->groups[entry];
-    uint64_t w = shm_ld(J1, &g->word);
-    struct shmqi_gword gw = shmqi_gword_unpack(w);
-    bool live = gw.state == SHMQI_GROUP_READY || gw.state == SHMQI_GROUP_ABSENT;
-    if (live && !is_bound(s, entry)) {
-        uint64_t d = shmqi_gword_with(w, SHMQI_GROUP_DELETING, 0);
-        if (!shm_cas(J2, &g->word, w, d))
-            return;
-        shmqi_version_bump(s);
+    switch (shmqi_life_sweep(&s->ring, entry)) {
+    case SHMQI_WAKE_ALL:
         shmqi_wake_all(s);
-        w = d;
-        gw = shmqi_gword_unpack(w);
-    }
-    if (gw.state == SHMQI_GROUP_DELETING &&
-        !shmqi_group_named(r, entry, gw.generation, false, UINT32_MAX, NULL)) {
-        if (shm_cas(J2, &g->word, w, freed_word(w))) {
-            shmqi_version_bump(s);
-            shmqi_wake_producers(s);
-        }
-    }
-    bool release = ((shm_ld(N1, &g->attrs) >> 8) & 0xff) == SHMQ_ABSENT_RELEASE;
-    if (gw.state == SHMQI_GROUP_READY && release && gw.joins != 0 &&
-        !shmqi_group_named(r, entry, gw.generation, true, UINT32_MAX, NULL)) {
-        uint64_t a = shmqi_gword_with(w, SHMQI_GROUP_ABSENT, 0);
-        if (shm_cas(J2, &g->word, w, a)) {
-            shmqi_version_bump(s);
-            shmqi_wake_producers(s);
-        }
+        break;
+    case SHMQI_WAKE_PRODUCERS:
+        shmqi_wake_producers(s);
+        break;
+    case SHMQI_WAKE_NONE:
+        break;
     }
 }
 
 void shmqi_groups_sweep(struct shmqi_segment *s)
 {
     for (uint32_t i = 0; i < s->ring.group_cnt; i++)
-        if (shmqi_gword_unpack(shm_ld(J1, &s->ring.groups[i].word)).state !=
+        if (shmqi_gword_unpack(shmqi_life_word(&s->ring, i)).state !=
             SHMQI_GROUP_FREE)
             shmqi_group_sweep(s, i);
 }

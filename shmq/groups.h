@@ -29,7 +29,7 @@
 #include <shmq/consumer.h>
 
 #include "endpoint.h"
-#include "gate.h"
+#include "life.h"
 
 /* A consumer's membership, or what an admin looked up. Private. */
 struct shmqi_member {
@@ -52,11 +52,6 @@ int shmqi_group_name(
 /* Copies the name of a name-table index; "" when incomplete. */
 void shmqi_group_name_read(
     const struct shmqi_ring *r, uint32_t idx, char ret[SHMQ_GROUP_MAX + 1]);
-
-/* Stores the intention to touch `entry` and loads its word after that. */
-uint64_t shmqi_group_touch(
-    struct shmqi_segment *s, uint32_t self, uint32_t entry);
-void shmqi_group_untouch(struct shmqi_segment *s, uint32_t self);
 
 /* What a group is made from. old_bind: the bind word to replace (unbound, or
  * for a reset the old group's); seen: records below it are redelivered. */
@@ -91,16 +86,5 @@ void shmqi_group_read_attrs(
  * unnamed DELETING -> FREE, memberless absent=release -> ABSENT. */
 void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry);
 void shmqi_groups_sweep(struct shmqi_segment *s);
-
-/* A half-made entry of a dead endpoint: bound -> READY, else -> FREE. */
-void shmqi_group_settle_dead(
-    struct shmqi_segment *s, uint32_t entry, uint64_t word);
-
-/* True when an endpoint in [0, all) names {entry, generation}. `members_only`
- * looks at memberships; *ret_idx gets the first. `skip` is not looked at. */
-bool shmqi_group_named(const struct shmqi_ring *r, uint32_t entry,
-    uint32_t generation, bool members_only, uint32_t skip, uint32_t *ret_idx);
-
-void shmqi_version_bump(struct shmqi_segment *s);
 
 #endif

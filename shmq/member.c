@@ -23,25 +23,21 @@ static struct shmqi_group_shm *group_of(const struct shmq_consumer *c)
 
 int shmqi_member_open(struct shmq_consumer *c)
 {
-    struct shmqi_group_shm *g = group_of(c);
-    c->claims.group = g;
-    c->claims.words =
-        c->ring->claims + ((uint64_t)c->member.entry << c->ring->claim_lg2);
-    c->claims.lg2 = c->ring->claim_lg2;
-    c->claims.endpoint_cnt = c->ring->endpoint_cnt;
-    c->near = shm_ld(G1, &c->ring->data->tail);
+    c->find.ring = c->ring;
+    c->find.claims = shmqi_claims_of(c->ring, c->member.entry);
+    c->find.near = shm_ld(G1, &c->ring->data->tail);
     /* Not the epoch now: the first look rescans. */
-    c->epoch = UINT64_MAX;
+    c->find.epoch = UINT64_MAX;
     shmqi_member_renew(c);
     return SHMQ_OK;
 }
 
 uint64_t shmqi_member_floor(struct shmq_consumer *c)
 {
-    c->near = shm_ld(G1, &c->ring->data->tail);
-    shmqi_claims_walk(&c->claims, c->near);
+    c->find.near = shm_ld(G1, &c->ring->data->tail);
+    shmqi_claims_walk(&c->find.claims, c->find.near);
     uint64_t w = shm_ld(S1, &group_of(c)->floor);
-    return shmqi_cursor_pos(w, c->near);
+    return shmqi_cursor_pos(w, c->find.near);
 }
 
 void shmqi_member_renew(struct shmq_consumer *c)
@@ -90,9 +86,9 @@ static const struct shmqi_held *held_with(
  * worst that a stalled reaper does with one is to give it back again. */
 void shmqi_member_give_back(struct shmq_consumer *c)
 {
-    const struct shmqi_claims *k = &c->claims;
-    c->near = shm_ld(G1, &c->ring->data->tail);
-    uint64_t floor = shmqi_claims_floor(k, c->near);
+    const struct shmqi_claims *k = &c->find.claims;
+    c->find.near = shm_ld(G1, &c->ring->data->tail);
+    uint64_t floor = shmqi_claims_floor(k, c->find.near);
     shmqi_freeing_begin(k, c->idx);
     for (uint64_t q = floor; q < floor + (1ull << k->lg2); q++) {
         uint64_t w = shm_ld(S2, shmqi_claim_at(k, q));
@@ -101,7 +97,7 @@ void shmqi_member_give_back(struct shmq_consumer *c)
                 returned_word(c, held_with(c, w, q), w));
     }
     shmqi_freeing_end(k, c->idx);
-    shmqi_claims_walk(k, c->near);
+    shmqi_claims_walk(k, c->find.near);
 }
 
 void shmqi_member_close(struct shmq_consumer *c)
@@ -122,20 +118,14 @@ void shmqi_member_close(struct shmq_consumer *c)
 /* -- claiming
  * -----------------------------------------------------------------*/
 
-enum taken {
-    TAKEN, /* held[slot] is filled */
-    TAKE_NEXT, /* not this one */
-    TAKE_FAIL /* *ret_rc */
-};
-
 /* The frame is gone or senseless: done with it, as a gap of one frame. */
 static void discard(
     struct shmq_consumer *c, uint64_t seq, uint64_t claim, uint32_t reason)
 {
     uint64_t w;
-    if (!shmqi_claim_ack(&c->claims, seq, claim, 1, 1, &w))
+    if (!shmqi_claim_ack(&c->find.claims, seq, claim, 1, 1, &w))
         return; /* the claim has moved on: the group has lost nothing */
-    shmqi_claims_walk(&c->claims, c->near);
+    shmqi_claims_walk(&c->find.claims, c->find.near);
     struct shmq_gap g = {
         shmqi_pos(seq, 0), shmqi_pos(seq + 1, 0), 1, UINT64_MAX, reason, 0};
     if (c->gap_pending && c->gap.to == g.from) {
@@ -164,7 +154,7 @@ static bool handed_before(struct shmq_consumer *c, uint64_t seq, bool again,
     return shmqi_cursor_pos(shm_ld(J9, &g->seen), seq) > shmqi_pos(seq, 0);
 }
 
-static enum taken fill(struct shmq_consumer *c, uint64_t seq,
+static enum shmqi_taken fill(struct shmq_consumer *c, uint64_t seq,
     uint64_t slot_word, uint64_t claim, bool again, uint32_t *ret_slot,
     int *ret_rc)
 {
@@ -175,12 +165,12 @@ static enum taken fill(struct shmq_consumer *c, uint64_t seq,
         shmqi_held_free(c, h);
         discard(c, seq, claim,
             rc == SHMQ_ERR_GAP ? SHMQ_GAP_DROPPED : SHMQ_GAP_CORRUPT);
-        return TAKE_NEXT;
+        return SHMQI_TAKE_NEXT;
     }
     if (rc) {
         shmqi_held_free(c, h);
         *ret_rc = rc;
-        return TAKE_FAIL;
+        return SHMQI_TAKE_FAIL;
     }
     struct shmqi_claim k = shmqi_claim_unpack(claim);
     h->claim = claim;
@@ -194,78 +184,66 @@ static enum taken fill(struct shmq_consumer *c, uint64_t seq,
     }
     h->done = h->next_idx;
     *ret_slot = slot;
-    return TAKEN;
-}
-
-/* Tries to claim `seq`, whose claim word was loaded as `k`. */
-static enum taken take(struct shmq_consumer *c, uint64_t seq, uint64_t k,
-    uint64_t slot_word, uint32_t *ret_slot, int *ret_rc)
-{
-    struct shmqi_claim was = shmqi_claim_unpack(k);
-    uint64_t held;
-    bool again = shmqi_claim_age(&c->claims, k, seq) == 0;
-    if (again && was.attempt >= c->member.max_attempts) {
-        shmqi_dead_letter(c, seq, k, slot_word);
-        return TAKE_NEXT;
-    }
-    int rc = shmqi_view_begin(c);
-    if (rc) {
-        *ret_rc = rc;
-        return TAKE_FAIL;
-    }
-    if (!shmqi_claim_take(
-            &c->claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
-        return TAKE_NEXT;
-    return fill(c, seq, slot_word, held, again, ret_slot, ret_rc);
+    return SHMQI_TAKEN;
 }
 
 /* Overwritten between the floor and here (drop-old), or scribbled: this frame
  * is done, as a gap. */
-static enum taken take_lost(struct shmq_consumer *c, uint64_t seq)
+static void take_lost(struct shmq_consumer *c, uint64_t seq, uint64_t k)
 {
-    uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, seq)), held;
-    int32_t age = shmqi_claim_age(&c->claims, k, seq);
+    const struct shmqi_claims *claims = &c->find.claims;
+    uint64_t held;
+    int32_t age = shmqi_claim_age(claims, k, seq);
     bool open = age < 0 ||
         (age == 0 && shmqi_claim_unpack(k).state == SHMQI_CLAIM_FREE);
     if (open &&
-        shmqi_claim_take(
-            &c->claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
+        shmqi_claim_take(claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
         discard(c, seq, held, SHMQ_GAP_DROPPED);
     else
-        shmqi_claims_push(&c->claims, shm_ld(S5, &group_of(c)->next), seq);
-    return TAKE_NEXT;
+        shmqi_claims_push(claims, shm_ld(S5, &group_of(c)->next), seq);
 }
 
-/* Looks at every claim in [floor, next) for one that was freed. */
-static enum taken rescan(struct shmq_consumer *c, uint64_t floor, uint64_t to,
-    uint32_t *ret_slot, int *ret_rc)
+struct taking {
+    struct shmq_consumer *c;
+    uint32_t slot; /* TAKEN: held[slot] is filled */
+    int rc; /* FAIL */
+};
+
+/* Claims `seq` and copies or views it: find.h. */
+static enum shmqi_taken take(
+    void *ctx, uint64_t seq, uint64_t k, uint64_t slot_word, bool lost)
 {
-    uint64_t window = 1ull << c->claims.lg2;
-    for (uint64_t q = floor; q < to && q < floor + window; q++) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q)), w;
-        int32_t age = shmqi_claim_age(&c->claims, k, q);
-        if (age > 0 ||
-            (age == 0 && shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE))
-            continue;
-        int64_t slot = shmqi_mpmc_look(c->ring, q, &w);
-        if (slot > 0)
-            (void)take_lost(c, q);
-        if (slot != 0)
-            continue;
-        enum taken t = take(c, q, k, w, ret_slot, ret_rc);
-        if (t != TAKE_NEXT)
-            return t;
+    struct taking *t = ctx;
+    struct shmq_consumer *c = t->c;
+    struct shmqi_claim was = shmqi_claim_unpack(k);
+    uint64_t held;
+    if (lost) {
+        take_lost(c, seq, k);
+        return SHMQI_TAKE_NEXT;
     }
-    return TAKE_NEXT;
+    bool again = shmqi_claim_age(&c->find.claims, k, seq) == 0;
+    if (again && was.attempt >= c->member.max_attempts) {
+        shmqi_dead_letter(c, seq, k, slot_word);
+        return SHMQI_TAKE_NEXT;
+    }
+    int rc = shmqi_view_begin(c);
+    if (rc) {
+        t->rc = rc;
+        return SHMQI_TAKE_FAIL;
+    }
+    if (!shmqi_claim_take(
+            &c->find.claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
+        return SHMQI_TAKE_NEXT;
+    return fill(c, seq, slot_word, held, again, &t->slot, &t->rc);
 }
 
 /* Frames in [from, to) that nobody of the group has finished or has now. */
 static uint64_t count_lost(struct shmq_consumer *c, uint64_t from, uint64_t to)
 {
-    uint64_t window = 1ull << c->claims.lg2, lost = to - from;
+    uint64_t window = 1ull << c->find.claims.lg2, lost = to - from;
     for (uint64_t q = from; q < to && q < from + window; q++) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q));
-        if (shmqi_claim_age(&c->claims, k, q) == 0 &&
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->find.claims, q));
+        if (shmqi_claim_age(&c->find.claims, k, q) == 0 &&
             shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE)
             lost--;
     }
@@ -279,7 +257,7 @@ static bool jump_lost(struct shmq_consumer *c)
 {
     struct shmqi_group_shm *g = group_of(c);
     uint64_t f = shm_ld(S1, &g->floor), w;
-    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(f, c->near));
+    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(f, c->find.near));
     if (shmqi_mpmc_look(c->ring, floor, &w) <= 0)
         return false;
     uint64_t to = shm_ld(G5, &c->ring->data->gate);
@@ -302,66 +280,6 @@ static bool jump_lost(struct shmq_consumer *c)
     return true;
 }
 
-/* One look at the place where fresh frames begin. */
-static enum taken take_fresh(
-    struct shmq_consumer *c, bool *ret_idle, uint32_t *ret_slot, int *ret_rc)
-{
-    uint64_t nw = shm_ld(S5, &group_of(c)->next);
-    uint64_t floor = shmqi_claims_floor(&c->claims, c->near);
-    uint64_t seq = shmqi_seq_expand(nw, floor), w;
-    c->near = floor;
-    if (c->ring->on_full == SHMQ_ON_FULL_DROP_OLD && jump_lost(c))
-        return TAKE_NEXT;
-    if (seq < floor)
-        seq = floor;
-    if (shmqi_next_epoch(nw) != c->epoch) {
-        enum taken t = rescan(c, floor, seq, ret_slot, ret_rc);
-        if (t != TAKE_NEXT)
-            return t;
-        if (!shmqi_freeing_any(&c->claims))
-            c->epoch = shmqi_next_epoch(nw);
-    }
-    *ret_idle = true;
-    if (seq >= floor + (1ull << c->claims.lg2))
-        return TAKE_NEXT;
-    int64_t age = shmqi_mpmc_look(c->ring, seq, &w);
-    if (age < 0)
-        return TAKE_NEXT;
-    *ret_idle = false;
-    if (age > 0 && shmqi_claims_floor(&c->claims, c->near) != floor)
-        return TAKE_NEXT; /* others have gone on meanwhile */
-    if (age > 0)
-        return take_lost(c, seq);
-    uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, seq));
-    int32_t kage = shmqi_claim_age(&c->claims, k, seq);
-    if (kage > 0)
-        return TAKE_NEXT;
-    if (kage < 0 || shmqi_claim_unpack(k).state == SHMQI_CLAIM_FREE) {
-        enum taken t = take(c, seq, k, w, ret_slot, ret_rc);
-        if (t != TAKE_NEXT)
-            shmqi_claims_push(&c->claims, nw, seq);
-        return t;
-    }
-    shmqi_claims_push(&c->claims, nw, seq);
-    return TAKE_NEXT;
-}
-
-/* Nothing fresh: what others left undone, then freed claims whose freer has
- * not told yet. */
-static enum taken take_freed(
-    struct shmq_consumer *c, uint32_t *ret_slot, int *ret_rc)
-{
-    c->near = shm_ld(G1, &c->ring->data->tail);
-    shmqi_claims_walk(&c->claims, c->near);
-    bool freeing = shmqi_freeing_any(&c->claims);
-    uint64_t nw = shm_ld(S5, &group_of(c)->next);
-    if (!freeing && shmqi_next_epoch(nw) == c->epoch &&
-        (c->empties & 0xff) != 0xff)
-        return TAKE_NEXT;
-    uint64_t floor = shmqi_claims_floor(&c->claims, c->near);
-    return rescan(c, floor, shmqi_seq_expand(nw, floor), ret_slot, ret_rc);
-}
-
 /* Manual acknowledgement: a frame that is no longer looked at and has not been
  * acknowledged stays claimed, but needs no entry here any more. */
 static bool abandon_one(struct shmq_consumer *c)
@@ -381,31 +299,29 @@ static bool abandon_one(struct shmq_consumer *c)
 
 static int claim_next(struct shmq_consumer *c, uint32_t *ret_slot)
 {
-    int rc = SHMQ_ERR_EMPTY;
-    bool idle = false;
+    struct taking t = {c, 0, SHMQ_ERR_EMPTY};
+    enum shmqi_taken taken = SHMQI_TAKE_NEXT;
+    bool idle = false, jumps = c->ring->on_full == SHMQ_ON_FULL_DROP_OLD;
     if (c->held_cnt >= c->held_max && !abandon_one(c))
         return SHMQ_ERR_LIMIT;
     c->dead_failed = false;
     for (int i = 0; i < CLAIM_TRIES && !idle; i++) {
-        switch (take_fresh(c, &idle, ret_slot, &rc)) {
-        case TAKEN:
-            return SHMQ_OK;
-        case TAKE_FAIL:
-            return rc;
-        default:
+        if (!jumps || !jump_lost(c))
+            taken = shmqi_find_fresh(&c->find, take, &t, &idle);
+        if (taken != SHMQI_TAKE_NEXT)
             break;
-        }
         if (c->gap_pending)
             return SHMQ_ERR_GAP;
     }
-    switch (take_freed(c, ret_slot, &rc)) {
-    case TAKEN:
-        return SHMQ_OK;
-    case TAKE_FAIL:
-        return rc;
-    default:
+    if (taken == SHMQI_TAKE_NEXT)
+        taken =
+            shmqi_find_freed(&c->find, (c->empties & 0xff) == 0xff, take, &t);
+    if (taken == SHMQI_TAKE_FAIL)
+        return t.rc;
+    if (taken == SHMQI_TAKE_NEXT)
         return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
-    }
+    *ret_slot = t.slot;
+    return SHMQ_OK;
 }
 
 /* A frame of which records can be handed out: at attempt 1 and above one at a
@@ -417,7 +333,7 @@ static bool can_hand(struct shmq_consumer *c, struct shmqi_held *h)
     if (shmqi_claim_unpack(h->claim).attempt > 0 && h->open > 0)
         return false;
     if (c->member.lease_ns &&
-        shm_ld(S2, shmqi_claim_at(&c->claims, h->seq)) != h->claim) {
+        shm_ld(S2, shmqi_claim_at(&c->find.claims, h->seq)) != h->claim) {
         h->lost = true;
         if (h->open == 0)
             shmqi_held_free(c, h);
@@ -483,13 +399,13 @@ static int tell_done(struct shmq_consumer *c, struct shmqi_held *h)
     struct shmqi_claim told = shmqi_claim_unpack(h->claim);
     if (told.state == SHMQI_CLAIM_DONE || (done == told.done && done < h->cnt))
         return SHMQ_OK;
-    if (!shmqi_claim_ack(&c->claims, h->seq, h->claim, done, h->cnt, &w)) {
+    if (!shmqi_claim_ack(&c->find.claims, h->seq, h->claim, done, h->cnt, &w)) {
         h->lost = true;
         return SHMQ_ERR_STALE;
     }
     h->claim = w;
     if (done == h->cnt) {
-        shmqi_claims_walk(&c->claims, h->seq);
+        shmqi_claims_walk(&c->find.claims, h->seq);
         shmqi_wake_producers(c->segment);
     }
     return SHMQ_OK;
@@ -507,10 +423,7 @@ int shmqi_member_ack(
 
 static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h)
 {
-    shmqi_freeing_begin(&c->claims, c->idx);
-    bool mine = shm_cas(S9, shmqi_claim_at(&c->claims, h->seq), h->claim,
-        shmqi_claim_freed(h->claim));
-    shmqi_freeing_end(&c->claims, c->idx);
+    bool mine = shmqi_claim_nack(&c->find.claims, c->idx, h->seq, h->claim);
     h->lost = true;
     shmqi_wake_members(c->segment);
     return mine ? SHMQ_OK : SHMQ_ERR_STALE;
@@ -586,16 +499,16 @@ bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
 {
     struct shmqi_segment *s = c->segment;
     uint64_t near = shm_ld(G1, &c->ring->data->tail);
-    uint64_t floor = shmqi_claims_floor(&c->claims, near);
+    uint64_t floor = shmqi_claims_floor(&c->find.claims, near);
     uint64_t to = shmqi_seq_expand(shm_ld(S5, &group_of(c)->next), floor);
     uint32_t last = c->idx;
     bool moved = false;
     *ret_blocked = false;
-    for (uint64_t q = floor; q < to && q < floor + (1ull << c->claims.lg2);
+    for (uint64_t q = floor; q < to && q < floor + (1ull << c->find.claims.lg2);
          q++) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->claims, q));
+        uint64_t k = shm_ld(S2, shmqi_claim_at(&c->find.claims, q));
         struct shmqi_claim u = shmqi_claim_unpack(k);
-        if (shmqi_claim_age(&c->claims, k, q) != 0 ||
+        if (shmqi_claim_age(&c->find.claims, k, q) != 0 ||
             (u.state != SHMQI_CLAIM_CLAIMED &&
                 u.state != SHMQI_CLAIM_DEADLETTER) ||
             u.owner == c->idx)

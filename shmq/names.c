@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "groups.h"
+#include "names.h"
 
 int shmqi_group_name_check(const char *name)
 {
@@ -27,19 +28,6 @@ static uint64_t hash_of(const char *name)
     return h ? h : 1;
 }
 
-/* Fills in (or helps to) and compares the bytes of an entry of our hash. */
-static bool same_bytes(
-    struct shmqi_name_shm *n, const uint64_t words[SHMQI_NAME_WORDS])
-{
-    for (uint32_t i = 0; i < SHMQI_NAME_WORDS; i++) {
-        if (words[i] != 0)
-            (void)shm_cas(J13, &n->bytes[i], 0, words[i]);
-        if (shm_ld(J14, &n->bytes[i]) != words[i])
-            return false;
-    }
-    return true;
-}
-
 int shmqi_group_name(
     struct shmqi_segment *s, const char *name, bool insert, uint32_t *ret_idx)
 {
@@ -52,21 +40,17 @@ int shmqi_group_name(
     memcpy(words, name, strlen(name));
     for (uint32_t i = 0; i < r->name_cnt; i++) {
         uint32_t idx = (uint32_t)((hash + i) % r->name_cnt);
-        struct shmqi_name_shm *n = &r->names[idx];
-        uint64_t h = shm_ld(J14, &n->hash);
-        if (h == 0 && insert) {
-            (void)shm_cas(J13, &n->hash, 0, hash);
-            h = shm_ld(J14, &n->hash);
-        }
-        if (h == 0)
-            break;
-        if (h != hash)
-            continue;
-        if (!same_bytes(n, words))
+        enum shmqi_name_found found =
+            shmqi_name_at(r, idx, hash, words, insert);
+        if (found == SHMQI_NAME_COLLIDES)
             return shmqi_fail(SHMQ_ERR_EXISTS,
                 "group %s of %s: its name "
                 "collides with another; use another name",
                 name, s->topic);
+        if (found == SHMQI_NAME_NONE)
+            break;
+        if (found == SHMQI_NAME_OTHER)
+            continue;
         *ret_idx = idx;
         return SHMQ_OK;
     }

@@ -1,6 +1,7 @@
 /* producer_spsc.c - records in the ring of bytes, published by a store. */
 #include <string.h>
 
+#include "adopt.h"
 #include "copy.h"
 #include "error.h"
 #include "frame.h"
@@ -30,41 +31,28 @@ static int role_busy(struct shmqi_segment *s, uint64_t holder)
 
 int shmqi_spsc_busy(struct shmqi_segment *s)
 {
-    return role_busy(s, shm_ld(A1, &s->ring.data->role));
+    return role_busy(s, shmqi_writer_holder(&s->ring));
 }
 
 /* The role passes from nobody, or on proof of death (the attach has reaped). */
 static int take_role(struct shmq_producer *p)
 {
     struct shmqi_segment *s = p->segment;
-    shmqi_word *role = &s->ring.data->role;
     for (int i = 0; i < 16; i++) {
-        uint64_t holder = shm_ld(A1, role);
+        uint64_t holder = shmqi_writer_holder(&s->ring);
         if (holder != 0 && !shmqi_identity_gone(&s->ring, holder)) {
             (void)shmqi_reap_all(s, p->idx);
-            if (shm_ld(A1, role) == holder)
+            if (shmqi_writer_holder(&s->ring) == holder)
                 return role_busy(s, holder);
             continue;
         }
-        if (shm_cas(A2, role, holder, p->identity))
+        if (shmqi_writer_take(&s->ring, holder, p->identity))
             return SHMQ_OK;
     }
     return shmqi_fail(SHMQ_ERR_BUSY,
         "%s: its producer keeps changing; try "
         "again",
         s->topic);
-}
-
-/* Enters this producer as the author of everything from its position on. A
- * holder that died before role_cnt was stored is simply overwritten. */
-static void enter_history(struct shmq_producer *p)
-{
-    struct shmqi_data_shm *d = p->ring->data;
-    uint64_t cnt = shm_ld(A3, &d->role_cnt);
-    struct shmqi_role_shm *h = &d->history[cnt % SHMQI_ROLE_HISTORY];
-    shm_st(N2, &h->start, p->writer.pos);
-    shm_st(N2, &h->identity, p->identity);
-    shm_st(A4, &d->role_cnt, cnt + 1);
 }
 
 int shmqi_spsc_open(struct shmq_producer *p)
@@ -74,28 +62,17 @@ int shmqi_spsc_open(struct shmq_producer *p)
     if (rc)
         return rc;
     memset(&p->writer, 0, sizeof p->writer);
-    uint64_t hint = shm_ld(A3, &r->data->hint);
-    uint64_t gate = shm_ld(G5, &r->data->gate);
-    p->writer.pos = shmqi_spsc_walk(r, hint, UINT64_MAX);
-    p->writer.gate.seq = gate;
-    p->writer.reclaimed = shm_ld(A3, &r->data->reclaimed);
-    if (p->writer.pos == UINT64_MAX || gate > p->writer.pos) {
-        (void)shm_cas(A2, &r->data->role, p->identity, 0);
-        return shmqi_fail(SHMQ_ERR_CORRUPT,
-            "%s: the ring is damaged at "
-            "position %llu; remove the topic with --force",
-            p->segment->topic, (unsigned long long)hint);
-    }
-    /* The gate word may have been raised by a predecessor that then found the
-     * groups changed: only what an own refresh allows counts. */
-    p->writer.gate.seq = 0;
-    shm_st(W4, &r->data->hint, p->writer.pos);
-    rc = shmqi_gate_refresh(r, &p->writer.gate, gate, &p->writer.pos);
+    rc = shmqi_writer_begin(r, &p->writer);
     if (rc) {
-        (void)shm_cas(A2, &r->data->role, p->identity, 0);
-        return rc;
+        shmqi_writer_give(r, p->identity);
+        return rc != SHMQ_ERR_CORRUPT
+            ? rc
+            : shmqi_fail(rc,
+                  "%s: the ring is damaged at "
+                  "position %llu; remove the topic with --force",
+                  p->segment->topic, (unsigned long long)p->writer.pos);
     }
-    enter_history(p);
+    shmqi_writer_enter(r, p->writer.pos, p->identity);
     p->words = &r->arenas[0];
     p->messages = shm_ld(N1, &p->words->messages);
     p->bytes = shm_ld(N1, &p->words->bytes);
@@ -106,7 +83,7 @@ void shmqi_spsc_close(struct shmq_producer *p)
 {
     shm_st(W4, &p->ring->data->hint, p->writer.pos);
     shm_st(N2, &p->words->loaned_bytes, 0);
-    (void)shm_cas(A2, &p->ring->data->role, p->identity, 0);
+    shmqi_writer_give(p->ring, p->identity);
 }
 
 /* -- records
@@ -128,8 +105,7 @@ static uint8_t *begin(const struct shmq_producer *p, uint64_t pos,
 /* Zeroes the next commit word and publishes `len` bytes. */
 static void finish(struct shmq_producer *p, uint64_t len, uint64_t size)
 {
-    shm_st(W5, shmqi_spsc_at(p->ring, p->writer.pos + len), 0);
-    shmqi_spsc_commit(p->ring, &p->writer, len);
+    shmqi_spsc_finish(p->ring, &p->writer, len);
     p->sequence++;
     shmqi_wake_members(p->segment);
     shmqi_count(p, 1, size);
@@ -230,19 +206,13 @@ int shmqi_spsc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
         if (i == 0)
             first = one;
         else
-            shm_st(W7, shmqi_spsc_at(p->ring, at),
-                shmqi_commit((uint32_t)one, 0, at));
+            shmqi_spsc_ahead(p->ring, at, one);
         if (pub->positions)
             pub->positions[i] = at;
         bytes += pub->records[i].size;
         at += one;
     }
-    shm_st(W5, shmqi_spsc_at(p->ring, at), 0);
-    shm_st(
-        W1, shmqi_spsc_at(p->ring, pos), shmqi_commit((uint32_t)first, 0, pos));
-    p->writer.pos = at;
-    shm_st(W4, &p->ring->data->hint, at);
-    shmqi_spsc_note(p->ring, &p->writer, pos);
+    shmqi_spsc_finish_batch(p->ring, &p->writer, first, at);
     shmqi_spsc_ease(p->ring, &p->writer);
     p->sequence += pub->cnt;
     shmqi_wake_members(p->segment);

@@ -8,12 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "adopt.h"
 #include "consumer_impl.h"
 #include "error.h"
-#include "mpmc.h"
 #include "reap.h"
+#include "role.h"
 #include "seek.h"
-#include "spsc.h"
 
 #define TAKE_TRIES 64
 
@@ -60,12 +60,11 @@ static uint32_t index_of(const struct shmqi_ring *r, uint64_t identity)
 static uint32_t still_viewing(struct shmq_consumer *c)
 {
     const struct shmqi_ring *r = c->ring;
-    uint64_t name = shmqi_naming(c->member.entry, c->member.generation);
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
-        struct shmqi_endpoint_shm *e = &r->endpoints[i];
-        if (i == c->idx || shm_ld(J6, &e->member_of) != name ||
-            shm_ld(V1, &e->views) == 0)
-            continue;
+        i = shmqi_role_viewer(
+            r, c->member.entry, c->member.generation, c->idx, i);
+        if (i == r->endpoint_cnt)
+            break;
         uint64_t identity = shmqi_identity_at(r, i);
         if (identity && !shmqi_endpoint_dead(c->segment, i, identity))
             return i;
@@ -86,40 +85,29 @@ static int take_role(struct shmq_consumer *c)
                 continue;
             }
         }
-        if (!shm_cas(V3, &g->reader, holder, c->identity))
+        if (!shmqi_role_take(g, holder, c->identity))
             continue;
         uint32_t viewer = still_viewing(c);
         if (viewer == UINT32_MAX)
             return SHMQ_OK;
-        (void)shm_cas(V3, &g->reader, c->identity, 0);
+        shmqi_role_give(g, c->identity);
         return busy(c, viewer);
     }
     return busy(c, UINT32_MAX);
 }
 
-/* A reader killed inside a seek left its pin, which may lie below what
- * producers may overwrite: as after any pin, the place counts only at or above
- * the gate as it is after everybody was told. (Settled floors are never raised:
- * the gate word may stand above them for a moment without anybody relying on
- * it.) */
+/* A reader killed inside a seek left its pin: the place counts only at or above
+ * the gate as it is after everybody was told (pin.h). */
 static int settle_pin(struct shmq_consumer *c)
 {
-    const struct shmqi_ring *r = c->ring;
-    uint64_t tag = shmqi_cursor_tag(c->floor_word) & ~SHMQI_TAG_PIN;
-    shmqi_version_bump(c->segment);
-    shm_fence(J7);
-    uint64_t low = shmqi_ring_low(r), was = c->done_pos;
-    if (c->done_pos < low)
-        c->done_pos = low;
-    uint64_t w = shmqi_cursor_of(r, tag, c->done_pos);
-    if (!shm_cas(J10, &group_of(c)->floor, c->floor_word, w))
+    uint64_t was = c->done_pos;
+    if (!shmqi_pin_inherit(c->ring, group_of(c), &c->floor_word, &c->done_pos))
         return busy(c, UINT32_MAX);
-    c->floor_word = w;
     if (was == c->done_pos)
         return SHMQ_OK;
-    struct shmq_gap g = {was, low, 0, UINT64_MAX, SHMQ_GAP_DROPPED, 0};
+    struct shmq_gap g = {was, c->done_pos, 0, UINT64_MAX, SHMQ_GAP_DROPPED, 0};
     if (is_mpmc(c))
-        g.frames = shmqi_pos_seq(low) - shmqi_pos_seq(was);
+        g.frames = shmqi_pos_seq(c->done_pos) - shmqi_pos_seq(was);
     c->gap = g;
     c->gap_pending = c->gap_known = true;
     return SHMQ_OK;
@@ -131,14 +119,10 @@ static int take_floor(struct shmq_consumer *c)
     const struct shmqi_ring *r = c->ring;
     struct shmqi_group_shm *g = group_of(c);
     for (int i = 0; i < TAKE_TRIES; i++) {
-        uint64_t seen = shm_ld(J9, &g->seen);
-        uint64_t f = shm_ld(J9, &g->floor);
-        uint64_t tag = shmqi_cursor_tag(f);
-        uint64_t mine = shmqi_cursor(tag + SHMQI_TAG_STEP, f);
-        if (!shm_cas(J10, &g->floor, f, mine))
+        uint64_t seen, tag;
+        if (!shmqi_role_tag(g, &c->floor_word, &tag, &seen))
             continue;
-        c->floor_word = mine;
-        c->done_pos = shmqi_pos_of(r, mine);
+        c->done_pos = shmqi_pos_of(r, c->floor_word);
         /* A seen word of another reader's time says nothing for sure. */
         c->redeliver_until = shmqi_cursor_tag(seen) == (tag & ~SHMQI_TAG_PIN)
             ? shmqi_pos_of(r, seen)
@@ -161,7 +145,7 @@ int shmqi_reader_still_ours(struct shmq_consumer *c)
         return SHMQ_ERR_STALE;
     if (c->mode != SHMQI_MODE_EXCLUSIVE)
         return SHMQ_OK;
-    if (shm_ld(V2, &group_of(c)->reader) == c->identity)
+    if (shmqi_role_mine(group_of(c), c->identity))
         return SHMQ_OK;
     c->stale = true;
     return SHMQ_ERR_STALE;
@@ -171,20 +155,25 @@ int shmqi_view_begin(struct shmq_consumer *c)
 {
     if (c->copies || c->viewing)
         return SHMQ_OK;
-    shm_st(V5, &c->ring->endpoints[c->idx].views, 1);
     c->viewing = true;
-    if (shm_ld(V8, &c->ring->endpoints[c->idx].evicted) == c->identity) {
-        shmqi_view_end(c);
-        return SHMQ_ERR_STALE;
+    bool exclusive = c->mode == SHMQI_MODE_EXCLUSIVE;
+    int rc = c->stale ? SHMQ_ERR_STALE : SHMQ_OK;
+    switch (shmqi_view_up(c->ring, c->idx, c->identity, c->member.entry,
+        c->member.generation, exclusive)) {
+    case SHMQI_VIEW_OK:
+        break;
+    case SHMQI_VIEW_EVICTED:
+        rc = SHMQ_ERR_STALE;
+        break;
+    case SHMQI_VIEW_NOT_MINE:
+        c->stale = true;
+        rc = SHMQ_ERR_STALE;
+        break;
+    case SHMQI_VIEW_CHANGED:
+        if (rc == SHMQ_OK)
+            rc = shmqi_group_check(c->segment, &c->member);
+        break;
     }
-    int rc = shmqi_reader_still_ours(c);
-    /* A removed group gates only for those whose views were up in time. */
-    uint64_t w = shm_ld(J1, &group_of(c)->word);
-    struct shmqi_gword g = shmqi_gword_unpack(w);
-    if (rc == SHMQ_OK &&
-        (g.generation != c->member.generation ||
-            g.state == SHMQI_GROUP_DELETING))
-        rc = shmqi_group_check(c->segment, &c->member);
     if (rc)
         shmqi_view_end(c);
     return rc;
@@ -193,7 +182,7 @@ int shmqi_view_begin(struct shmq_consumer *c)
 void shmqi_view_end(struct shmq_consumer *c)
 {
     if (c->viewing) {
-        shm_st(V6, &c->ring->endpoints[c->idx].views, 0);
+        shmqi_view_down(c->ring, c->idx);
         c->viewing = false;
     }
 }
@@ -255,7 +244,7 @@ void shmqi_reader_close(struct shmq_consumer *c)
     if (!c->stale)
         (void)shmqi_reader_flush(c);
     shmqi_view_end(c);
-    (void)shm_cas(V3, &group_of(c)->reader, c->identity, 0);
+    shmqi_role_give(group_of(c), c->identity);
 }
 
 static void drop_held(struct shmq_consumer *c)
@@ -270,9 +259,8 @@ static void drop_held(struct shmq_consumer *c)
  * gate: gate.h. */
 int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
 {
-    struct shmqi_segment *s = c->segment;
     const struct shmqi_ring *r = c->ring;
-    uint64_t skip = 0, low = shmqi_ring_low(r);
+    uint64_t skip = 0, low = 0;
     struct shmq_start from = *start;
     if (from.kind == SHMQ_START_DEFAULT)
         from.kind = c->mode == SHMQI_MODE_EPHEMERAL ? SHMQ_START_LATEST
@@ -280,18 +268,9 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
     drop_held(c);
     c->gap_pending = false;
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
-        struct shmqi_group_shm *g = group_of(c);
-        uint64_t tag = shmqi_cursor_tag(c->floor_word);
-        uint64_t at = shmqi_pos_of(r, c->floor_word);
-        uint64_t pin =
-            shmqi_cursor_of(r, tag | SHMQI_TAG_PIN, at < low ? at : low);
-        if (!shm_cas(J10, &g->floor, c->floor_word, pin))
+        if (!shmqi_pin_seek(r, group_of(c), &c->floor_word, &low))
             return shmqi_reader_still_ours(c) ? SHMQ_ERR_STALE
                                               : SHMQ_ERR_CORRUPT;
-        c->floor_word = pin;
-        shmqi_version_bump(s);
-        shm_fence(J7);
-        low = shmqi_ring_low(r);
     }
     uint64_t pos = c->mode == SHMQI_MODE_EPHEMERAL
         ? seek_unpinned(c, &from, &skip)
@@ -330,11 +309,10 @@ int shmqi_reader_flush(struct shmq_consumer *c)
     c->unflushed = 0;
     if (w == c->floor_word)
         return SHMQ_OK;
-    if (!shm_cas(J10, &group_of(c)->floor, c->floor_word, w)) {
+    if (!shmqi_floor_move(group_of(c), &c->floor_word, w)) {
         c->stale = true;
         return SHMQ_ERR_STALE;
     }
-    c->floor_word = w;
     shmqi_wake_producers(c->segment);
     return SHMQ_OK;
 }
@@ -550,24 +528,11 @@ static int next_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
 
 uint64_t shmqi_author(struct shmq_consumer *c, uint64_t pos)
 {
-    struct shmqi_data_shm *d = c->ring->data;
-    uint64_t cnt = shm_ld(A3, &d->role_cnt);
+    uint64_t cnt = shm_ld(A3, &c->ring->data->role_cnt);
     if (cnt == c->role_cnt && pos >= c->role_from)
         return c->role_identity;
-    c->role_identity = 0;
-    /* The oldest entry may be the one that the next holder is writing. */
-    for (uint64_t i = 1; i <= cnt && i < SHMQI_ROLE_HISTORY; i++) {
-        struct shmqi_role_shm *h = &d->history[(cnt - i) % SHMQI_ROLE_HISTORY];
-        uint64_t start = shm_ld(N1, &h->start);
-        if (start > pos)
-            continue;
-        c->role_identity = shm_ld(N1, &h->identity);
-        if (i == 1) {
-            c->role_cnt = cnt;
-            c->role_from = start;
-        }
-        break;
-    }
+    c->role_identity =
+        shmqi_writer_of(c->ring, pos, &c->role_cnt, &c->role_from);
     return c->role_identity;
 }
 

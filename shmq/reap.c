@@ -3,137 +3,10 @@
 
 #include <unistd.h>
 
-#include "claims.h"
+#include "clear.h"
 #include "error.h"
 #include "groups.h"
 #include "wait.h"
-
-static struct shmqi_claims claims_of(struct shmqi_segment *s, uint32_t entry)
-{
-    struct shmqi_ring *r = &s->ring;
-    struct shmqi_claims c = {&r->groups[entry],
-        r->claims + ((uint64_t)entry << r->claim_lg2), r->claim_lg2,
-        r->endpoint_cnt};
-    return c;
-}
-
-static bool still(const struct shmqi_ring *r, uint32_t idx, uint64_t identity)
-{
-    return shm_ld(E6, &r->endpoints[idx].identity) == identity;
-}
-
-bool shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
-    uint32_t entry, uint32_t victim, uint64_t identity, bool living)
-{
-    struct shmqi_ring *r = &s->ring;
-    bool all = true;
-    struct shmqi_claims c = claims_of(s, entry);
-    uint64_t near = shm_ld(G1, &r->data->tail);
-    uint64_t floor = shmqi_claims_floor(&c, near);
-    shmqi_freeing_begin(&c, self);
-    for (uint64_t q = floor; q < floor + (1ull << c.lg2); q++) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(&c, q));
-        if (shmqi_claim_age(&c, k, q) != 0 || !shmqi_claim_held_by(k, victim))
-            continue;
-        if (living && shm_ld(V1, &r->endpoints[victim].views) != 0) {
-            all = false;
-            break;
-        }
-        if (!still(r, victim, identity))
-            break;
-        (void)shm_cas(S9, shmqi_claim_at(&c, q), k, shmqi_claim_freed(k));
-    }
-    shmqi_freeing_end(&c, self);
-    shmqi_claims_walk(&c, near);
-    return all;
-}
-
-/* The victim may have died between freeing claims and telling so: the bump has
- * been done above, now its announcement may go. */
-static void clear_freeing_bit(
-    struct shmqi_segment *s, uint32_t entry, uint32_t victim, uint64_t identity)
-{
-    if (still(&s->ring, victim, identity))
-        (void)shm_and(S7, &s->ring.groups[entry].freeing[victim >> 6],
-            ~(1ull << (victim & 63)));
-}
-
-/* What the victim had in the group that it was a member of. */
-static void reap_membership(
-    struct shmqi_segment *s, uint32_t self, uint32_t victim, uint64_t identity)
-{
-    struct shmqi_ring *r = &s->ring;
-    uint64_t name = shm_ld(J6, &r->endpoints[victim].member_of);
-    uint32_t entry = (uint32_t)(name >> 28) - 1;
-    if (name == 0 || entry >= r->group_cnt)
-        return;
-    uint64_t w = shmqi_group_touch(s, self, entry);
-    struct shmqi_gword gw = shmqi_gword_unpack(w);
-    /* READY after naming, or nothing: claims of a group that is being removed
-     * matter to nobody, and its words may become another group's. */
-    if (shmqi_naming(entry, gw.generation) == name &&
-        gw.state == SHMQI_GROUP_READY) {
-        struct shmqi_group_shm *g = &r->groups[entry];
-        if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
-            (void)shmqi_claims_free_of(s, self, entry, victim, identity, false);
-            clear_freeing_bit(s, entry, victim, identity);
-        } else {
-            (void)shm_cas(E7, &g->reader, identity, 0);
-        }
-    }
-    shmqi_group_untouch(s, self);
-}
-
-/* Groups whose reaper, expirer or nacker the victim was: its announcements
- * there. */
-static void reap_announcements(
-    struct shmqi_segment *s, uint32_t self, uint32_t victim, uint64_t identity)
-{
-    struct shmqi_ring *r = &s->ring;
-    for (uint32_t i = 0; i < r->group_cnt; i++) {
-        struct shmqi_group_shm *g = &r->groups[i];
-        uint64_t bit = 1ull << (victim & 63);
-        if ((shm_ld(S8, &g->freeing[victim >> 6]) & bit) == 0)
-            continue;
-        uint64_t w = shmqi_group_touch(s, self, i);
-        if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY) {
-            struct shmqi_claims c = claims_of(s, i);
-            shmqi_freeing_end(&c, self); /* the bump */
-            clear_freeing_bit(s, i, victim, identity);
-        }
-        shmqi_group_untouch(s, self);
-    }
-}
-
-/* Entries that the victim was making. Their word holds its number and a
- * generation that only a reaper ends, so no naming is needed. */
-static void reap_half_made(
-    struct shmqi_segment *s, uint32_t victim, uint64_t identity)
-{
-    struct shmqi_ring *r = &s->ring;
-    for (uint32_t i = 0; i < r->group_cnt; i++) {
-        uint64_t w = shm_ld(J1, &r->groups[i].word);
-        struct shmqi_gword gw = shmqi_gword_unpack(w);
-        if ((gw.state == SHMQI_GROUP_CREATING ||
-                gw.state == SHMQI_GROUP_GATING) &&
-            gw.endpoint == victim && still(r, victim, identity))
-            shmqi_group_settle_dead(s, i, w);
-    }
-}
-
-static void reap_producer(struct shmqi_segment *s, uint64_t identity)
-{
-    struct shmqi_ring *r = &s->ring;
-    if (!s->data_writable)
-        return; /* the next producer does it */
-    if (r->ring == SHMQ_RING_SPSC) {
-        (void)shm_cas(E7, &r->data->role, identity, 0);
-        return;
-    }
-    for (uint32_t i = 0; i < r->producer_cnt; i++)
-        if (shm_ld(A1, &r->arenas[i].owner) == identity)
-            (void)shm_cas(A2, &r->arenas[i].owner, identity, 0);
-}
 
 static void remove_doorbell(const struct shmqi_segment *s, uint64_t identity)
 {
@@ -150,17 +23,19 @@ static void reap(
     uint64_t id = identity & ~SHMQI_IDENTITY_INIT;
     if (!(identity & SHMQI_IDENTITY_INIT)) {
         uint64_t name = shm_ld(J6, &s->ring.endpoints[victim].member_of);
-        reap_membership(s, self, victim, identity);
-        if (s->ring.ring == SHMQ_RING_MPMC)
-            reap_announcements(s, self, victim, identity);
-        reap_half_made(s, victim, identity);
-        reap_producer(s, id);
+        const struct shmqi_ring *r = &s->ring;
+        shmqi_clear_membership(r, self, victim, identity);
+        if (r->ring == SHMQ_RING_MPMC)
+            shmqi_clear_announcements(r, self, victim, identity);
+        shmqi_clear_half_made(r, victim, identity);
+        if (s->data_writable) /* else the next producer does it */
+            shmqi_clear_producer(r, id);
         if (name)
             shmqi_wake_members(s);
     }
     remove_doorbell(s, id);
     bool counts = victim < s->ring.producer_cnt + s->ring.member_cnt;
-    if (shm_cas(E2, &s->ring.endpoints[victim].identity, identity, 0) && counts)
+    if (shmqi_clear_identity(&s->ring, victim, identity) && counts)
         (void)shm_add(N3, &s->ring.control->reaped, 1);
 }
 
@@ -194,8 +69,8 @@ static void reap_admins(struct shmqi_segment *s)
         if (!shmqi_endpoint_dead(s, i, identity))
             continue;
         if (!(identity & SHMQI_IDENTITY_INIT))
-            reap_half_made(s, i, identity);
-        (void)shm_cas(E2, &r->endpoints[i].identity, identity, 0);
+            shmqi_clear_half_made(r, i, identity);
+        (void)shmqi_clear_identity(r, i, identity);
     }
 }
 

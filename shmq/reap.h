@@ -22,13 +22,4 @@ uint32_t shmqi_reap_all(struct shmqi_segment *s, uint32_t self);
 /* Reaps the endpoint at `idx` if it is dead. True when it was. */
 bool shmqi_reap_if_dead(struct shmqi_segment *s, uint32_t self, uint32_t idx);
 
-/* Gives the claims of endpoint `victim` (identity `identity`) in group `entry`
- * back. Used for the dead, and, with `living`, for the evicted: then a claim
- * goes only when the victim's views were seen down after the claim's word was
- * loaded. (Views go up before a claim is made, so whoever sees the claim sees
- * them, unless they have been down since and the claim is not looked at any
- * more.) False: stopped at a claim that may be looked at. */
-bool shmqi_claims_free_of(struct shmqi_segment *s, uint32_t self,
-    uint32_t entry, uint32_t victim, uint64_t identity, bool living);
-
 #endif

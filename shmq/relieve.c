@@ -3,18 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "claims.h"
+#include "clear.h"
 #include "reap.h"
 #include "seek.h"
-
-static struct shmqi_claims claims_of(struct shmqi_segment *s, uint32_t entry)
-{
-    struct shmqi_ring *r = &s->ring;
-    struct shmqi_claims c = {&r->groups[entry],
-        r->claims + ((uint64_t)entry << r->claim_lg2), r->claim_lg2,
-        r->endpoint_cnt};
-    return c;
-}
 
 static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
 {
@@ -30,11 +21,11 @@ static bool touch_shared(struct shmqi_segment *s, uint32_t self, uint32_t entry)
 {
     if (!shared_and_ready(s, entry))
         return false;
-    uint64_t w = shmqi_group_touch(s, self, entry);
+    uint64_t w = shmqi_life_touch(&s->ring, self, entry);
     if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY &&
         shared_and_ready(s, entry))
         return true;
-    shmqi_group_untouch(s, self);
+    shmqi_life_untouch(&s->ring, self);
     return false;
 }
 
@@ -45,48 +36,16 @@ void shmqi_walk_floors(struct shmqi_segment *s, uint32_t self)
     for (uint32_t i = 0; i < s->ring.group_cnt; i++) {
         if (!touch_shared(s, self, i))
             continue;
-        struct shmqi_claims c = claims_of(s, i);
+        struct shmqi_claims c = shmqi_claims_of(&s->ring, i);
         shmqi_claims_walk(&c, shm_ld(G1, &s->ring.data->tail));
-        shmqi_group_untouch(s, self);
+        shmqi_life_untouch(&s->ring, self);
     }
-}
-
-/* The order matters: word, then deadline, then identity, then CAS of exactly
- * that word; an owner stores its deadline before it claims. */
-static bool lease_over(struct shmqi_segment *s, uint32_t owner, uint64_t now)
-{
-    struct shmqi_ring *r = &s->ring;
-    if (owner >= r->endpoint_cnt)
-        return false;
-    uint64_t deadline = shm_ld(S11, &r->endpoints[owner].lease);
-    uint64_t identity = shm_ld(E6, &r->endpoints[owner].identity);
-    return identity != 0 && deadline != 0 && now > deadline;
 }
 
 uint32_t shmqi_leases_end(
     struct shmqi_segment *s, uint32_t self, uint32_t entry)
 {
-    struct shmqi_claims c = claims_of(s, entry);
-    uint64_t near = shm_ld(G1, &s->ring.data->tail);
-    uint64_t floor = shmqi_claims_floor(&c, near);
-    uint64_t now = shmqi_now_monotonic();
-    uint32_t moved = 0;
-    for (uint64_t q = floor; q < floor + (1ull << c.lg2) && q <= near; q++) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(&c, q));
-        struct shmqi_claim u = shmqi_claim_unpack(k);
-        if (shmqi_claim_age(&c, k, q) != 0 ||
-            (u.state != SHMQI_CLAIM_CLAIMED &&
-                u.state != SHMQI_CLAIM_DEADLETTER) ||
-            !lease_over(s, u.owner, now))
-            continue;
-        if (moved == 0)
-            shmqi_freeing_begin(&c, self);
-        (void)shm_cas(S9, shmqi_claim_at(&c, q), k, shmqi_claim_freed(k));
-        moved++;
-    }
-    if (moved)
-        shmqi_freeing_end(&c, self);
-    return moved;
+    return shmqi_clear_leases(&s->ring, self, entry, shmqi_now_monotonic());
 }
 
 void shmqi_relieve(struct shmqi_segment *s, uint32_t self)
@@ -101,7 +60,7 @@ void shmqi_relieve(struct shmqi_segment *s, uint32_t self)
             !touch_shared(s, self, i))
             continue;
         (void)shmqi_leases_end(s, self, i);
-        shmqi_group_untouch(s, self);
+        shmqi_life_untouch(&s->ring, self);
     }
 }
 
@@ -118,7 +77,7 @@ static uint32_t holder_of(
     if (gw.state == SHMQI_GROUP_CREATING || gw.state == SHMQI_GROUP_GATING)
         return gw.endpoint; /* stopped while making it */
     if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
-        struct shmqi_claims c = claims_of(s, entry);
+        struct shmqi_claims c = shmqi_claims_of(&s->ring, entry);
         uint64_t seq = shmqi_pos_seq(floor);
         uint64_t k = shm_ld(S2, shmqi_claim_at(&c, seq));
         struct shmqi_claim u = shmqi_claim_unpack(k);
@@ -132,7 +91,7 @@ static uint32_t holder_of(
             if (shmqi_identity_at(r, i) == reader)
                 return i;
     }
-    (void)shmqi_group_named(r, entry, gw.generation, true, UINT32_MAX, &idx);
+    (void)shmqi_life_named(r, entry, gw.generation, true, UINT32_MAX, &idx);
     return idx;
 }
 

@@ -2,50 +2,9 @@
 
 #include "error.h"
 #include "frame.h"
-#include "mpmc.h"
-#include "spsc.h"
 
 /* Farther ahead of the end no reader waits for a position. */
 #define POSITION_AHEAD_MAX (1ull << 50)
-
-uint64_t shmqi_ring_end(const struct shmqi_ring *r)
-{
-    if (r->ring == SHMQ_RING_MPMC)
-        return shmqi_pos(shmqi_mpmc_end(r), 0);
-    uint64_t hint = shm_ld(J1, &r->data->hint);
-    uint64_t end = shmqi_spsc_walk(r, hint, UINT64_MAX);
-    return end == UINT64_MAX ? hint : end;
-}
-
-/* The end, looked for from `low` (a record boundary) or the hint, whichever is
- * later: below a caller's pin memory may be in use again. */
-static uint64_t end_from(const struct shmqi_ring *r, uint64_t low)
-{
-    if (r->ring == SHMQ_RING_MPMC)
-        return shmqi_ring_end(r);
-    uint64_t hint = shm_ld(J1, &r->data->hint);
-    uint64_t from = hint > low ? hint : low;
-    uint64_t end = shmqi_spsc_walk(r, from, UINT64_MAX);
-    return end == UINT64_MAX ? from : end;
-}
-
-uint64_t shmqi_ring_low(const struct shmqi_ring *r)
-{
-    uint64_t gate = shm_ld(G5, &r->data->gate);
-    return r->ring == SHMQ_RING_MPMC ? shmqi_pos(gate, 0) : gate;
-}
-
-uint64_t shmqi_cursor_of(const struct shmqi_ring *r, uint64_t tag, uint64_t pos)
-{
-    return shmqi_cursor(tag, r->ring == SHMQ_RING_MPMC ? pos : pos >> 3);
-}
-
-uint64_t shmqi_pos_of(const struct shmqi_ring *r, uint64_t cursor)
-{
-    if (r->ring == SHMQ_RING_MPMC)
-        return shmqi_cursor_pos(cursor, shm_ld(G1, &r->data->tail));
-    return shmqi_cursor_place(cursor) << 3;
-}
 
 static bool frame_at(
     const struct shmqi_ring *r, uint64_t seq, struct shmqi_frame *f)
@@ -111,7 +70,7 @@ uint64_t shmqi_seek(const struct shmqi_ring *r, const struct shmq_start *start,
     uint64_t low, uint64_t *ret_skip)
 {
     bool spsc = r->ring == SHMQ_RING_SPSC;
-    uint64_t end = end_from(r, low), pos = low;
+    uint64_t end = shmqi_place_latest(r, low), pos = low;
     *ret_skip = 0;
     switch (start->kind) {
     case SHMQ_START_LATEST:

@@ -144,6 +144,35 @@ static inline void shmqi_spsc_commit(
     shmqi_spsc_note(r, w, pos);
 }
 
+/* Zeroes the next commit word (invariant ZERO), then publishes. */
+static inline void shmqi_spsc_finish(
+    const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t len)
+{
+    shm_st(W5, shmqi_spsc_at(r, w->pos + len), 0);
+    shmqi_spsc_commit(r, w, len);
+}
+
+/* The commit word of a batch's later record: nobody passes the first, which is
+ * still zero. */
+static inline void shmqi_spsc_ahead(
+    const struct shmqi_ring *r, uint64_t pos, uint64_t len)
+{
+    shm_st(W7, shmqi_spsc_at(r, pos), shmqi_commit((uint32_t)len, 0, pos));
+}
+
+/* Publishes a batch up to `end`, of which the first record has `first` bytes:
+ * its commit word makes all of them visible at once. */
+static inline void shmqi_spsc_finish_batch(const struct shmqi_ring *r,
+    struct shmqi_writer *w, uint64_t first, uint64_t end)
+{
+    uint64_t pos = w->pos;
+    shm_st(W5, shmqi_spsc_at(r, end), 0);
+    shm_st(W1, shmqi_spsc_at(r, pos), shmqi_commit((uint32_t)first, 0, pos));
+    w->pos = end;
+    shm_st(W4, &r->data->hint, end);
+    shmqi_spsc_note(r, w, pos);
+}
+
 /* Finds `len` contiguous bytes at the writer's position, behind a pad where
  * the end of the ring is too near. Until it is committed the memory is
  * private. Returns 0 and the position, FULL, CLOSED. */

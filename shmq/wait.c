@@ -71,14 +71,13 @@ static void ring_doorbell(struct shmqi_segment *s, uint64_t identity)
 
 static void wake_one(struct shmqi_segment *s, uint32_t idx)
 {
-    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
     uint64_t identity = shmqi_identity_at(&s->ring, idx);
     if (identity == 0 || (identity & SHMQI_IDENTITY_INIT))
         return;
-    (void)shm_add(T2, &e->wake, 1);
-    if (shm_ld(T3, &e->waiting) != SHMQI_AWAKE)
-        futex_wake(&e->wake);
-    if (shm_ld(T4, &e->doorbell) != 0 && shm_xchg(T5, &e->doorbell, 0) != 0)
+    unsigned how = shmqi_wake_word(&s->ring, idx);
+    if (how & SHMQI_WAKE_FUTEX)
+        futex_wake(&s->ring.endpoints[idx].wake);
+    if (how & SHMQI_WAKE_BELL)
         ring_doorbell(s, identity);
 }
 
@@ -93,41 +92,30 @@ static void wake_range(
 void shmqi_wake_members_slow(struct shmqi_segment *s)
 {
     const struct shmqi_ring *r = &s->ring;
-    uint64_t bits = shm_xchg(T6, &r->control->armed_members, 0);
+    uint64_t bits = shmqi_members_disarm(r);
     wake_range(s, r->producer_cnt, r->producer_cnt + r->member_cnt, bits);
 }
 
 void shmqi_wake_producers_slow(struct shmqi_segment *s)
 {
     const struct shmqi_ring *r = &s->ring;
-    uint64_t bits = shm_xchg(T6, &r->control->armed_producers, 0);
+    uint64_t bits = shmqi_producers_disarm(r);
     wake_range(s, 0, r->producer_cnt, bits);
 }
 
 void shmqi_wake_all(struct shmqi_segment *s)
 {
-    (void)shm_xchg(T6, &s->ring.control->armed_members, 0);
-    (void)shm_xchg(T6, &s->ring.control->armed_producers, 0);
+    (void)shmqi_members_disarm(&s->ring);
+    (void)shmqi_producers_disarm(&s->ring);
     wake_range(s, 0, s->ring.endpoint_cnt, UINT64_MAX);
 }
 
 /* -- sleeping ----------------------------------------------------------------
  */
 
-static shmqi_word *armed_word(const struct shmqi_ring *r, uint32_t idx)
+/* After arming. True: settle (wait.h). */
+static bool must_settle(const struct shmqi_segment *s)
 {
-    return idx < r->producer_cnt ? &r->control->armed_producers
-                                 : &r->control->armed_members;
-}
-
-/* True: settle. Announces and makes sure that later loads see what was
- * published before the publisher could see the announcement (mpmc: both sides
- * seq_cst). */
-static bool arm(struct shmqi_segment *s, uint32_t idx)
-{
-    uint64_t bit = shmqi_armed_bit(&s->ring, idx);
-    (void)shm_or(T7, armed_word(&s->ring, idx), bit);
-    shm_fence(T8);
     if (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC) {
         (void)membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED);
         return false;
@@ -138,12 +126,10 @@ static bool arm(struct shmqi_segment *s, uint32_t idx)
 void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,
     uint32_t idx, enum shmqi_waiting what)
 {
-    struct shmqi_endpoint_shm *e = &s->ring.endpoints[idx];
     sl->segment = s;
     sl->idx = idx;
-    sl->value = shm_ld(T9, &e->wake);
-    shm_st(T10, &e->waiting, what);
-    sl->settle = arm(s, idx);
+    sl->value = shmqi_sleep_announce(&s->ring, idx, what);
+    sl->settle = must_settle(s);
 }
 
 int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline)
@@ -163,7 +149,7 @@ int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline)
 
 void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx)
 {
-    shm_st(T10, &s->ring.endpoints[idx].waiting, SHMQI_AWAKE);
+    shmqi_sleep_over(&s->ring, idx);
 }
 
 /* -- pollable descriptor
@@ -234,8 +220,8 @@ static void set_timer(int fd, uint64_t ns)
 bool shmqi_poll_arm(
     struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx, uint64_t ns)
 {
-    shm_st(T11, &s->ring.endpoints[idx].doorbell, 1);
-    bool settle = arm(s, idx);
+    shmqi_poll_announce(&s->ring, idx);
+    bool settle = must_settle(s);
     set_timer(p->timer_fd, ns);
     p->armed = true;
     return settle;
@@ -257,7 +243,7 @@ void shmqi_poll_disarm(
     struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx)
 {
     char drop[64];
-    (void)shm_xchg(T5, &s->ring.endpoints[idx].doorbell, 0);
+    (void)shmqi_bell_take(&s->ring, idx);
     while (read(p->fifo_fd, drop, sizeof drop) == (ssize_t)sizeof drop)
         ;
     set_timer(p->timer_fd, 0);

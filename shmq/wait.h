@@ -20,6 +20,7 @@
 #define SHMQI_WAIT_H
 
 #include "endpoint.h"
+#include "sleep.h"
 
 #define SHMQI_SETTLE_NS 2000ull
 #define SHMQI_NAP_NS 20000000ull
@@ -28,23 +29,11 @@
 #define SHMQI_NAP_PEER_LATE_NS 5000000ull
 #define SHMQI_PEER_WATCH_NS 100000000ull
 
-enum shmqi_waiting {
-    SHMQI_AWAKE = 0,
-    SHMQI_WAITS_DATA = 1,
-    SHMQI_WAITS_ROOM = 2
-};
-
-static inline uint64_t shmqi_armed_bit(const struct shmqi_ring *r, uint32_t idx)
-{
-    uint32_t n = idx < r->producer_cnt ? idx : idx - r->producer_cnt;
-    return 1ull << (n & 63);
-}
-
 /* After a publish: wakes members that sleep or poll. One load when none do. */
 void shmqi_wake_members_slow(struct shmqi_segment *s);
 static inline void shmqi_wake_members(struct shmqi_segment *s)
 {
-    if (__builtin_expect(shm_ld(P6, &s->ring.control->armed_members) != 0, 0))
+    if (shmqi_members_armed(&s->ring))
         shmqi_wake_members_slow(s);
 }
 
@@ -52,7 +41,7 @@ static inline void shmqi_wake_members(struct shmqi_segment *s)
 void shmqi_wake_producers_slow(struct shmqi_segment *s);
 static inline void shmqi_wake_producers(struct shmqi_segment *s)
 {
-    if (__builtin_expect(shm_ld(T1, &s->ring.control->armed_producers) != 0, 0))
+    if (shmqi_producers_armed(&s->ring))
         shmqi_wake_producers_slow(s);
 }
 
