@@ -5,14 +5,14 @@
  * again; it never drops the gate (gate.h). -DB=1: B moves tail for it.
  * R reads for group 0; J makes group 1 (-DLATEST=1: at the end, else earliest)
  * and reads from its start. Shown: nobody who gates sees a frame change.
- * Must fail: BAD=101 no version bump, 102 gate word not looked at after the
- * bump, 1 memory reused against the gate word instead of the own refresh.
+ * Must fail: BAD=1 memory reused against the gate word instead of the own
+ * refresh.
  *
  * ok:
  * ok: -DLATEST=1
  * ok: -DB=1
- * bad: -DBAD=101
- * bad: -DBAD=102
+ * big: -DB=1 -DLATEST=1
+ * mutate(GPJA):
  * bad: -DBAD=1
  * bad: -DEDGE_G2=memory_order_relaxed
  * bad: -DEDGE_G6=memory_order_relaxed
@@ -44,8 +44,7 @@ static void *producer_a(void *arg)
         uint64_t low = BAD == 1 ? shm_ld(G5, &m_data.gate) : gate_a.seq;
         if (seq >= low)
             return arg;
-        shm_st(A5, &m_arenas[0].reclaimed, low);
-        shm_fence(A6);
+        shmqi_arena_reclaim(&m_ring, 0, low);
         if (m_mpmc_put(&m_ring, &gate_a, 0, 10 + i, &seq))
             return arg;
     }
@@ -71,7 +70,8 @@ static void *reader(void *arg)
 
 static void *joiner(void *arg)
 {
-    uint64_t start = m_place(&m_ring, 1, LATEST);
+    uint64_t start =
+        m_place(&m_ring, 1, m_gword(0, SHMQI_GROUP_CREATING, 0), LATEST);
     (void)m_mpmc_read(&m_ring, shmqi_pos_seq(start), &seen_j);
     return arg;
 }

@@ -1,11 +1,10 @@
 /* model.h - what the clients of the model checker share: one small topic in
- * static memory instead of mapped files, and the few lines of the library's
- * .c files that the protocols need besides the headers.
+ * static memory instead of mapped files, and threads instead of processes.
  *
- * The protocols themselves are the production headers. What is copied here
- * from a .c file says so; a change there must be repeated here. Payloads are
- * relaxed atomics whose values are checked: a race on them shows as a wrong
- * value. */
+ * The protocols are the library's own headers, with nothing copied: a client
+ * calls what the library's .c files call, in the order in which they call it.
+ * Payloads are relaxed atomics whose values are checked: a race on them shows
+ * as a wrong value. */
 #ifndef SHMQ_MODEL_H
 #define SHMQ_MODEL_H
 
@@ -31,12 +30,20 @@ static inline void m_hook(void)
 #define SHMQI_HOOK(point) m_hook()
 #endif
 
-#include "claims.h"
-#include "mpmc.h"
-#include "spsc.h"
+#ifdef M_POINTS /* mutate asks which accesses a client has */
+void m_point(const char *point);
+#undef SHMQI_HOOK
+#define SHMQI_HOOK(point) m_point(point)
+#endif
+
+#include "adopt.h"
+#include "clear.h"
+#include "find.h"
+#include "names.h"
+#include "sleep.h"
 
 #ifndef BAD
-#define BAD 0 /* number of the seeded bug, 0: none */
+#define BAD 0 /* number of the client's seeded bug, 0: none */
 #endif
 #ifndef M_GROUPS
 #define M_GROUPS 2
@@ -56,6 +63,9 @@ static inline void m_hook(void)
 #ifndef M_PRODUCERS
 #define M_PRODUCERS 2
 #endif
+#ifndef M_NAMES
+#define M_NAMES 1
+#endif
 
 #define M_INIT(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define M_READ(p) atomic_load_explicit((p), memory_order_relaxed)
@@ -64,6 +74,7 @@ static struct shmqi_data_shm m_data;
 static struct shmqi_control_shm m_control;
 static struct shmqi_group_shm m_groups[M_GROUPS];
 static struct shmqi_endpoint_shm m_endpoints[M_ENDPOINTS];
+static struct shmqi_name_shm m_names[M_NAMES];
 static struct shmqi_arena_shm m_arenas[M_PRODUCERS];
 static shmqi_word m_slots[1 << M_CAP_LG2];
 static shmqi_word m_claims[M_GROUPS << M_CLAIM_LG2];
@@ -81,6 +92,7 @@ static inline void m_topic(uint32_t ring)
     r->arenas = m_arenas;
     r->arena_base = (uint8_t *)m_bytes;
     r->endpoints = m_endpoints;
+    r->names = m_names;
     r->groups = m_groups;
     r->claims = m_claims;
     r->arena_bytes = 1u << M_ARENA_LG2;
@@ -92,6 +104,7 @@ static inline void m_topic(uint32_t ring)
     r->producer_cnt = M_PRODUCERS;
     r->endpoint_cnt = M_ENDPOINTS;
     r->group_cnt = M_GROUPS;
+    r->name_cnt = M_NAMES;
     M_INIT(&m_control.version, 1);
     for (uint64_t s = 0; ring == SHMQ_RING_MPMC && s < 1u << M_CAP_LG2; s++)
         M_INIT(&m_slots[s], shmqi_slot(shmqi_slot_lap(s, M_CAP_LG2) - 1, 0));
@@ -104,76 +117,39 @@ static inline uint64_t m_gword(
     return shmqi_gword_pack(g);
 }
 
-/* A group that was there from the beginning, floor at 0. */
+/* A group that was there from the beginning, floor at 0; entry 0 is what name
+ * 0 means. */
 static inline void m_group(uint32_t entry, uint32_t kind)
 {
     M_INIT(&m_groups[entry].word, m_gword(0, SHMQI_GROUP_READY, 1));
     M_INIT(&m_groups[entry].attrs, (uint64_t)kind | SHMQI_ATTR_VIEWS);
+    if (entry == 0)
+        M_INIT(&m_names[0].bind, shmqi_bind(1, 1));
 }
 
-/* -- copied from seek.c ---------------------------------------------------- */
-static inline uint64_t m_ring_low(const struct shmqi_ring *r)
+/* A member of group 0 that was there from the beginning. */
+static inline void m_endpoint(uint32_t idx, uint64_t identity)
 {
-    uint64_t gate = shm_ld(G5, &r->data->gate);
-    return r->ring == SHMQ_RING_MPMC ? shmqi_pos(gate, 0) : gate;
+    M_INIT(&m_endpoints[idx].identity, identity);
+    M_INIT(&m_endpoints[idx].member_of, shmqi_naming(0, 0));
 }
 
-static inline uint64_t m_ring_end(const struct shmqi_ring *r)
-{
-    if (r->ring == SHMQ_RING_MPMC)
-        return shmqi_pos(shmqi_mpmc_end(r), 0);
-    uint64_t hint = shm_ld(J1, &r->data->hint);
-    uint64_t end = shmqi_spsc_walk(r, hint, UINT64_MAX);
-    return end == UINT64_MAX ? hint : end;
-}
-
-static inline uint64_t m_cursor_of(
-    const struct shmqi_ring *r, uint64_t tag, uint64_t pos)
-{
-    return shmqi_cursor(tag, r->ring == SHMQ_RING_MPMC ? pos : pos >> 3);
-}
-
-/* -- copied from groups.c: place(), from the pin to the final floor -------- */
-#define M_NO_BUMP 101 /* seeded: version is not bumped */
-#define M_NO_LOW 102 /* seeded: the gate word is not looked at again */
-#define M_BELOW_PIN 103 /* seeded: the start may lie below the pin */
-
+/* A group under construction, as place() in groups.c. Returns its start. */
 static inline uint64_t m_place(
-    const struct shmqi_ring *r, uint32_t entry, bool latest)
+    const struct shmqi_ring *r, uint32_t entry, uint64_t creating, bool latest)
 {
     struct shmqi_group_shm *g = &r->groups[entry];
-    uint64_t creating = m_gword(0, SHMQI_GROUP_CREATING, 0);
-    uint64_t pin = latest ? m_ring_end(r) : m_ring_low(r);
-    shm_st(J3, &g->floor, m_cursor_of(r, 1, pin));
-    (void)shm_cas(J2, &g->word, creating,
-        shmqi_gword_with(creating, SHMQI_GROUP_GATING, 0));
-    if (BAD != M_NO_BUMP)
-        (void)shm_add(J4, &r->control->version, 1);
-    shm_fence(J7);
-    uint64_t low = BAD == M_NO_LOW ? pin : m_ring_low(r);
-    uint64_t pos = low;
-    if (latest) {
-        uint64_t end = m_ring_end(r);
-        pos = end < low ? low : end;
-    }
-    if (BAD != M_BELOW_PIN && pos < pin)
-        pos = pin;
-    shm_st(J3, &g->floor, m_cursor_of(r, 1, pos));
+    uint64_t gating = shmqi_gword_with(
+        creating, SHMQI_GROUP_GATING, shmqi_gword_unpack(creating).endpoint);
+    uint64_t low =
+        shmqi_pin_group(r, g, SHMQI_TAG_STEP, latest, creating, gating);
+    uint64_t pos = latest ? shmqi_place_latest(r, low) : low;
+    shmqi_pin_settle(r, g, SHMQI_TAG_STEP, pos);
     return pos;
 }
 
-/* -- copied from reader.c: the floor of an exclusive reader ---------------- */
-static inline bool m_floor(
-    const struct shmqi_ring *r, uint32_t entry, uint64_t *word, uint64_t pos)
-{
-    uint64_t w = m_cursor_of(r, shmqi_cursor_tag(*word), pos);
-    if (!shm_cas(J10, &r->groups[entry].floor, *word, w))
-        return false;
-    *word = w;
-    return true;
-}
-
-/* -- mpmc: arenas of one frame of one payload word ------------------------- */
+/* -- mpmc: arenas of frames of one payload word -----------------------------
+ */
 static shmqi_word m_truth[8]; /* what the frame of each sequence holds */
 
 static inline shmqi_word *m_frame_at(const struct shmqi_ring *r, uint64_t frame)
@@ -205,6 +181,13 @@ static inline void m_seen_check(const struct m_seen *s)
             "a frame was overwritten");
 }
 
+static inline void m_see(
+    const struct shmqi_ring *r, uint64_t seq, uint64_t slot, struct m_seen *s)
+{
+    s->seq[s->cnt] = seq;
+    s->value[s->cnt++] = M_READ(m_frame_at(r, shmqi_slot_frame(slot)));
+}
+
 /* A gating reader looks at sequence `seq`: true when there is a frame. */
 static inline bool m_mpmc_read(
     const struct shmqi_ring *r, uint64_t seq, struct m_seen *s)
@@ -214,142 +197,86 @@ static inline bool m_mpmc_read(
     assert(age <= 0 && "the slot was overwritten");
     if (age < 0)
         return false;
-    s->seq[s->cnt] = seq;
-    s->value[s->cnt++] = M_READ(m_frame_at(r, shmqi_slot_frame(w)));
+    m_see(r, seq, w, s);
     return true;
 }
 
-/* -- copied from member.c: claiming ---------------------------------------- */
-struct m_member {
-    struct shmqi_claims k;
-    uint32_t idx;
-    uint64_t epoch; /* at the last full rescan */
-    uint64_t seq, held;
-};
-
-static inline void m_claims_open(
-    const struct shmqi_ring *r, struct shmqi_claims *c)
+/* The reader of exclusive group `entry` moves its floor, as the flush. */
+static inline bool m_floor(
+    const struct shmqi_ring *r, uint32_t entry, uint64_t *word, uint64_t pos)
 {
-    c->group = &r->groups[0];
-    c->words = r->claims;
-    c->lg2 = r->claim_lg2;
-    c->endpoint_cnt = r->endpoint_cnt;
+    return shmqi_floor_move(&r->groups[entry], word,
+        shmqi_cursor_of(r, shmqi_cursor_tag(*word), pos));
 }
+
+/* -- a member of shared group 0 ---------------------------------------------
+ */
+struct m_member {
+    struct shmqi_finder find;
+    uint32_t idx;
+    uint64_t seq, held, slot;
+};
 
 static inline void m_member_open(
     const struct shmqi_ring *r, struct m_member *m, uint32_t idx)
 {
-    m_claims_open(r, &m->k);
+    m->find.ring = r;
+    m->find.claims = shmqi_claims_of(r, 0);
+    m->find.epoch = UINT64_MAX;
     m->idx = idx;
-    m->epoch = UINT64_MAX;
 }
 
-/* As take(): a frame that is there and whose claim is open. */
-static inline bool m_take(
-    const struct shmqi_ring *r, struct m_member *m, uint64_t seq)
+/* As take() in member.c, of a group that delivers copies. */
+static enum shmqi_taken m_take(
+    void *ctx, uint64_t seq, uint64_t claim, uint64_t slot, bool lost)
 {
-    uint64_t k = shm_ld(S2, shmqi_claim_at(&m->k, seq)), w;
-    int32_t age = shmqi_claim_age(&m->k, k, seq);
-    if (age > 0 ||
-        (age == 0 && shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE))
-        return false;
-    if (shmqi_mpmc_look(r, seq, &w) != 0)
-        return false;
-    if (!shmqi_claim_take(&m->k, seq, k, m->idx, SHMQI_CLAIM_CLAIMED, &m->held))
-        return false;
+    struct m_member *m = ctx;
+    assert(!lost && "a frame above the floor was overwritten");
+    if (!shmqi_claim_take(
+            &m->find.claims, seq, claim, m->idx, SHMQI_CLAIM_CLAIMED, &m->held))
+        return SHMQI_TAKE_NEXT;
     m->seq = seq;
-    return true;
+    m->slot = slot;
+    return SHMQI_TAKEN;
 }
 
-static inline bool m_rescan(
-    const struct shmqi_ring *r, struct m_member *m, uint64_t floor, uint64_t to)
+static inline bool m_take_fresh(struct m_member *m)
 {
-    for (uint64_t q = floor; q < to && q < floor + (1ull << m->k.lg2); q++)
-        if (m_take(r, m, q))
-            return true;
-    return false;
+    bool idle;
+    return shmqi_find_fresh(&m->find, m_take, m, &idle) == SHMQI_TAKEN;
 }
 
-/* As take_fresh(), once. */
-static inline bool m_take_fresh(const struct shmqi_ring *r, struct m_member *m)
+/* As claim_next() in member.c, one look at fresh frames. */
+static inline bool m_poll(struct m_member *m)
 {
-    uint64_t nw = shm_ld(S5, &m->k.group->next), w;
-    uint64_t floor = shmqi_claims_floor(&m->k, 0);
-    uint64_t seq = shmqi_seq_expand(nw, floor);
-    if (seq < floor)
-        seq = floor;
-    if (shmqi_next_epoch(nw) != m->epoch) {
-        if (m_rescan(r, m, floor, seq))
-            return true;
-        if (!shmqi_freeing_any(&m->k))
-            m->epoch = shmqi_next_epoch(nw);
-    }
-    if (seq >= floor + (1ull << m->k.lg2) || shmqi_mpmc_look(r, seq, &w) < 0)
-        return false;
-    bool got = m_take(r, m, seq);
-    shmqi_claims_push(&m->k, nw, seq);
-    return got;
-}
-
-/* As take_freed(), without the full rescan before each sleep. */
-static inline bool m_take_freed(const struct shmqi_ring *r, struct m_member *m)
-{
-    shmqi_claims_walk(&m->k, 0);
-    bool freeing = shmqi_freeing_any(&m->k);
-    uint64_t nw = shm_ld(S5, &m->k.group->next);
-    if (!freeing && shmqi_next_epoch(nw) == m->epoch)
-        return false;
-    uint64_t floor = shmqi_claims_floor(&m->k, 0);
-    return m_rescan(r, m, floor, shmqi_seq_expand(nw, floor));
-}
-
-static inline bool m_poll(const struct shmqi_ring *r, struct m_member *m)
-{
-    return m_take_fresh(r, m) || m_take_freed(r, m);
+    return m_take_fresh(m) ||
+        shmqi_find_freed(&m->find, false, m_take, m) == SHMQI_TAKEN;
 }
 
 static inline bool m_ack(struct m_member *m)
 {
     uint64_t w;
-    if (!shmqi_claim_ack(&m->k, m->seq, m->held, 1, 1, &w))
+    if (!shmqi_claim_ack(&m->find.claims, m->seq, m->held, 1, 1, &w))
         return false;
-    shmqi_claims_walk(&m->k, m->seq);
+    shmqi_claims_walk(&m->find.claims, m->seq);
     return true;
 }
 
-/* -- copied from reap.c: claims_free_of(), and the identity at last -------- */
-static inline bool m_still(
-    const struct shmqi_ring *r, uint32_t victim, uint64_t identity)
+/* As reap() in reap.c. */
+static inline void m_reap(const struct shmqi_ring *r, uint32_t self,
+    uint32_t victim, uint64_t identity)
 {
-    return shm_ld(E6, &r->endpoints[victim].identity) == identity;
-}
-
-static inline void m_reap(const struct shmqi_ring *r, struct shmqi_claims *c,
-    uint32_t self, uint32_t victim, uint64_t identity)
-{
-    if (shm_ld(E1, &r->endpoints[victim].identity) != identity)
+    if (shmqi_identity_at(r, victim) != identity)
         return;
-    uint64_t floor = shmqi_claims_floor(c, 0);
-    shmqi_freeing_begin(c, self);
-    for (uint64_t q = floor; q < floor + (1ull << c->lg2); q++) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(c, q));
-        if (shmqi_claim_age(c, k, q) != 0 || !shmqi_claim_held_by(k, victim))
-            continue;
-        if (BAD != 1 && !m_still(r, victim, identity))
-            break;
-        (void)shm_cas(S9, shmqi_claim_at(c, q), k, shmqi_claim_freed(k));
-    }
-    if (BAD == 2) /* seeded: nobody is told */
-        (void)shm_and(S7, &c->group->freeing[0], ~(1ull << self));
-    else
-        shmqi_freeing_end(c, self);
-    shmqi_claims_walk(c, 0);
-    if (m_still(r, victim, identity))
-        (void)shm_and(S7, &c->group->freeing[0], ~(1ull << victim));
-    (void)shm_cas(E2, &r->endpoints[victim].identity, identity, 0);
+    shmqi_clear_membership(r, self, victim, identity);
+    if (r->ring == SHMQ_RING_MPMC)
+        shmqi_clear_announcements(r, self, victim, identity);
+    shmqi_clear_half_made(r, victim, identity);
+    shmqi_clear_identity(r, victim, identity);
 }
 
-/* -- spsc: records of one payload word ------------------------------------- */
+/* -- spsc: records of one payload word --------------------------------------
+ */
 #define M_RECORD 32u
 
 static inline int m_spsc_put(const struct shmqi_ring *r, struct shmqi_writer *w)
@@ -359,8 +286,7 @@ static inline int m_spsc_put(const struct shmqi_ring *r, struct shmqi_writer *w)
     if (rc)
         return rc;
     M_INIT(shmqi_spsc_at(r, pos + 8), pos + 1);
-    shm_st(W5, shmqi_spsc_at(r, pos + M_RECORD), 0); /* finish() */
-    shmqi_spsc_commit(r, w, M_RECORD);
+    shmqi_spsc_finish(r, w, M_RECORD);
     return SHMQ_OK;
 }
 

@@ -8,6 +8,9 @@
  * ok:
  * ok: -DLOOKS=2
  * ok: -DP=3 -DC=1
+ * big: -DP=3 -DC=1 -DLOOKS=2
+ * big: -DP=2 -DC=2 -DLOOKS=3
+ * mutate(PC):
  * bad: -DEDGE_P4=memory_order_relaxed
  * bad: -DEDGE_C1=memory_order_relaxed */
 #define M_ENDPOINTS 4
@@ -41,14 +44,8 @@ static void *producer(void *arg)
 
 static void look(struct m_member *m, struct m_seen *s)
 {
-    uint64_t w;
-    bool got = m_take_fresh(&m_ring, m);
-    if (!got)
-        return;
-    int64_t age = shmqi_mpmc_look(&m_ring, m->seq, &w);
-    assert(age == 0);
-    s->seq[s->cnt] = m->seq;
-    s->value[s->cnt++] = M_READ(m_frame_at(&m_ring, shmqi_slot_frame(w)));
+    if (m_take_fresh(m))
+        m_see(&m_ring, m->seq, m->slot, s);
 }
 
 static void *member(void *arg)
@@ -68,7 +65,7 @@ int main(void)
         gates[i].version = 1;
     for (uint32_t i = 0; i < C; i++) {
         m_member_open(&m_ring, &members[i], i);
-        members[i].epoch = 0;
+        members[i].find.epoch = 0;
     }
     for (uint32_t i = 0; i < P; i++)
         pthread_create(&t[i], NULL, producer, &ids[i]);

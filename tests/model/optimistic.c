@@ -6,12 +6,17 @@
  * change before `reclaimed` tells, EDGE_A6, C2 relaxed.
  *
  * ok:
+ * big: -DFRAMES=5
+ * mutate(ACP):
  * bad: -DBAD=1
  * bad: -DBAD=2
  * bad: -DEDGE_A6=memory_order_relaxed
  * bad: -DEDGE_C2=memory_order_relaxed */
 #define M_GROUPS 1
 #define M_ENDPOINTS 1
+#ifndef FRAMES
+#define FRAMES 3
+#endif
 #include "model.h"
 
 static struct shmqi_gate gate;
@@ -26,15 +31,14 @@ static void write_frame(uint64_t value)
 static void *producer(void *arg)
 {
     uint64_t seq;
-    for (uint64_t v = 10; v < 13; v++) {
+    for (uint64_t v = 10; v < 10 + FRAMES; v++) {
         if (v > 10) {
             (void)shmqi_gate_refresh(&m_ring, &gate, seq + 1, NULL);
             if (gate.seq <= seq)
                 return arg;
             if (BAD == 2)
                 write_frame(v);
-            shm_st(A5, &m_arenas[0].reclaimed, gate.seq); /* tell_reclaimed */
-            shm_fence(A6);
+            shmqi_arena_reclaim(&m_ring, 0, gate.seq);
         }
         write_frame(v);
         if (shmqi_mpmc_publish(&m_ring, &gate, 0, &seq))

@@ -5,18 +5,17 @@
  * (-DLATEST=1: at the end, else at the gate) and reads. Shown: what J finds at
  * its start is a whole record or the end, never something overwritten, and when
  * all is quiet its place is a boundary (no zero in the middle of a record).
- * Must fail: BAD=101 no version bump, 102 gate word not looked at after the
- * bump, 103 (LATEST) start below the pin. The fences G8 and J7 are not needed
- * here: the gate word carries the hint (it is raised after the hint's store).
+ * The fences G8 and J7 are not needed here: the gate word carries the hint (it
+ * is raised after the hint's store).
  *
  * ok:
  * ok: -DLATEST=1
  * ok: -DRECORDS=4
  * ok: -DRECORDS=4 -DLATEST=1
+ * big: -DRECORDS=6 -DLATEST=1
+ * mutate(GJWR): -DLATEST=1
+ * mutate(GJWR):
  * ok: -DLATEST=1 -DEDGE_G8=memory_order_relaxed -DEDGE_J7=memory_order_relaxed
- * bad: -DBAD=101
- * bad: -DBAD=102
- * bad: -DLATEST=1 -DBAD=103
  * bad: -DEDGE_G2=memory_order_relaxed
  * bad: -DEDGE_G6=memory_order_relaxed
  * bad: -DEDGE_G7=memory_order_relaxed
@@ -64,7 +63,7 @@ static uint64_t start;
 static void *joiner(void *arg)
 {
     bool whole = true;
-    start = m_place(&m_ring, 1, LATEST);
+    start = m_place(&m_ring, 1, m_gword(0, SHMQI_GROUP_CREATING, 0), LATEST);
     (void)m_spsc_read(&m_ring, start, &whole);
     assert(whole && "the first record was overwritten");
     return arg;

@@ -6,14 +6,12 @@
  * and whole, what it did not commit never appears, and P2's record follows.
  * -DCOPIES=1: R does not gate; P1 is killed inside a long record that laps old
  * ones, P2 publishes a short one; R's validated copy of an old one is whole.
- * Must fail: BAD=1 the successor goes on at the hint, 2 nobody zeroes ahead, 3
- * (COPIES) `reclaimed` is not taken over, EDGE_W3, R2 relaxed (COPIES).
+ * Each record names its author.
  *
  * ok:
  * ok: -DCOPIES=1
- * bad: -DBAD=1
- * bad: -DBAD=2
- * bad: -DCOPIES=1 -DBAD=3
+ * mutate(AWR):
+ * mutate(AWR): -DCOPIES=1
  * bad: -DCOPIES=1 -DEDGE_W3=memory_order_relaxed
  * bad: -DCOPIES=1 -DEDGE_R2=memory_order_relaxed */
 #define M_MORTAL 1
@@ -28,6 +26,9 @@
 static struct shmqi_writer w1, w2;
 static pthread_t t1;
 
+#define P1_IDENTITY 70u
+#define P2_IDENTITY 71u
+
 static int put(struct shmqi_writer *w, uint64_t len, uint64_t value)
 {
     uint64_t pos;
@@ -37,9 +38,7 @@ static int put(struct shmqi_writer *w, uint64_t len, uint64_t value)
     /* From the end: the commit word of what was there stays longest. */
     for (uint64_t i = len - 8; i >= 8; i -= 8)
         shm_st(N2, shmqi_spsc_at(&m_ring, pos + i), value);
-    if (BAD != 2)
-        shm_st(W5, shmqi_spsc_at(&m_ring, pos + len), 0); /* finish() */
-    shmqi_spsc_commit(&m_ring, w, len);
+    shmqi_spsc_finish(&m_ring, w, len);
     return SHMQ_OK;
 }
 
@@ -62,18 +61,20 @@ static void *killer(void *arg)
     return arg;
 }
 
-/* As shmqi_spsc_open(). */
+/* As take_role() and shmqi_spsc_open(), once the attach has reaped. */
 static void *second(void *arg)
 {
     pthread_join(t1, NULL);
-    uint64_t hint = shm_ld(A3, &m_data.hint);
-    uint64_t gate = shm_ld(G5, &m_data.gate);
-    w2.pos = BAD == 1 ? hint : shmqi_spsc_walk(&m_ring, hint, UINT64_MAX);
-    assert(w2.pos != UINT64_MAX && gate <= w2.pos);
-    if (BAD != 3)
-        w2.reclaimed = shm_ld(A3, &m_data.reclaimed);
-    shm_st(W4, &m_data.hint, w2.pos);
-    (void)shmqi_gate_refresh(&m_ring, &w2.gate, gate, &w2.pos);
+    m_reap(&m_ring, 1, 0, P1_IDENTITY);
+    shmqi_clear_producer(&m_ring, P1_IDENTITY);
+    uint64_t holder = shmqi_writer_holder(&m_ring);
+    assert((holder == 0 || shmqi_identity_gone(&m_ring, holder)) &&
+        "the dead one's role is not free");
+    bool mine = shmqi_writer_take(&m_ring, holder, P2_IDENTITY);
+    assert(mine);
+    int rc = shmqi_writer_begin(&m_ring, &w2);
+    assert(rc == SHMQ_OK && "the ring is damaged");
+    shmqi_writer_enter(&m_ring, w2.pos, P2_IDENTITY);
     (void)put(&w2, 32, 200);
     return arg;
 }
@@ -90,6 +91,9 @@ static bool take(bool *whole)
         return false;
     uint64_t v = M_READ(shmqi_spsc_at(&m_ring, pos + 8));
     *whole &= M_READ(shmqi_spsc_at(&m_ring, pos + 24)) == v;
+    uint64_t cnt, from;
+    uint64_t author = shmqi_writer_of(&m_ring, pos, &cnt, &from);
+    *whole &= author == (v == 200 ? P2_IDENTITY : P1_IDENTITY);
     *whole &= !end && (v == last + 1 || v == 200);
     end = v == 200;
     last = v;
@@ -129,6 +133,10 @@ int main(void)
     pthread_t t2, tk, tr;
     bool whole = true;
     m_topic(SHMQ_RING_SPSC);
+    M_INIT(&m_endpoints[0].identity, P1_IDENTITY);
+    M_INIT(&m_endpoints[1].identity, P2_IDENTITY);
+    M_INIT(&m_data.role, P1_IDENTITY);
+    shmqi_writer_enter(&m_ring, 0, P1_IDENTITY);
     if (!COPIES)
         m_group(0, SHMQ_GROUP_EXCLUSIVE);
     for (uint64_t i = 8; !COPIES && i < 128; i += 8)

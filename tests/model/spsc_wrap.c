@@ -3,13 +3,16 @@
  * P publishes RECORDS records of 40 bytes into a ring of 128 (pads of 8), R
  * reads them and moves its floor. Shown: R sees each record whole and in order,
  * and never anything that is neither a record nor the end; ring and floor never
- * block each other. Must fail: BAD=1 the next commit word is not zeroed ahead,
- * 2 it is zeroed after the publish, EDGE_W1 or EDGE_R1 or EDGE_J10 relaxed.
+ * block each other. -DBATCHES=n: n batches of two records instead, each of them
+ * seen whole or not at all.
  *
  * ok:
  * ok: -DRECORDS=7
- * bad: -DBAD=1
- * bad: -DBAD=2
+ * ok: -DBATCHES=3
+ * big: -DRECORDS=12
+ * big: -DBATCHES=6
+ * mutate(WRG):
+ * mutate(WR): -DBATCHES=3
  * bad: -DEDGE_W1=memory_order_relaxed
  * bad: -DEDGE_R1=memory_order_relaxed
  * bad: -DEDGE_J10=memory_order_relaxed */
@@ -18,6 +21,9 @@
 #define M_GROUPS 1
 #ifndef RECORDS
 #define RECORDS 5
+#endif
+#ifndef BATCHES
+#define BATCHES 0
 #endif
 #include "model.h"
 
@@ -34,16 +40,31 @@ static int put(uint64_t value)
         return rc;
     for (uint64_t i = 8; i < LEN; i += 8)
         M_INIT(shmqi_spsc_at(&m_ring, pos + i), value);
-    if (BAD != 1 && BAD != 2)
-        shm_st(W5, shmqi_spsc_at(&m_ring, pos + LEN), 0); /* finish() */
-    shmqi_spsc_commit(&m_ring, &writer, LEN);
-    if (BAD == 2)
-        shm_st(W5, shmqi_spsc_at(&m_ring, pos + LEN), 0);
+    shmqi_spsc_finish(&m_ring, &writer, LEN);
+    return SHMQ_OK;
+}
+
+/* Two records as one publish, as shmqi_spsc_put(). */
+static int put_two(uint64_t value)
+{
+    uint64_t pos;
+    int rc = shmqi_spsc_reserve(&m_ring, &writer, 2 * LEN, &pos);
+    if (rc)
+        return rc;
+    for (uint64_t i = 0; i < 2 * LEN; i += 8)
+        if (i % LEN)
+            M_INIT(shmqi_spsc_at(&m_ring, pos + i), value + i / LEN);
+    shmqi_spsc_ahead(&m_ring, pos + LEN, LEN);
+    shmqi_spsc_finish_batch(&m_ring, &writer, LEN, pos + 2 * LEN);
     return SHMQ_OK;
 }
 
 static void *producer(void *arg)
 {
+    for (uint64_t i = 0; i < BATCHES && put_two(100 + 2 * i) == SHMQ_OK; i++)
+        published += 2;
+    if (BATCHES)
+        return arg;
     for (uint64_t i = 0; i < RECORDS && put(100 + i) == SHMQ_OK; i++)
         published++;
     return arg;

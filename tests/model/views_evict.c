@@ -9,25 +9,21 @@
  * -DSHARED=1: V is a member of a shared group and tries twice; E loads a claim
  * of it, looks at `views` again, frees the claim, and marks V; N takes the
  * claim, acknowledges and walks the floor. -DEVICTORS=2: a second evictor.
- * Must fail: BAD=1 nobody looks for viewers after taking the role, 2 V asks for
- * its role (REMOVE: the group's word) before it stores `views`, 3 (SHARED)
- * `views` is not looked at between the claim and its freeing; EDGE_V5, V6
- * weakened.
  *
  * ok:
- * ok: -DEVICTORS=2
  * ok: -DREMOVE=1
  * ok: -DSHARED=1
- * ok: -DSHARED=1 -DEVICTORS=2
- * bad: -DBAD=1
- * bad: -DBAD=2
+ * big: -DEVICTORS=2
+ * big: -DSHARED=1 -DEVICTORS=2
+ * mutate(VJG):
+ * mutate(VJG): -DREMOVE=1
+ * mutate(VSE): -DSHARED=1
  * bad: -DEDGE_V5=memory_order_release
  * bad: -DEDGE_V6=memory_order_relaxed
- * bad: -DREMOVE=1 -DBAD=2
  * bad: -DREMOVE=1 -DEDGE_V5=memory_order_release
- * bad: -DREMOVE=1 -DEDGE_V6=memory_order_relaxed
- * bad: -DSHARED=1 -DBAD=3 */
-#define M_ENDPOINTS 2
+ * bad: -DREMOVE=1 -DEDGE_V6=memory_order_relaxed */
+#define M_ENDPOINTS 3
+#define M_GROUPS 1
 #include "model.h"
 
 #ifndef REMOVE
@@ -58,26 +54,15 @@ static void *producer(void *arg)
     return arg;
 }
 
-/* -- copied from reader.c: shmqi_view_begin(), shmqi_view_end() ------------ */
 static bool evicted;
 
+/* As shmqi_view_begin(). */
 static bool view_begin(void)
 {
-    bool early = shm_ld(V2, &m_groups[0].reader) == V_IDENTITY;
-    uint64_t mark = shm_ld(V8, &m_endpoints[0].evicted);
-    uint64_t word = shm_ld(J1, &m_groups[0].word);
-    shm_st(V5, &m_endpoints[0].views, 1);
-    if (BAD != 2) {
-        mark = shm_ld(V8, &m_endpoints[0].evicted);
-        early = shm_ld(V2, &m_groups[0].reader) == V_IDENTITY;
-        word = shm_ld(J1, &m_groups[0].word);
-    }
-    if (mark == V_IDENTITY) {
-        evicted = true;
-        return false;
-    }
-    return (SHARED || early) &&
-        shmqi_gword_unpack(word).state == SHMQI_GROUP_READY;
+    enum shmqi_view_start how =
+        shmqi_view_up(&m_ring, 0, V_IDENTITY, 0, 0, !SHARED);
+    evicted = how == SHMQI_VIEW_EVICTED;
+    return how == SHMQI_VIEW_OK;
 }
 
 /* As take_fresh() and take() in member.c. */
@@ -100,49 +85,32 @@ static void *viewer(void *arg)
             mine = take(0, &held);
         if (mine)
             (void)m_mpmc_read(&m_ring, 0, &seen_v);
-        shm_st(V6, &m_endpoints[0].views, 0);
+        shmqi_view_down(&m_ring, 0);
     }
     return arg;
 }
 
-/* -- copied from group_api.c: take_from(), take_reader_role(), and from reap.c:
- * claims_free_of() --------------------------------------------------------- */
+/* As take_from() in group_api.c. */
 static void *evictor(void *arg)
 {
-    struct shmqi_endpoint_shm *e = &m_endpoints[0];
-    uint64_t tag = shmqi_cursor_tag(shm_ld(J9, &m_groups[0].floor));
-    if (shm_ld(V1, &e->views) != 0)
+    if (shmqi_view_is_up(&m_ring, 0))
         return arg;
-    if (SHARED) {
-        uint64_t k = shm_ld(S2, shmqi_claim_at(&claims, 0));
-        if (shmqi_claim_age(&claims, k, 0) == 0 && shmqi_claim_held_by(k, 0)) {
-            if (BAD != 3 && shm_ld(V1, &e->views) != 0)
-                return arg;
-            (void)shm_cas(
-                S9, shmqi_claim_at(&claims, 0), k, shmqi_claim_freed(k));
-        }
-    } else if (shm_cas(V3, &m_groups[0].reader, V_IDENTITY, 0)) {
-        uint64_t f = shm_ld(J9, &m_groups[0].floor);
-        if (shmqi_cursor_tag(f) == tag)
-            (void)shm_cas(J10, &m_groups[0].floor, f,
-                shmqi_cursor(tag + SHMQI_TAG_STEP, f));
-    }
-    shm_st(V7, &e->evicted, V_IDENTITY);
+    if (!SHARED)
+        shmqi_role_evict(&m_groups[0], V_IDENTITY);
+    else if (!shmqi_clear_claims(&m_ring, 2, 0, 0, V_IDENTITY, true))
+        return arg;
+    shmqi_view_evicted(&m_ring, 0, V_IDENTITY);
     return arg;
 }
 
-/* -- copied from reader.c: take_role(), take_floor() ----------------------- */
+/* As take_role() in reader.c. */
 static bool take_role(void)
 {
-    if (!shm_cas(V3, &m_groups[0].reader, 0, N_IDENTITY))
+    if (!shmqi_role_take(&m_groups[0], 0, N_IDENTITY))
         return false;
-    if (BAD == 1)
+    if (shmqi_role_viewer(&m_ring, 0, 0, 1, 0) == m_ring.endpoint_cnt)
         return true;
-    uint64_t name = shmqi_naming(0, 0);
-    if (shm_ld(J6, &m_endpoints[0].member_of) != name ||
-        shm_ld(V1, &m_endpoints[0].views) == 0)
-        return true;
-    (void)shm_cas(V3, &m_groups[0].reader, N_IDENTITY, 0);
+    shmqi_role_give(&m_groups[0], N_IDENTITY);
     return false;
 }
 
@@ -156,21 +124,19 @@ static void *newcomer(void *arg)
     }
     if (!take_role())
         return arg;
-    uint64_t f = shm_ld(J9, &m_groups[0].floor);
-    uint64_t mine = shmqi_cursor(shmqi_cursor_tag(f) + SHMQI_TAG_STEP, f);
-    if (!shm_cas(J10, &m_groups[0].floor, f, mine))
+    uint64_t mine, tag, seen;
+    if (!shmqi_role_tag(&m_groups[0], &mine, &tag, &seen))
         return arg;
     (void)m_mpmc_read(&m_ring, 0, &seen_n);
     (void)m_floor(&m_ring, 0, &mine, shmqi_pos(1, 0));
     return arg;
 }
 
+/* As remove_group() with --force. */
 static void *remover(void *arg)
 {
-    uint64_t w = m_gword(0, SHMQI_GROUP_READY, 1);
-    if (shm_cas(J2, &m_groups[0].word, w,
-            shmqi_gword_with(w, SHMQI_GROUP_DELETING, 0)))
-        (void)shm_add(J4, &m_control.version, 1);
+    if (shmqi_life_unbind(&m_ring, 0, shmqi_bind(1, 1)))
+        (void)shmqi_life_sweep(&m_ring, 0);
     return arg;
 }
 
@@ -180,10 +146,9 @@ int main(void)
     uint64_t seq;
     m_topic(SHMQ_RING_MPMC);
     m_group(0, SHARED ? SHMQ_GROUP_SHARED : SHMQ_GROUP_EXCLUSIVE);
-    m_claims_open(&m_ring, &claims);
+    claims = shmqi_claims_of(&m_ring, 0);
     M_INIT(&m_groups[0].reader, V_IDENTITY);
-    M_INIT(&m_endpoints[0].identity, V_IDENTITY);
-    M_INIT(&m_endpoints[0].member_of, shmqi_naming(0, 0));
+    m_endpoint(0, V_IDENTITY);
     M_INIT(&m_endpoints[1].identity, N_IDENTITY);
     (void)m_mpmc_put(&m_ring, &gate, 0, 10, &seq);
     pthread_create(&v, NULL, viewer, NULL);
