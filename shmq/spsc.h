@@ -152,6 +152,16 @@ static inline void shmqi_spsc_finish(
     shmqi_spsc_commit(r, w, len);
 }
 
+/* The same, up to easy_end: nothing else is stored. */
+static inline void shmqi_spsc_finish_easy(
+    const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t len)
+{
+    uint64_t pos = w->pos;
+    shm_st(W5, shmqi_spsc_at(r, pos + len), 0);
+    shm_st(W1, shmqi_spsc_at(r, pos), shmqi_commit((uint32_t)len, 0, pos));
+    w->pos = pos + len;
+}
+
 /* The commit word of a batch's later record: nobody passes the first, which is
  * still zero. */
 static inline void shmqi_spsc_ahead(

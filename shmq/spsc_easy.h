@@ -44,9 +44,7 @@ static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
     /* the record's header: size, no attributes, flags 0 */
     shmqi_put_word(at + sizeof(struct shmqi_spsc_shm), size);
     shmqi_copy(at + SHMQI_SPSC_HEAD, data, size);
-    shm_st(W5, shmqi_spsc_at(r, end), 0);
-    shm_st(W1, commit, shmqi_commit((uint32_t)len, 0, pos));
-    w->pos = end;
+    shmqi_spsc_finish_easy(r, w, len);
     p->sequence++;
     shmqi_wake_members(p->segment);
     shmqi_count(p, 1, size);
