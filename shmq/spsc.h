@@ -41,10 +41,12 @@ struct shmqi_writer {
     uint32_t checkpoint_cnt;
 };
 
+/* Of a scribbled position (hint, gate) that is not 8-aligned, the word it lies
+ * in: the last one must not reach beyond the ring. */
 static inline shmqi_word *shmqi_spsc_at(
     const struct shmqi_ring *r, uint64_t pos)
 {
-    return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 1)));
+    return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 8)));
 }
 
 /* A known record boundary at or after `want`, so that those who join at the
