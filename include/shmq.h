@@ -51,5 +51,6 @@
 #include <shmq/request.h>
 #include <shmq/stat.h>
 #include <shmq/topic.h>
+#include <shmq/waitset.h>
 
 #endif

@@ -280,7 +280,8 @@ static int receive(struct shmq_consumer *c, struct shmq_message *ret)
 }
 
 /* Idle sleep, or shorter while a peer's claim holds us up. */
-static uint64_t nap_ns(struct shmq_consumer *c, uint32_t naps, uint64_t now)
+uint64_t shmqi_consumer_nap(
+    struct shmq_consumer *c, uint32_t naps, uint64_t now)
 {
     bool blocked = false;
     if (c->mode == SHMQI_MODE_SHARED) {
@@ -346,8 +347,8 @@ int shmq_consumer_receive(struct shmq_consumer *c, struct shmq_message *ret)
             return rc;
         if (c->held_cnt == 0)
             shmqi_view_end(c);
-        bool settle = shmqi_poll_arm(
-            &c->poll, c->segment, c->idx, nap_ns(c, 0, shmqi_now_monotonic()));
+        bool settle = shmqi_poll_arm(&c->poll, c->segment, c->idx,
+            shmqi_consumer_nap(c, 0, shmqi_now_monotonic()));
         rc = last_look(c, settle, ret);
         if (rc != SHMQ_ERR_EMPTY)
             shmqi_poll_disarm(&c->poll, c->segment, c->idx);
@@ -411,7 +412,7 @@ static int sleep_until(
         uint64_t now = shmqi_now_monotonic();
         if (now >= deadline)
             return timed_out(c);
-        uint64_t ns = nap_ns(c, naps, now);
+        uint64_t ns = shmqi_consumer_nap(c, naps, now);
         if (c->held_cnt == 0)
             shmqi_view_end(c); /* asleep nobody looks at anything */
         int pidfd = ns == SHMQI_NAP_PEER_LATE_NS ? shmqi_member_watch(c) : -1;

@@ -100,6 +100,13 @@ struct shmq_consumer {
     int pidfd;
 };
 
+/* -- consumer.c ---------------------------------------------------------------
+ */
+
+/* How long to sleep at most: shorter while a peer's claim holds us up. */
+uint64_t shmqi_consumer_nap(
+    struct shmq_consumer *c, uint32_t naps, uint64_t now);
+
 /* -- held.c -------------------------------------------------------------------
  */
 

@@ -147,6 +147,44 @@ int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline)
     return err == EINTR ? SHMQ_ERR_INTR : SHMQ_OK;
 }
 
+#ifndef SYS_futex_waitv
+#define SYS_futex_waitv 449
+#endif
+#ifndef FUTEX_32
+#define FUTEX_32 2
+struct futex_waitv {
+    uint64_t val, uaddr;
+    uint32_t flags, reserved;
+};
+#endif
+
+int shmqi_sleep_commit_any(
+    struct shmqi_sleep *sl, uint32_t cnt, uint64_t ns, uint64_t deadline)
+{
+    struct futex_waitv all[SHMQI_SLEEP_ANY_MAX];
+    uint64_t until =
+        shmqi_now_monotonic() + (ns < SHMQI_NAP_MAX_NS ? ns : SHMQI_NAP_MAX_NS);
+    if (until > deadline)
+        until = deadline;
+    struct timespec ts = {
+        (time_t)(until / 1000000000u), (long)(until % 1000000000u)};
+    memset(all, 0, cnt * sizeof *all);
+    for (uint32_t i = 0; i < cnt; i++) {
+        all[i].val = sl[i].value;
+        all[i].uaddr =
+            (uintptr_t)&sl[i].segment->ring.endpoints[sl[i].idx].wake;
+        all[i].flags = FUTEX_32;
+    }
+    if (cnt == 0) {
+        int err = clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+        return err == EINTR ? SHMQ_ERR_INTR : SHMQ_OK;
+    }
+    if (syscall(SYS_futex_waitv, all, cnt, 0, &ts, CLOCK_MONOTONIC) >= 0 ||
+        errno == EAGAIN || errno == ETIMEDOUT)
+        return SHMQ_OK;
+    return errno == EINTR ? SHMQ_ERR_INTR : SHMQ_ERR_SYS;
+}
+
 void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx)
 {
     shmqi_sleep_over(&s->ring, idx);

@@ -61,6 +61,11 @@ void shmqi_sleep_begin(struct shmqi_sleep *sl, struct shmqi_segment *s,
 /* Sleeps at most `ns` and not beyond `deadline`. Returns 0, or INTR when a
  * signal handler ran. */
 int shmqi_sleep_commit(struct shmqi_sleep *sl, uint64_t ns, uint64_t deadline);
+/* The same for several begun sleeps, up to SHMQI_SLEEP_ANY_MAX: ends when one
+ * of them is woken. SYS: this kernel cannot. */
+#define SHMQI_SLEEP_ANY_MAX 128u
+int shmqi_sleep_commit_any(
+    struct shmqi_sleep *sl, uint32_t cnt, uint64_t ns, uint64_t deadline);
 /* The wait is over. Until then the endpoint counts as waiting, also between two
  * sleeps: so `stat` does not catch it awake by chance. */
 void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx);
