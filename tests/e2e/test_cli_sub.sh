@@ -201,7 +201,7 @@ sleep 0.1
 publish later hello 2>/dev/null
 ends 0 $! "sub that waited for its topic"
 check "it got the record" [ "$(cat "$DIR/later")" = hello ]
-expect 2 sub 'user.*'
+expect 4 sub 'user.*' --exit-when-empty
 
 # -- acknowledging ---------------------------------------------------------
 expect 0 create k

@@ -98,13 +98,18 @@ static const struct cli_option_help sub_opts[] = {
 
 const struct cli_command cmd_sub = {
     .name = "sub",
-    .operands = "TOPIC",
+    .operands = "TOPIC|PATTERN",
     .operand_min = 1,
     .operand_max = 1,
     .summary = "print records as they come",
     .opts = sub_opts,
     .more_opts = cli_group_attr_opts,
     .notes =
+        "A pattern is a name with `*`, which stands for any characters: all\n"
+        "topics that match are read, new ones as they come, from\n"
+        "their beginning; one that is removed is left, the others go on. json "
+        "names the topic. Options\n"
+        "hold for each of them; --count, --timeout and --for for all.\n"
         "A missing topic is waited for; with --exit-when-empty and neither\n"
         "--timeout nor --for that is status 4. Of several reasons to end the\n"
         "first that holds counts. A group's attributes are fixed when it is\n"
@@ -119,6 +124,7 @@ const struct cli_command cmd_sub = {
         "the rest is given back, status 128 + signal. Closed stdout: 141.\n",
     .examples = "  shmq sub orders --from earliest --exit-when-empty\n"
                 "  shmq sub orders --group audit --exclusive >> audit.log\n"
-                "  shmq sub jobs --group workers --lease 30s --format json\n",
+                "  shmq sub jobs --group workers --lease 30s --format json\n"
+                "  shmq sub 'user.*' --format json | jq -r .topic\n",
     .run = run_sub,
 };

@@ -1,7 +1,8 @@
 /* sub.h - the parts of `shmq sub`.
  *
  *   cmd_sub.c   options and help
- *   sub_open.c  waits for the topic, opens the consumer
+ *   sub_open.c  waits for the topic
+ *   sub_source.c  topics that are read, those of a pattern as they come
  *   sub_run.c   receives, and decides when to end
  *   sub_sink.c  formats, writes, acknowledges what has been written
  */
@@ -33,9 +34,19 @@ struct sub_options {
     uint64_t for_ns; /* SHMQ_FOREVER: none, both */
 };
 
+/* A topic that is read. */
+struct sub_source {
+    char *name;
+    struct shmq_topic *topic;
+    struct shmq_consumer *consumer;
+    uint64_t handed_cnt; /* records written, acknowledged or not */
+    bool is_new; /* made while we watched */
+};
+
 /* What is in the output buffer: a record that is still held, or a gap's
  * line. */
 struct sub_held {
+    struct sub_source *source;
     struct shmq_message msg;
     size_t end; /* offset behind its bytes in the buffer */
     bool is_record;
@@ -43,15 +54,19 @@ struct sub_held {
 
 struct sub {
     const struct sub_options *options;
-    struct shmq_topic *topic;
-    struct shmq_consumer *consumer;
+    struct shmq_waitset *set;
+    struct shmq_watch *watch; /* NULL: the topic is no pattern */
+    struct sub_source **sources;
+    size_t source_cnt;
+    size_t source_cap;
+    uint64_t watched_ns; /* when topics were last looked for */
+    bool watching; /* what comes from here on is new */
     struct cli_out out;
     struct cli_json json;
     struct sub_held *held;
     size_t held_cap;
     size_t held_cnt;
     size_t held_record_cnt;
-    uint64_t handed_cnt; /* records written, acknowledged or not */
     uint64_t done_cnt; /* those that count for --count */
     uint64_t end_ns; /* when --for is over */
     uint64_t quiet_ns; /* since when there was no record */
@@ -65,8 +80,18 @@ int sub_open(struct sub *sub);
 void sub_close(struct sub *sub);
 int sub_run(struct sub *sub);
 
-int sub_put(struct sub *sub, const struct shmq_message *msg);
-int sub_put_gap(struct sub *sub);
+/* Adds a topic that is open already, closes it when that fails. */
+int sub_source_add(struct sub *sub, const char *name, struct shmq_topic *topic);
+/* Adds the topics of the pattern that have come since the last call. */
+int sub_source_look(struct sub *sub);
+void sub_source_drop(struct sub *sub, struct sub_source *source);
+void sub_source_drop_all(struct sub *sub);
+struct sub_source *sub_source_of(
+    const struct sub *sub, const struct shmq_consumer *consumer);
+
+int sub_put(
+    struct sub *sub, struct sub_source *source, const struct shmq_message *msg);
+int sub_put_gap(struct sub *sub, struct sub_source *source);
 
 /* Writes what is buffered, and acknowledges the records of which all bytes
  * were taken. When the command is to end, it stops behind the record at hand;

@@ -1,11 +1,10 @@
-/* sub_open.c - the topic and the consumer of `shmq sub`. */
+/* sub_open.c - waits for the topic of `shmq sub`. */
 #include "sub.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli_clock.h"
-#include "cli_group_opts.h"
 #include "cli_signals.h"
 
 enum { LOOK_NS = 20 * 1000 * 1000 };
@@ -31,20 +30,25 @@ static bool give_up(struct sub *sub, uint64_t now, int *ret_status)
     return true;
 }
 
+/* Waiting for something to become empty that is not there makes sense only
+ * when it ends by itself. */
+static bool waits(const struct sub_options *o)
+{
+    return !o->exit_when_empty || o->timeout_ns != SHMQ_FOREVER ||
+        o->for_ns != SHMQ_FOREVER;
+}
+
 /* Waits until the topic is there. */
 static int open_topic(struct sub *sub)
 {
     const struct sub_options *o = sub->options;
-    /* Waiting for something to become empty that is not there makes sense
-     * only when it ends by itself. */
-    bool waits = !o->exit_when_empty || o->timeout_ns != SHMQ_FOREVER ||
-        o->for_ns != SHMQ_FOREVER;
     for (;;) {
+        struct shmq_topic *topic;
         int status;
-        int rc = shmq_topic_open(o->ns, o->topic, &sub->topic);
+        int rc = shmq_topic_open(o->ns, o->topic, &topic);
         if (rc == SHMQ_OK)
-            return CLI_DONE;
-        if (rc != SHMQ_ERR_NOENT || !waits)
+            return sub_source_add(sub, o->topic, topic);
+        if (rc != SHMQ_ERR_NOENT || !waits(o))
             return cli_fail_rc(rc, o->topic);
         uint64_t now = cli_now_ns();
         if (give_up(sub, now, &status))
@@ -53,52 +57,43 @@ static int open_topic(struct sub *sub)
     }
 }
 
-static int open_consumer(struct sub *sub)
+/* Topics of a pattern are picked up as they come, while records are received.
+ */
+static int open_pattern(struct sub *sub)
 {
     const struct sub_options *o = sub->options;
-    struct shmq_consumer_options options;
-    memset(&options, 0, sizeof(options));
-    options.struct_bytes = sizeof(options);
-    options.group = o->group;
-    options.attrs = o->attrs;
-    options.start = o->from;
-    options.prefetch_frames = o->prefetch;
-    if (o->ack == SUB_ACK_NONE)
-        options.flags |= SHMQ_CONSUMER_MANUAL_ACK;
-    if (o->group != NULL) {
-        int rc = cli_group_kind(sub->topic, o->exclusive, &options.attrs.kind);
-        if (rc != SHMQ_OK)
-            return cli_fail_rc(rc, o->topic);
-    }
-    int rc = shmq_consumer_open(sub->topic, &options, &sub->consumer);
+    int rc = shmq_watch_open(o->ns, o->topic, &sub->watch);
     if (rc != SHMQ_OK)
         return cli_fail_rc(rc, o->topic);
-    if (o->group != NULL && o->from_given &&
-        shmq_consumer_created_group(sub->consumer) == 0)
-        cli_note("%s: group %s exists and continues where it is; "
-                 "`shmq group reset` moves it, --from does not",
-            o->topic, o->group);
-    return CLI_DONE;
+    int status = sub_source_look(sub);
+    sub->watching = true;
+    if (status == CLI_DONE && sub->source_cnt == 0 && !waits(o))
+        return cli_fail(CLI_MISSING,
+            "%s: no topic matches; make one first, or wait with --timeout",
+            o->topic);
+    return status;
 }
 
 int sub_open(struct sub *sub)
 {
+    const struct sub_options *o = sub->options;
     uint64_t now = cli_now_ns();
     sub->json.out = &sub->out;
-    sub->end_ns = cli_later(now, sub->options->for_ns);
+    sub->end_ns = cli_later(now, o->for_ns);
     sub->quiet_ns = now;
-    if (sub->options->for_ns != SHMQ_FOREVER)
-        cli_interrupt_after(sub->options->for_ns);
-    int status = open_topic(sub);
-    if (status != CLI_DONE || sub->ended)
-        return status;
-    return open_consumer(sub);
+    int rc = shmq_waitset_open(NULL, &sub->set);
+    if (rc != SHMQ_OK)
+        return cli_fail_rc(rc, o->topic);
+    if (o->for_ns != SHMQ_FOREVER)
+        cli_interrupt_after(o->for_ns);
+    return strchr(o->topic, '*') != NULL ? open_pattern(sub) : open_topic(sub);
 }
 
 void sub_close(struct sub *sub)
 {
-    shmq_consumer_close(sub->consumer);
-    shmq_topic_close(sub->topic);
+    sub_source_drop_all(sub);
+    shmq_waitset_close(sub->set);
+    shmq_watch_close(sub->watch);
     cli_out_free(&sub->out);
     free(sub->held);
     sub->held = NULL;

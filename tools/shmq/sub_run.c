@@ -11,7 +11,8 @@ enum {
     /* While there is nothing: how often to see whether stdout was closed, and
      * whether a group that should become empty has. */
     IDLE_NS = 100 * 1000 * 1000,
-    DRAIN_NS = 10 * 1000 * 1000
+    DRAIN_NS = 10 * 1000 * 1000,
+    WATCH_NS = 20 * 1000 * 1000 /* between two looks for new topics */
 };
 
 static int end_with(struct sub *sub, int status)
@@ -22,7 +23,7 @@ static int end_with(struct sub *sub, int status)
 
 /* With --ack none nothing of what we hold is ever done: the group is empty for
  * us when it has no more than that. */
-static int all_handed_out(struct sub *sub)
+static int all_handed_out(struct sub *sub, const struct sub_source *source)
 {
     const struct sub_options *o = sub->options;
     uint32_t cnt = 0, cap = 16;
@@ -30,11 +31,11 @@ static int all_handed_out(struct sub *sub)
         struct shmq_group_stat *groups = calloc(cap, sizeof(*groups));
         if (groups == NULL)
             return SHMQ_ERR_NOMEM;
-        int rc = shmq_topic_groups(sub->topic, groups, cap, &cnt);
+        int rc = shmq_topic_groups(source->topic, groups, cap, &cnt);
         int empty = rc;
         for (uint32_t i = 0; rc == SHMQ_OK && i < cnt && i < cap; i++) {
             if (strcmp(groups[i].name, o->group) == 0)
-                empty = groups[i].lag_messages <= sub->handed_cnt;
+                empty = groups[i].lag_messages <= source->handed_cnt;
         }
         free(groups);
         if (rc != SHMQ_OK || cnt <= cap)
@@ -43,12 +44,19 @@ static int all_handed_out(struct sub *sub)
     }
 }
 
-/* Whether --exit-when-empty holds: 1, 0, or a result of the library. */
+/* Whether --exit-when-empty holds: 1, 0, or a result of the library. Without
+ * any topic it does not: there has been nothing to read. */
 static int is_empty(struct sub *sub)
 {
-    if (sub->options->ack == SUB_ACK_NONE && sub->options->group != NULL)
-        return all_handed_out(sub);
-    return shmq_consumer_drained(sub->consumer);
+    bool handed =
+        sub->options->ack == SUB_ACK_NONE && sub->options->group != NULL;
+    int empty = sub->source_cnt > 0;
+    for (size_t i = 0; i < sub->source_cnt && empty > 0; i++) {
+        const struct sub_source *source = sub->sources[i];
+        empty = handed ? all_handed_out(sub, source)
+                       : shmq_consumer_drained(source->consumer);
+    }
+    return empty;
 }
 
 /* Nothing is there and nothing is buffered: end, or how long to wait. */
@@ -56,7 +64,9 @@ static int before_waiting(struct sub *sub, uint64_t *ret_deadline)
 {
     const struct sub_options *o = sub->options;
     uint64_t now = cli_now_ns();
-    uint64_t slice = o->exit_when_empty ? DRAIN_NS : IDLE_NS;
+    uint64_t slice = o->exit_when_empty ? DRAIN_NS
+        : sub->watch != NULL            ? WATCH_NS
+                                        : IDLE_NS;
     uint64_t limit = cli_later(sub->quiet_ns, o->timeout_ns);
     if (o->exit_when_empty) {
         int empty = is_empty(sub);
@@ -87,23 +97,46 @@ static void tell_limit(struct sub *sub)
     sub->limit_told = true;
 }
 
-/* Handles what receive returned, all but "nothing there". */
-static int take_result(struct sub *sub, int rc, struct shmq_message *msg)
+/* A topic of a pattern that was removed: the others go on. */
+static bool lost_source(struct sub *sub, int rc, struct sub_source *source)
 {
+    if (sub->watch == NULL || rc != SHMQ_ERR_CLOSED || source == NULL)
+        return false;
+    sub_source_drop(sub, source);
+    return true;
+}
+
+/* Handles what receive returned, all but "nothing there". */
+static int take_result(struct sub *sub, int rc, struct shmq_message *msg,
+    const struct shmq_consumer *from)
+{
+    struct sub_source *source = sub_source_of(sub, from);
     switch (rc) {
     case SHMQ_OK:
         sub->quiet_ns = 0;
-        return sub_put(sub, msg);
+        return sub_put(sub, source, msg);
     case SHMQ_ERR_GAP:
-        return sub_put_gap(sub);
+        return sub_put_gap(sub, source);
     case SHMQ_ERR_EMPTY:
     case SHMQ_ERR_TIMEOUT:
     case SHMQ_ERR_INTR:
     case SHMQ_ERR_LIMIT:
         return CLI_DONE;
     default:
-        return cli_fail_rc(rc, sub->options->topic);
+        return lost_source(sub, rc, source)
+            ? CLI_DONE
+            : cli_fail_rc(rc, sub->options->topic);
     }
+}
+
+/* New topics of a pattern, now and then also while records keep coming. */
+static int look_for_topics(struct sub *sub)
+{
+    uint64_t now = sub->watch != NULL ? cli_now_ns() : 0;
+    if (sub->watch == NULL || now - sub->watched_ns < WATCH_NS)
+        return CLI_DONE;
+    sub->watched_ns = now;
+    return sub_source_look(sub);
 }
 
 /* Receives once, without waiting while anything is buffered: whatever comes
@@ -111,24 +144,25 @@ static int take_result(struct sub *sub, int rc, struct shmq_message *msg)
 static int receive_once(struct sub *sub)
 {
     struct shmq_message msg;
+    struct shmq_consumer *from = NULL;
     uint64_t deadline = 0;
-    int rc = shmq_consumer_receive(sub->consumer, &msg);
+    int status = look_for_topics(sub);
+    if (status != CLI_DONE)
+        return status;
+    int rc = shmq_waitset_receive(sub->set, &msg, &from);
     if (rc != SHMQ_OK && rc != SHMQ_ERR_GAP && sub->held_cnt > 0)
         return sub_flush(sub);
     if (rc != SHMQ_ERR_EMPTY && rc != SHMQ_ERR_LIMIT)
-        return take_result(sub, rc, &msg);
+        return take_result(sub, rc, &msg, from);
     if (sub->quiet_ns == 0)
         sub->quiet_ns = cli_now_ns();
-    int status = before_waiting(sub, &deadline);
+    status = before_waiting(sub, &deadline);
     if (status != CLI_DONE || sub->ended)
         return status;
-    if (rc == SHMQ_ERR_LIMIT) {
+    if (rc == SHMQ_ERR_LIMIT)
         tell_limit(sub);
-        cli_sleep_until(deadline);
-        return CLI_DONE;
-    }
-    rc = shmq_consumer_receive_wait(sub->consumer, deadline, &msg);
-    return take_result(sub, rc, &msg);
+    rc = shmq_waitset_receive_wait(sub->set, deadline, &msg, &from);
+    return take_result(sub, rc, &msg, from);
 }
 
 /* Whether one more record may be held: with --count nothing beyond it is. */

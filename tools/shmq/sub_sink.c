@@ -18,10 +18,12 @@ static void put_prefixed(struct cli_out *out, const struct shmq_message *msg)
     cli_out_bytes(out, msg->data, msg->size);
 }
 
-static void hold(struct sub *sub, const struct shmq_message *msg)
+static void hold(
+    struct sub *sub, struct sub_source *source, const struct shmq_message *msg)
 {
     cli_grow(&sub->held, &sub->held_cap, sub->held_cnt + 1, sizeof(*sub->held));
     struct sub_held *held = &sub->held[sub->held_cnt++];
+    held->source = source;
     held->is_record = msg != NULL;
     held->end = sub->out.len;
     if (msg != NULL) {
@@ -30,18 +32,19 @@ static void hold(struct sub *sub, const struct shmq_message *msg)
     }
 }
 
-int sub_put(struct sub *sub, const struct shmq_message *msg)
+int sub_put(
+    struct sub *sub, struct sub_source *source, const struct shmq_message *msg)
 {
     switch (sub->options->format) {
     case CLI_JSON:
-        cli_record_to_json(&sub->json, sub->options->topic, msg);
+        cli_record_to_json(&sub->json, source->name, msg);
         break;
     case CLI_LENGTH_PREFIXED:
         if (msg->size > UINT32_MAX)
             return cli_fail(CLI_NO_ROOM,
                 "%s: the record at %" PRIu64 " is too long for a length of "
                 "32 bits; use --format lines or json",
-                sub->options->topic, msg->position);
+                source->name, msg->position);
         put_prefixed(&sub->out, msg);
         break;
     default:
@@ -49,7 +52,7 @@ int sub_put(struct sub *sub, const struct shmq_message *msg)
         cli_out_char(&sub->out, '\n');
         break;
     }
-    hold(sub, msg);
+    hold(sub, source, msg);
     /* Acknowledged before it is written: buffering would only add to what a
      * kill loses. */
     if (sub->options->ack == SUB_ACK_BEFORE ||
@@ -58,15 +61,15 @@ int sub_put(struct sub *sub, const struct shmq_message *msg)
     return CLI_DONE;
 }
 
-int sub_put_gap(struct sub *sub)
+int sub_put_gap(struct sub *sub, struct sub_source *source)
 {
     struct shmq_gap gap;
-    const char *topic = sub->options->topic;
-    if (shmq_consumer_gap(sub->consumer, &gap) != SHMQ_OK)
+    const char *topic = source->name;
+    if (shmq_consumer_gap(source->consumer, &gap) != SHMQ_OK)
         return CLI_DONE;
     if (sub->options->format == CLI_JSON) {
         cli_gap_to_json(&sub->json, topic, &gap);
-        hold(sub, NULL);
+        hold(sub, source, NULL);
         return CLI_DONE;
     }
     if (gap.messages != UINT64_MAX)
@@ -88,29 +91,30 @@ bool sub_must_end(const struct sub *sub)
 }
 
 /* The lease ended while we had the record: another member gets it too. */
-static void tell_stale(struct sub *sub, uint64_t position)
+static void tell_stale(struct sub *sub, const char *topic, uint64_t position)
 {
     if (!sub->stale_told)
         cli_note("%s: the record at %" PRIu64 " was acknowledged too late and "
                  "has moved to another member; use a longer --lease (told "
                  "once)",
-            sub->options->topic, position);
+            topic, position);
     sub->stale_told = true;
 }
 
 static int acknowledge(struct sub *sub, struct sub_held *held)
 {
+    struct sub_source *source = held->source;
     int rc;
     if (!held->is_record)
         return CLI_DONE;
-    rc = shmq_consumer_release(sub->consumer, &held->msg);
+    rc = shmq_consumer_release(source->consumer, &held->msg);
     if (rc == SHMQ_OK)
         sub->done_cnt++;
     else if (rc == SHMQ_ERR_STALE)
-        tell_stale(sub, held->msg.position);
-    else
-        return cli_fail_rc(rc, sub->options->topic);
-    sub->handed_cnt++;
+        tell_stale(sub, source->name, held->msg.position);
+    else if (rc != SHMQ_ERR_CLOSED || sub->watch == NULL)
+        return cli_fail_rc(rc, source->name);
+    source->handed_cnt++;
     return CLI_DONE;
 }
 
