@@ -106,10 +106,9 @@ const struct cli_command cmd_sub = {
     .more_opts = cli_group_attr_opts,
     .notes =
         "A pattern is a name with `*`, which stands for any characters: all\n"
-        "topics that match are read, new ones as they come, from\n"
-        "their beginning; one that is removed is left, the others go on. json "
-        "names the topic. Options\n"
-        "hold for each of them; --count, --timeout and --for for all.\n"
+        "topics that match are read, new ones as they come, from their\n"
+        "beginning; one that is removed is left, the others go on. json\n"
+        "names the topic. --count, --timeout and --for are about all.\n"
         "A missing topic is waited for; with --exit-when-empty and neither\n"
         "--timeout nor --for that is status 4. Of several reasons to end the\n"
         "first that holds counts. A group's attributes are fixed when it is\n"
