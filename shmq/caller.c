@@ -49,8 +49,9 @@ int shmq_caller_open(struct shmq_topic *topic,
     const struct shmq_caller_options *options, struct shmq_caller **ret)
 {
     struct shmq_caller_options o;
-    struct shmq_topic_attrs attrs = {
-        sizeof attrs, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct shmq_topic_attrs attrs;
+    memset(&attrs, 0, sizeof attrs);
+    attrs.struct_bytes = sizeof attrs;
     struct shmq_producer_options p = {sizeof p, 0, 0};
     int rc = ret ? check_options(options, &o)
                  : shmqi_fail(SHMQ_ERR_INVAL, "caller: no place for it");

@@ -14,6 +14,7 @@
 #define SPIN_DEFAULT_NS 20000u
 #define SPIN_LOOKS 64
 #define PREFETCH_MAX 1024u
+#define NACK_DELAY_MAX_NS (24ull * 3600 * 1000000000)
 /* Empty calls, and time, between two looks at the peers. */
 #define EMPTY_LOOKS 0x3fu
 #define EMPTY_LOOK_NS 500000u
@@ -167,6 +168,7 @@ void shmq_consumer_close(struct shmq_consumer *c)
         free(c->held[i].bits);
     }
     free(c->held);
+    free(c->delayed);
     free(c);
 }
 
@@ -261,6 +263,10 @@ static int receive(struct shmq_consumer *c, struct shmq_message *ret)
     }
     int rc = c->mode == SHMQI_MODE_SHARED ? shmqi_member_next(c, ret)
                                           : shmqi_reader_next(c, ret);
+    while (__builtin_expect(c->ring->ttl_ns != 0, 0) && rc == SHMQ_OK &&
+        shmqi_expire(c, ret))
+        rc = c->mode == SHMQI_MODE_SHARED ? shmqi_member_next(c, ret)
+                                          : shmqi_reader_next(c, ret);
     if (__builtin_expect(rc == SHMQ_OK, 1)) {
         c->last_blocked_ns = 0;
         return rc;
@@ -291,11 +297,14 @@ uint64_t shmqi_consumer_nap(
         else if (c->last_blocked_ns == 0)
             c->last_blocked_ns = now;
     }
+    uint64_t ns = naps == 0 ? SHMQI_NAP_NS : SHMQI_NAP_MAX_NS;
     if (blocked)
-        return now - c->last_blocked_ns < SHMQI_PEER_WATCH_NS
+        ns = now - c->last_blocked_ns < SHMQI_PEER_WATCH_NS
             ? SHMQI_NAP_PEER_NS
             : SHMQI_NAP_PEER_LATE_NS;
-    return naps == 0 ? SHMQI_NAP_NS : SHMQI_NAP_MAX_NS;
+    if (c->delayed_cnt && c->delayed_next_ns < now + ns)
+        ns = c->delayed_next_ns > now ? c->delayed_next_ns - now : 1;
+    return ns;
 }
 
 /* After announcing a sleep: once, or for as long as a publish that has not
@@ -552,7 +561,8 @@ int shmq_consumer_ack(struct shmq_consumer *c, const struct shmq_message *msg)
     return rc ? rc : rc2;
 }
 
-int shmq_consumer_nack(struct shmq_consumer *c, struct shmq_message *msg)
+static int nack(
+    struct shmq_consumer *c, struct shmq_message *msg, uint64_t delay_ns)
 {
     struct shmqi_held *h;
     int rc = find_held(c, msg, &h);
@@ -562,15 +572,33 @@ int shmq_consumer_nack(struct shmq_consumer *c, struct shmq_message *msg)
         return shmqi_fail(SHMQ_ERR_INVAL,
             "nack: an ephemeral reader has "
             "nobody to give a record to; use a group");
+    if (c->mode == SHMQI_MODE_EXCLUSIVE && delay_ns)
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "nack: an exclusive reader gets the record itself; wait before "
+            "the nack, or use a shared group");
     if (!shmqi_held_release(h, msg->internal[1]))
         return shmqi_fail(SHMQ_ERR_STALE, "message: released already");
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
         shmqi_reader_rewind(c, h, msg->internal[1]);
         return SHMQ_OK;
     }
-    rc = shmqi_member_nack(c, h, msg->internal[1]) ? moved(c) : SHMQ_OK;
+    rc = shmqi_member_nack(c, h, msg->internal[1], delay_ns) ? moved(c)
+                                                             : SHMQ_OK;
     (void)end_view(c, h);
     return rc;
+}
+
+int shmq_consumer_nack(struct shmq_consumer *c, struct shmq_message *msg)
+{
+    return nack(c, msg, 0);
+}
+
+int shmq_consumer_nack_later(
+    struct shmq_consumer *c, struct shmq_message *msg, uint64_t delay_ns)
+{
+    if (delay_ns > NACK_DELAY_MAX_NS)
+        return shmqi_fail(SHMQ_ERR_INVAL, "nack: a delay of at most 24 h");
+    return nack(c, msg, delay_ns);
 }
 
 /* A record received to see that there is one goes back unused. */

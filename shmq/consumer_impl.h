@@ -25,6 +25,7 @@ struct shmqi_held {
     bool redelivered; /* all its records were, or may have been, handed out */
     bool lost; /* the claim has moved on */
     bool nacked; /* goes back when its last view is over */
+    uint64_t delay_ns; /* and not before so long after that */
     uint64_t seq; /* mpmc sequence; spsc position */
     uint64_t claim; /* shared: the claim word we hold */
     uint64_t producer, sequence, time_ns;
@@ -38,6 +39,11 @@ struct shmqi_held {
     uint32_t *serials; /* by record, behind the bitmaps */
     uint8_t *copy;
     uint64_t copy_cap;
+};
+
+/* A claim of ours that goes back at `due_ns` (CLOCK_MONOTONIC). */
+struct shmqi_delayed {
+    uint64_t seq, claim, due_ns;
 };
 
 struct shmq_consumer {
@@ -88,6 +94,10 @@ struct shmq_consumer {
     bool dead_failed; /* in this call already */
     bool give_back_later; /* evicted while records were looked at */
     bool abandoned; /* claims without an entry in `held` */
+    /* claims that go back later, see shmq_consumer_nack_later() */
+    struct shmqi_delayed *delayed;
+    uint32_t delayed_cnt, delayed_cap;
+    uint64_t delayed_next_ns; /* when the first of them is due */
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;
@@ -161,7 +171,8 @@ static inline bool shmqi_sweep_possible(const struct shmq_consumer *c)
 {
     return c->mode == SHMQI_MODE_EXCLUSIVE && !c->copies && c->held_cnt == 0 &&
         !c->gap_pending && !c->has_poll && !c->stale && c->next_idx == 0 &&
-        c->skip_before <= c->done_pos && c->done_pos >= c->redeliver_until &&
+        c->ring->ttl_ns == 0 && c->skip_before <= c->done_pos &&
+        c->done_pos >= c->redeliver_until &&
         !(c->flags & SHMQ_CONSUMER_MANUAL_ACK) &&
         shm_ld(W6, &c->ring->control->version) == c->version;
 }
@@ -181,8 +192,10 @@ void shmqi_member_give_back(struct shmq_consumer *c);
 int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret);
 int shmqi_member_ack(
     struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx);
-int shmqi_member_nack(
-    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx);
+int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
+    uint32_t idx, uint64_t delay_ns);
+/* Gives back what is due; `all`: whatever is left. */
+void shmqi_member_delayed(struct shmq_consumer *c, bool all);
 int shmqi_member_viewed(struct shmq_consumer *c, struct shmqi_held *h);
 bool shmqi_member_views_any(const struct shmq_consumer *c);
 void shmqi_member_renew(struct shmq_consumer *c);
@@ -196,6 +209,17 @@ uint64_t shmqi_member_floor(struct shmq_consumer *c);
 /* Moves the poison record of FREE claim word `k` to the dead-letter topic. */
 void shmqi_dead_letter(
     struct shmq_consumer *c, uint64_t seq, uint64_t k, uint64_t slot_word);
+
+/* Publishes a copy of a record that we hold to the dead-letter topic, with its
+ * attributes and its history. False: it did not arrive. */
+bool shmqi_dead_letter_copy(struct shmq_consumer *c,
+    const struct shmq_message *msg, uint32_t attempts, const char *reason);
+
+/* -- expire.c ---------------------------------------------------------------*/
+
+/* True when a record just taken is too old; it is done with then: skipped and
+ * counted, or dead-lettered. */
+bool shmqi_expire(struct shmq_consumer *c, struct shmq_message *msg);
 
 /* True from now on: the endpoint may look at ring memory. STALE when the role
  * has been taken away. */

@@ -42,30 +42,21 @@ static struct shmq_producer *producer_of(struct shmq_consumer *c)
     return c->dead_producer;
 }
 
-/* Publishes a copy of the record with its attributes and its history. */
-static bool publish(struct shmq_consumer *c, const uint8_t *frame, uint32_t len,
-    uint64_t seq, struct shmqi_claim k)
+bool shmqi_dead_letter_copy(struct shmq_consumer *c,
+    const struct shmq_message *msg, uint32_t attempts, const char *reason)
 {
-    struct shmqi_view v = {0};
-    uint32_t off = sizeof(struct shmqi_frame_shm), n = 0;
-    for (uint32_t i = 0; i <= k.done; i++, off = v.next)
-        if (!shmqi_record_view(frame, len, off, &v))
-            return true; /* nonsense: nothing to save */
-    struct shmq_message msg;
-    memset(&msg, 0, sizeof msg);
-    msg.attrs = v.attrs;
-    msg.attr_bytes = v.attr_bytes;
     struct shmq_attr attrs[ATTRS_MAX + 1];
-    while (n < ATTRS_MAX && shmq_message_attr(&msg, 0, n, &attrs[n]) == 0)
+    uint32_t n = 0;
+    while (n < ATTRS_MAX && shmq_message_attr(msg, 0, n, &attrs[n]) == 0)
         n++;
     char group[SHMQ_GROUP_MAX + 1], history[512];
     shmqi_group_name_read(c->ring, c->member.name_idx, group);
     int hist =
-        snprintf(history, sizeof history, "%s %llu %s %u", c->segment->topic,
-            (unsigned long long)shmqi_pos(seq, k.done), group, k.attempt);
+        snprintf(history, sizeof history, "%s %llu %s %u %s", c->segment->topic,
+            (unsigned long long)msg->position, group, attempts, reason);
     struct shmq_attr h = {SHMQ_ATTR_DEAD_LETTER, (uint32_t)hist, history, NULL};
     attrs[n++] = h;
-    struct shmq_record rec = {v.data, v.size, attrs, n, 0};
+    struct shmq_record rec = {msg->data, msg->size, attrs, n, 0};
     struct shmq_producer *p = producer_of(c);
     int rc = p ? shmq_producer_publish_batch(p, &rec, 1, NULL) : SHMQ_ERR_FULL;
     if (rc == SHMQ_ERR_CLOSED) { /* removed meanwhile: made anew next time */
@@ -75,6 +66,25 @@ static bool publish(struct shmq_consumer *c, const uint8_t *frame, uint32_t len,
         c->dead_topic = NULL;
     }
     return rc == SHMQ_OK;
+}
+
+/* The same for record `k.done` of a copied frame. */
+static bool publish(struct shmq_consumer *c, const uint8_t *frame, uint32_t len,
+    uint64_t seq, struct shmqi_claim k)
+{
+    struct shmqi_view v = {0};
+    uint32_t off = sizeof(struct shmqi_frame_shm);
+    for (uint32_t i = 0; i <= k.done; i++, off = v.next)
+        if (!shmqi_record_view(frame, len, off, &v))
+            return true; /* nonsense: nothing to save */
+    struct shmq_message msg;
+    memset(&msg, 0, sizeof msg);
+    msg.data = v.data;
+    msg.size = v.size;
+    msg.attrs = v.attrs;
+    msg.attr_bytes = v.attr_bytes;
+    msg.position = shmqi_pos(seq, k.done);
+    return shmqi_dead_letter_copy(c, &msg, k.attempt, "attempts");
 }
 
 /* Copies the frame while the claim is ours, and says whether it still was

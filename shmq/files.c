@@ -305,12 +305,19 @@ void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd)
 
 /* A nameless file of `bytes`, of which the first `reserved` are allocated. */
 static int make_file(const char *topic, uint64_t bytes, uint64_t reserved,
-    uint32_t mode, int *ret_fd)
+    uint32_t mode, const struct shmqi_create *more, int *ret_fd)
 {
     int fd = open(SHMQI_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return shmqi_fail_sys(errno, "%s: cannot create in " SHMQI_DIR, topic);
     int err = 0;
+    if ((more->owner != (uid_t)-1 || more->group_owner != (gid_t)-1) &&
+        fchown(fd, more->owner, more->group_owner) != 0) {
+        err = errno;
+        (void)close(fd);
+        return shmqi_fail_sys(
+            err, "%s: cannot give it to another owner; ask root", topic);
+    }
     if (fchmod(fd, (mode_t)mode) != 0 || ftruncate(fd, (off_t)bytes) != 0)
         err = errno;
     if (err == 0)
@@ -338,7 +345,7 @@ static int give_name(int fd, const char *path)
 }
 
 /* Writes what is not zero at the beginning. Both files are still private. */
-static int initialise(struct shmqi_constants_shm *c,
+static int initialise(struct shmqi_constants_shm *c, const char *schema,
     const struct shmqi_plan *plan, int data_fd, int control_fd)
 {
     size_t control_bytes = plan->control_reserved;
@@ -353,6 +360,8 @@ static int initialise(struct shmqi_constants_shm *c,
     data->constants = *c;
     data->constants.magic = SHMQI_MAGIC_DATA;
     data->constants.file_bytes = plan->data_bytes;
+    if (schema)
+        memcpy(data->schema, schema, strlen(schema));
     control->constants = *c;
     control->constants.magic = SHMQI_MAGIC_CONTROL;
     control->constants.file_bytes = plan->control_bytes;
@@ -419,9 +428,11 @@ static void finish_removal(const char *ns, const char *topic)
     shmqi_segment_unref(s);
 }
 
-int shmqi_files_create(
-    const char *ns, const char *topic, struct shmqi_constants_shm *c)
+int shmqi_files_create(const char *ns, const char *topic,
+    struct shmqi_constants_shm *c, const struct shmqi_create *more)
 {
+    /* Removers hold the lock of the owner, so creators must, too. */
+    uid_t owner = more->owner != (uid_t)-1 ? more->owner : geteuid();
     struct shmqi_plan plan;
     int data_fd = -1, control_fd = -1, lock_fd = -1;
     if (!shmqi_plan(c, &plan))
@@ -429,17 +440,17 @@ int shmqi_files_create(
             SHMQ_ERR_INVAL, "%s: limits do not fit together", topic);
     if (getrandom(c->uuid, sizeof c->uuid, 0) != (ssize_t)sizeof c->uuid)
         return shmqi_fail_sys(errno, "%s: no random numbers", topic);
-    int rc = shmqi_namespace_lock(ns, geteuid(), &lock_fd);
+    int rc = shmqi_namespace_lock(ns, owner, &lock_fd);
     if (rc)
         return rc;
     finish_removal(ns, topic);
-    rc = make_file(
-        topic, plan.data_bytes, plan.data_reserved, c->data_mode, &data_fd);
+    rc = make_file(topic, plan.data_bytes, plan.data_reserved, c->data_mode,
+        more, &data_fd);
     if (rc == SHMQ_OK)
         rc = make_file(topic, plan.control_bytes, plan.control_reserved,
-            c->mode, &control_fd);
+            c->mode, more, &control_fd);
     if (rc == SHMQ_OK)
-        rc = initialise(c, &plan, data_fd, control_fd);
+        rc = initialise(c, more->schema, &plan, data_fd, control_fd);
     /* Closing the control file drops all locks that this process has on it:
      * no other thread may open and attach between naming and closing. */
     shmqi_process_lock();
@@ -450,6 +461,6 @@ int shmqi_files_create(
     if (control_fd >= 0)
         (void)close(control_fd);
     shmqi_process_unlock();
-    shmqi_namespace_unlock(ns, geteuid(), lock_fd);
+    shmqi_namespace_unlock(ns, owner, lock_fd);
     return rc;
 }

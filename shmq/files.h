@@ -51,8 +51,15 @@ int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd);
 /* Lets it go, and removes it when the namespace has no files left. */
 void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd);
 
+/* What a topic is made with beside its constants. */
+struct shmqi_create {
+    const char *schema; /* NULL: none */
+    uid_t owner; /* (uid_t)-1: the caller */
+    gid_t group_owner; /* (gid_t)-1: the caller's */
+};
+
 /* Creates a topic whose constants are given (defaults filled in). */
-int shmqi_files_create(
-    const char *ns, const char *topic, struct shmqi_constants_shm *constants);
+int shmqi_files_create(const char *ns, const char *topic,
+    struct shmqi_constants_shm *constants, const struct shmqi_create *more);
 
 #endif

@@ -33,8 +33,13 @@
 #define SHMQI_ENDPOINTS_MAX 1008u /* claim words hold 10 bits of owner */
 #define SHMQI_ROLE_HISTORY 64u
 #define SHMQI_NAME_WORDS 16u
+#define SHMQI_SCHEMA_ROOM 136u /* with NULs behind it */
 #define SHMQI_NAMES_PER_GROUP 16u
 #define SHMQI_SPARE_GROUPS 4u /* entries for resets and quarantined ones */
+
+/* Bits of `flags` beyond those of enum shmq_topic_flags. */
+#define SHMQI_STAMPS_SHIFT 16u /* enum shmq_timestamps, 2 bits; 0: frame */
+#define SHMQI_STAMPS_MASK (3u << SHMQI_STAMPS_SHIFT)
 
 /* Constants of a topic, equal in both files. */
 struct shmqi_constants_shm {
@@ -58,7 +63,7 @@ struct shmqi_constants_shm {
     uint32_t data_mode;
     uint64_t start_seq; /* spsc: start position */
     uint64_t file_bytes;
-    uint64_t reserved;
+    uint64_t ttl_ns;
 };
 _Static_assert(sizeof(struct shmqi_constants_shm) == 128, "constants");
 
@@ -77,7 +82,8 @@ struct shmqi_role_shm {
  *   hint           spsc role holder: end of the last committed record
  *   reclaimed      spsc role holder: bytes below it may be gone
  *   role_cnt, history  spsc role holder: who published from where on
- *   dropped_new    producers: records refused under drop-new */
+ *   dropped_new    producers: records refused under drop-new
+ *   schema         creator; all read once, while opening */
 struct shmqi_data_shm {
     struct shmqi_constants_shm constants;
     alignas(SHMQI_LINE) shmqi_word tail;
@@ -88,6 +94,7 @@ struct shmqi_data_shm {
     shmqi_word reclaimed;
     alignas(SHMQI_LINE) shmqi_word dropped_new;
     alignas(SHMQI_LINE) struct shmqi_role_shm history[SHMQI_ROLE_HISTORY];
+    char schema[SHMQI_SCHEMA_ROOM];
 };
 
 /* One arena (or the spsc ring), written by its owner:
@@ -109,7 +116,8 @@ struct shmqi_arena_shm {
  *   armed_members, armed_producers  bit = endpoint modulo 64: somebody sleeps;
  *             set by sleepers, taken (exchanged to 0) by wakers
  *   dropped_old, dropped_corrupt    counted by readers
- *   reaped       counted by reapers */
+ *   reaped       counted by reapers
+ *   expired      counted by readers */
 struct shmqi_control_shm {
     struct shmqi_constants_shm constants;
     alignas(SHMQI_LINE) shmqi_word version;
@@ -118,6 +126,7 @@ struct shmqi_control_shm {
     alignas(SHMQI_LINE) shmqi_word dropped_old;
     shmqi_word dropped_corrupt;
     shmqi_word reaped;
+    shmqi_word expired;
 };
 #define SHMQI_DELETED (1ull << 63)
 
@@ -173,7 +182,8 @@ struct shmqi_name_shm {
  *   reader        exclusive: identity by CAS
  *   next          shared: claim from here on; CAS
  *   freeing       shared: bit = endpoint that is between freeing and bumping
- *   idle_since_ns last leaver (statistics) */
+ *   idle_since_ns last leaver (statistics)
+ *   expired       members: records that were too old (statistics) */
 struct shmqi_group_shm {
     alignas(SHMQI_LINE) shmqi_word word;
     shmqi_word attrs;
@@ -181,6 +191,7 @@ struct shmqi_group_shm {
     shmqi_word redelivered;
     shmqi_word dead_lettered;
     shmqi_word idle_since_ns;
+    shmqi_word expired;
     alignas(SHMQI_LINE) shmqi_word floor;
     shmqi_word seen;
     shmqi_word reader;
@@ -224,6 +235,7 @@ AT(shmqi_constants_shm, max_producers, 80);
 AT(shmqi_constants_shm, mode, 96);
 AT(shmqi_constants_shm, start_seq, 104);
 AT(shmqi_constants_shm, file_bytes, 112);
+AT(shmqi_constants_shm, ttl_ns, 120);
 AT(shmqi_data_shm, tail, 128);
 AT(shmqi_data_shm, gate, 256);
 AT(shmqi_data_shm, role, 384);
@@ -232,7 +244,8 @@ AT(shmqi_data_shm, hint, 512);
 AT(shmqi_data_shm, reclaimed, 520);
 AT(shmqi_data_shm, dropped_new, 640);
 AT(shmqi_data_shm, history, 768);
-_Static_assert(sizeof(struct shmqi_data_shm) == 1792, "data header");
+AT(shmqi_data_shm, schema, 1792);
+_Static_assert(sizeof(struct shmqi_data_shm) == 2048, "data header");
 AT(shmqi_arena_shm, reclaimed, 8);
 AT(shmqi_arena_shm, messages, 16);
 AT(shmqi_arena_shm, bytes, 24);
@@ -244,6 +257,7 @@ AT(shmqi_control_shm, armed_producers, 384);
 AT(shmqi_control_shm, dropped_old, 512);
 AT(shmqi_control_shm, dropped_corrupt, 520);
 AT(shmqi_control_shm, reaped, 528);
+AT(shmqi_control_shm, expired, 536);
 _Static_assert(sizeof(struct shmqi_control_shm) == 640, "control header");
 AT(shmqi_endpoint_shm, pid, 16);
 AT(shmqi_endpoint_shm, image, 32);
@@ -260,6 +274,7 @@ _Static_assert(sizeof(struct shmqi_endpoint_shm) == 256, "endpoint");
 _Static_assert(sizeof(struct shmqi_name_shm) == 144, "name");
 AT(shmqi_group_shm, attrs, 8);
 AT(shmqi_group_shm, lease_ns, 16);
+AT(shmqi_group_shm, expired, 48);
 AT(shmqi_group_shm, floor, 128);
 AT(shmqi_group_shm, seen, 136);
 AT(shmqi_group_shm, reader, 144);
@@ -307,6 +322,7 @@ struct shmqi_ring {
     uint32_t name_cnt;
     uint64_t max_message;
     uint64_t start_seq;
+    uint64_t ttl_ns;
     uint32_t flags;
 };
 

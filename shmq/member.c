@@ -1,5 +1,6 @@
 /* member.c - a member of a shared group: claiming, acknowledging, giving back,
  * and finding again what others gave back. The words' rules: claims.h. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -49,7 +50,8 @@ void shmqi_member_renew(struct shmq_consumer *c)
 
 static void count_holds(struct shmq_consumer *c)
 {
-    shm_st(N2, &c->ring->endpoints[c->idx].holds, c->held_cnt);
+    shm_st(N2, &c->ring->endpoints[c->idx].holds,
+        (uint64_t)c->held_cnt + c->delayed_cnt);
 }
 
 /* The word that gives a claim back in an orderly way: attempts stay. A frame
@@ -110,6 +112,8 @@ void shmqi_member_close(struct shmq_consumer *c)
         else if (h->used && !h->lost && h->done == h->cnt)
             (void)tell_done(c, h);
     }
+    if (c->delayed_cnt)
+        shmqi_member_delayed(c, true);
     shmqi_member_give_back(c);
     shmqi_view_end(c);
     shmqi_wake_members(c->segment);
@@ -369,6 +373,8 @@ int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
 {
     uint32_t slot = c->current;
     shmqi_member_renew(c);
+    if (__builtin_expect(c->delayed_cnt != 0, 0))
+        shmqi_member_delayed(c, false);
     if (slot != UINT32_MAX) {
         if (can_hand(c, &c->held[slot]))
             return hand(c, slot, ret);
@@ -421,8 +427,57 @@ int shmqi_member_ack(
     return tell_done(c, h);
 }
 
+/* Keeps the claim for a while. False: there is no memory to remember it. */
+static bool delay(struct shmq_consumer *c, const struct shmqi_held *h)
+{
+    if (c->delayed_cnt == c->delayed_cap) {
+        uint32_t cap = c->delayed_cap ? c->delayed_cap * 2 : 16;
+        struct shmqi_delayed *more = realloc(c->delayed, cap * sizeof *more);
+        if (!more)
+            return false;
+        c->delayed = more;
+        c->delayed_cap = cap;
+    }
+    uint64_t due = shmqi_now_monotonic() + h->delay_ns;
+    struct shmqi_delayed d = {h->seq, h->claim, due};
+    if (c->delayed_cnt == 0 || due < c->delayed_next_ns)
+        c->delayed_next_ns = due;
+    c->delayed[c->delayed_cnt++] = d;
+    return true;
+}
+
+/* It is our claim until then, so a member that is killed, evicted or late with
+ * its lease loses it as any other. */
+void shmqi_member_delayed(struct shmq_consumer *c, bool all)
+{
+    uint64_t now = shmqi_now_monotonic(), next = UINT64_MAX;
+    uint32_t kept = 0;
+    if (!all && now < c->delayed_next_ns)
+        return;
+    shmqi_freeing_begin(&c->find.claims, c->idx);
+    for (uint32_t i = 0; i < c->delayed_cnt; i++) {
+        struct shmqi_delayed *d = &c->delayed[i];
+        if (!all && d->due_ns > now) {
+            next = d->due_ns < next ? d->due_ns : next;
+            c->delayed[kept++] = *d;
+            continue;
+        }
+        (void)shm_cas(S9, shmqi_claim_at(&c->find.claims, d->seq), d->claim,
+            shmqi_claim_freed(d->claim));
+    }
+    shmqi_freeing_end(&c->find.claims, c->idx);
+    c->delayed_cnt = kept;
+    c->delayed_next_ns = next;
+    count_holds(c);
+    shmqi_wake_members(c->segment);
+}
+
 static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h)
 {
+    if (h->delay_ns && delay(c, h)) {
+        h->lost = true; /* to the application */
+        return SHMQ_OK;
+    }
     bool mine = shmqi_claim_nack(&c->find.claims, c->idx, h->seq, h->claim);
     h->lost = true;
     shmqi_wake_members(c->segment);
@@ -431,14 +486,15 @@ static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h)
 
 /* Record `idx` and those behind it go back; not before the records before it
  * have been released, since they lie in the same frame. */
-int shmqi_member_nack(
-    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx)
+int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
+    uint32_t idx, uint64_t delay_ns)
 {
     if (h->lost)
         return SHMQ_ERR_STALE;
     shmqi_held_forget(h, idx);
     shmqi_held_void(h, idx);
     h->nacked = true;
+    h->delay_ns = delay_ns;
     return h->open == 0 ? free_nacked(c, h) : SHMQ_OK;
 }
 

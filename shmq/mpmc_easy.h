@@ -34,7 +34,7 @@ static inline uint64_t shmqi_round_unit(uint64_t len)
 static inline void shmqi_frame_head(
     const struct shmq_producer *p, uint8_t *at, uint32_t cnt, uint64_t len)
 {
-    uint64_t now = shmqi_now_coarse();
+    uint64_t now = shmqi_stamp(p);
     shmqi_put_word(
         at + offsetof(struct shmqi_frame_shm, producer), p->identity);
     shmqi_put_word(

@@ -35,6 +35,16 @@ struct shmq_producer {
     uint64_t loan_len;
 };
 
+/* The time that a record published now gets. */
+static inline uint64_t shmqi_stamp(const struct shmq_producer *p)
+{
+    if (__builtin_expect((p->ring->flags & SHMQI_STAMPS_MASK) == 0, 1))
+        return shmqi_now_coarse();
+    return shmqi_stamps(p->ring->flags) == SHMQ_TIMESTAMPS_OFF
+        ? 0
+        : shmqi_now_realtime();
+}
+
 /* One publish in preparation. */
 struct shmqi_publish {
     const struct shmq_record *records;

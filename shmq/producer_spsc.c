@@ -133,7 +133,7 @@ int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
         rc = shmqi_spsc_reserve(p->ring, &p->writer, len, &pos);
     if (rc)
         return rc;
-    uint8_t *at = begin(p, pos, p->sequence, shmqi_now_coarse());
+    uint8_t *at = begin(p, pos, p->sequence, shmqi_stamp(p));
     struct shmqi_record_shm rec = {(uint32_t)size, 0, 0};
     shmqi_put(at, &rec, sizeof rec);
     shmqi_copy(at + sizeof rec, data, size);
@@ -200,7 +200,7 @@ int shmqi_spsc_put(struct shmq_producer *p, const struct shmqi_publish *pub)
         rc = shmqi_spsc_reserve(p->ring, &p->writer, len, &pos);
     if (rc)
         return rc;
-    uint64_t at = pos, now = shmqi_now_coarse();
+    uint64_t at = pos, now = shmqi_stamp(p);
     for (uint32_t i = 0; i < pub->cnt; i++) {
         uint64_t one = put_record(p, at, i, &pub->records[i], now);
         if (i == 0)
@@ -276,7 +276,7 @@ int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
     uint64_t pos = p->writer.pos;
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};
-    uint8_t *at = begin(p, pos, p->sequence, shmqi_now_coarse());
+    uint8_t *at = begin(p, pos, p->sequence, shmqi_stamp(p));
     shmqi_put(at, &rec, sizeof rec);
     shmqi_count_loan(p, -(int64_t)p->loan_len);
     p->loans = 0;

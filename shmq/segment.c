@@ -11,6 +11,7 @@
 
 #include "error.h"
 #include "files.h"
+#include "frame.h"
 #include "process.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
@@ -82,6 +83,10 @@ bool shmqi_plan(const struct shmqi_constants_shm *c, struct shmqi_plan *p)
     if (!spsc)
         p->control_bytes += ((uint64_t)p->group_cnt << c->claim_lg2) * 8;
     p->control_bytes = round_up(p->control_bytes, SHMQI_PAGE);
+    if (c->flags & SHMQI_TOPIC_RESERVED) {
+        p->data_reserved = p->data_bytes;
+        p->control_reserved = p->control_bytes;
+    }
     return p->endpoint_cnt <= SHMQI_ENDPOINTS_MAX;
 }
 
@@ -113,6 +118,7 @@ void shmqi_ring_map(struct shmqi_ring *r, const struct shmqi_constants_shm *c,
     r->name_cnt = p->name_cnt;
     r->max_message = c->max_message_bytes;
     r->start_seq = c->start_seq;
+    r->ttl_ns = c->ttl_ns;
     r->flags = c->flags;
 }
 
@@ -173,6 +179,40 @@ static void unmap(struct shmqi_segment *s)
         (void)munmap(s->control_map, s->control_bytes);
 }
 
+/* Maps the pages of [at, at + bytes) now; best effort. */
+static void prefault(void *at, size_t bytes, bool writable)
+{
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+    if (madvise(at, bytes,
+            writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
+        return;
+    const volatile uint8_t *p = at; /* before Linux 5.14 */
+    for (size_t i = 0; i < bytes; i += SHMQI_PAGE)
+        (void)p[i];
+}
+
+/* What the topic's flags ask of a mapping. Its memory is reserved (the plan
+ * sees to it), so no page can be missing. */
+static int settle_map(const struct shmqi_segment *s, uint32_t flags)
+{
+    if (flags & SHMQ_TOPIC_HUGE) {
+        (void)madvise(s->data_map, s->data_bytes, MADV_HUGEPAGE);
+        (void)madvise(s->control_map, s->control_bytes, MADV_HUGEPAGE);
+    }
+    if (flags & SHMQI_TOPIC_RESERVED) {
+        prefault(s->data_map, s->data_bytes, s->data_writable);
+        prefault(s->control_map, s->control_bytes, true);
+    }
+    if ((flags & SHMQ_TOPIC_MLOCK) &&
+        (mlock(s->data_map, s->data_bytes) != 0 ||
+            mlock(s->control_map, s->control_bytes) != 0))
+        return SHMQ_ERR_LIMIT;
+    return SHMQ_OK;
+}
+
 static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     const struct shmqi_plan *plan)
 {
@@ -194,6 +234,13 @@ static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     /* A core dump of one user of a topic is no place for the others' data. */
     (void)madvise(d, s->data_bytes, MADV_DONTDUMP);
     (void)madvise(c, s->control_bytes, MADV_DONTDUMP);
+    if (settle_map(s, f->data.flags) != SHMQ_OK) {
+        unmap(s);
+        return shmqi_fail(SHMQ_ERR_LIMIT,
+            "%s: cannot lock %llu bytes in memory; raise the limit of locked "
+            "memory (ulimit -l)",
+            f->topic, (unsigned long long)(s->data_bytes + s->control_bytes));
+    }
     shmqi_ring_map(&s->ring, &f->data, plan, d, c);
     return SHMQ_OK;
 }
@@ -257,6 +304,18 @@ int shmqi_segment_data_fd(struct shmqi_segment *s)
     return fd;
 }
 
+/* Loaded once, and only as far as it is text. */
+static void read_schema(struct shmqi_segment *s)
+{
+    char raw[SHMQI_SCHEMA_ROOM];
+    uint32_t n = 0;
+    shmqi_copy_racy(raw, (const uint8_t *)s->ring.data->schema, sizeof raw);
+    while (n < SHMQ_SCHEMA_MAX && raw[n] > ' ' && raw[n] < 0x7f)
+        n++;
+    memcpy(s->schema, raw, n);
+    s->schema[n] = '\0';
+}
+
 static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
     struct shmqi_segment **ret)
 {
@@ -273,6 +332,7 @@ static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
         return rc;
     }
     s->constants = f->data;
+    read_schema(s);
     s->own = own;
     s->init_seen = own + plan->endpoint_cnt;
     (void)strcpy(s->ns, f->ns);

@@ -14,14 +14,20 @@
 
 #include "layout.h"
 
-#define SHMQI_TOPIC_ROOM (SHMQ_TOPIC_MAX + 9) /* system names: "@dead." more \
-                                               */
+#define SHMQI_TOPIC_ROOM \
+    (SHMQ_TOPIC_MAX + 9) /* system names: "@dead." more \
+                          */
+
+/* Flags with which all memory is reserved at creation. */
+#define SHMQI_TOPIC_RESERVED \
+    ((uint32_t)(SHMQ_TOPIC_PREFAULT | SHMQ_TOPIC_MLOCK | SHMQ_TOPIC_HUGE))
 
 struct shmqi_segment {
     struct shmqi_ring ring;
     char ns[SHMQ_NAMESPACE_MAX + 1];
     char topic[SHMQI_TOPIC_ROOM];
     struct shmqi_constants_shm constants; /* private copy, checked */
+    char schema[SHMQ_SCHEMA_MAX + 1]; /* "" for none */
     dev_t device;
     ino_t inode;
     dev_t data_device;
@@ -54,6 +60,13 @@ bool shmqi_plan(const struct shmqi_constants_shm *c, struct shmqi_plan *ret);
 /* Fills addresses and constants of `r` for mapped files. */
 void shmqi_ring_map(struct shmqi_ring *r, const struct shmqi_constants_shm *c,
     const struct shmqi_plan *plan, void *data, void *control);
+
+/* enum shmq_timestamps of a topic with these flags. */
+static inline uint32_t shmqi_stamps(uint32_t flags)
+{
+    uint32_t v = (flags & SHMQI_STAMPS_MASK) >> SHMQI_STAMPS_SHIFT;
+    return v ? v : SHMQ_TIMESTAMPS_FRAME;
+}
 
 /* Maps a topic or takes another reference to it. */
 int shmqi_segment_open(

@@ -38,7 +38,7 @@ static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
                 (shm_ld(W6, &r->control->version) & SHMQI_DELETED) != 0,
             0))
         return false;
-    uint64_t now = shmqi_now_coarse();
+    uint64_t now = shmqi_stamp(p);
     shmqi_put_word(at + offsetof(struct shmqi_spsc_shm, sequence), p->sequence);
     shmqi_put_word(at + offsetof(struct shmqi_spsc_shm, time_ns), now);
     /* the record's header: size, no attributes, flags 0 */

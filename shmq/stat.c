@@ -168,6 +168,7 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     st.dropped_new = shm_ld(N1, &r->data->dropped_new);
     st.dropped_old = shm_ld(N1, &r->control->dropped_old);
     st.dropped_corrupt = shm_ld(N1, &r->control->dropped_corrupt);
+    st.expired = shm_ld(N1, &r->control->expired);
     st.reaped = shm_ld(N1, &r->control->reaped);
     st.segment_bytes = file_bytes(shmqi_segment_data_fd(s)) +
         file_bytes(shmqi_segment_control_fd(s));
@@ -242,6 +243,7 @@ static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
         g->claimed = count_claimed(s, entry, g->floor_position);
     g->redelivered = shm_ld(N1, &shm->redelivered);
     g->dead_lettered = shm_ld(N1, &shm->dead_lettered);
+    g->expired = shm_ld(N1, &shm->expired);
     if (g->member_cnt == 0)
         g->idle_since_ns = (int64_t)shm_ld(N1, &shm->idle_since_ns);
     g->gates =

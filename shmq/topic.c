@@ -17,6 +17,12 @@
 #include "wait.h"
 
 #define MARK_TRIES 64
+#define TTL_MIN_NS 1000000ull
+#define TTL_MAX_NS (10ull * 366 * 86400 * 1000000000)
+#define OWNER_FLAGS ((uint32_t)(SHMQ_TOPIC_OWNER | SHMQ_TOPIC_GROUP_OWNER))
+#define KNOWN_FLAGS \
+    ((uint32_t)(SHMQ_TOPIC_ASYMMETRIC | SHMQ_TOPIC_TTL_DEAD_LETTER) | \
+        SHMQI_TOPIC_RESERVED | OWNER_FLAGS)
 
 /* -- attributes ---------------------------------------------------------------
  */
@@ -47,9 +53,34 @@ static const char *check_limits(const struct shmq_topic_attrs *a, bool spsc)
         return "max-members must be 1 to 512";
     if ((a->mode | a->data_mode) & ~0777u)
         return "mode must be permission bits, at most 0777";
-    if (a->flags & ~(uint32_t)SHMQ_TOPIC_ASYMMETRIC)
+    if ((a->flags & ~KNOWN_FLAGS) || a->reserved)
         return "unknown flags";
     return NULL;
+}
+
+static const char *check_schema(const char *schema)
+{
+    const char *colon = strrchr(schema, ':');
+    if (strlen(schema) > SHMQ_SCHEMA_MAX || !colon || colon == schema ||
+        colon[1] == '\0')
+        return "schema must be NAME:VERSION, at most 128 bytes";
+    for (const char *p = schema; *p; p++)
+        if (*p <= ' ' || *p >= 0x7f)
+            return "schema must be printable ASCII without blanks";
+    return NULL;
+}
+
+static const char *check_times(const struct shmq_topic_attrs *a)
+{
+    if (a->timestamps > SHMQ_TIMESTAMPS_RECORD)
+        return "timestamps must be off, frame or record";
+    if (a->ttl_ns && (a->ttl_ns < TTL_MIN_NS || a->ttl_ns > TTL_MAX_NS))
+        return "ttl must be 1 ms to 10 years";
+    if (a->ttl_ns && a->timestamps == SHMQ_TIMESTAMPS_OFF)
+        return "ttl: needs timestamps";
+    if ((a->flags & SHMQ_TOPIC_TTL_DEAD_LETTER) && !a->ttl_ns)
+        return "ttl: records that never expire go to no dead-letter topic";
+    return a->schema ? check_schema(a->schema) : NULL;
 }
 
 static const char *check_attrs(const struct shmq_topic_attrs *a)
@@ -69,7 +100,9 @@ static const char *check_attrs(const struct shmq_topic_attrs *a)
         return "on-full: a durable topic does not drop old records; use "
                "retention";
     const char *why = check_sizes(a, spsc);
-    return why ? why : check_limits(a, spsc);
+    if (!why)
+        why = check_limits(a, spsc);
+    return why ? why : check_times(a);
 }
 
 static uint32_t or_default(uint32_t v, uint32_t otherwise)
@@ -80,7 +113,9 @@ static uint32_t or_default(uint32_t v, uint32_t otherwise)
 int shmqi_topic_constants(const char *topic,
     const struct shmq_topic_attrs *attrs, struct shmqi_constants_shm *c)
 {
-    struct shmq_topic_attrs a = {sizeof a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct shmq_topic_attrs a;
+    memset(&a, 0, sizeof a);
+    a.struct_bytes = sizeof a;
     if (attrs)
         a = *attrs;
     const char *why = check_attrs(&a);
@@ -120,9 +155,25 @@ int shmqi_topic_constants(const char *topic,
     c->max_members = or_default(a.max_members, 64);
     c->mode = or_default(a.mode, 0600);
     c->data_mode = or_default(a.data_mode, c->mode);
-    c->flags = a.flags;
+    c->flags = a.flags & ~OWNER_FLAGS;
+    if (a.timestamps && a.timestamps != SHMQ_TIMESTAMPS_FRAME)
+        c->flags |= a.timestamps << SHMQI_STAMPS_SHIFT;
+    c->ttl_ns = a.ttl_ns;
     c->created_ns = shmqi_now_realtime();
     return SHMQ_OK;
+}
+
+/* What is no constant. */
+static struct shmqi_create more_of(const struct shmq_topic_attrs *a)
+{
+    struct shmqi_create more = {NULL, (uid_t)-1, (gid_t)-1};
+    if (a)
+        more.schema = a->schema;
+    if (a && (a->flags & SHMQ_TOPIC_OWNER))
+        more.owner = a->owner;
+    if (a && (a->flags & SHMQ_TOPIC_GROUP_OWNER))
+        more.group_owner = a->group_owner;
+    return more;
 }
 
 int shmqi_topic_create_system(const char *ns, const char *topic,
@@ -138,7 +189,8 @@ int shmqi_topic_create_system(const char *ns, const char *topic,
     if (rc)
         return rc;
     c.start_seq = start_seq;
-    return shmqi_files_create(space, topic, &c);
+    struct shmqi_create more = more_of(attrs);
+    return shmqi_files_create(space, topic, &c, &more);
 }
 
 int shmq_topic_create(
@@ -161,7 +213,8 @@ int shmq_topic_create(
             "shmqd, which is not running in namespace %s; start "
             "it, or use --durability none",
             topic, space);
-    return shmqi_files_create(space, topic, &c);
+    struct shmqi_create more = more_of(attrs);
+    return shmqi_files_create(space, topic, &c, &more);
 }
 
 /* -- handles ------------------------------------------------------------------
@@ -193,6 +246,30 @@ int shmq_topic_open(const char *ns, const char *topic, struct shmq_topic **ret)
     }
     t->segment = s;
     t->generation = generation;
+    *ret = t;
+    return SHMQ_OK;
+}
+
+int shmq_topic_open_schema(const char *ns, const char *topic,
+    const char *schema, struct shmq_topic **ret)
+{
+    struct shmq_topic *t;
+    const char *why = schema ? check_schema(schema) : "no schema given";
+    if (why || !ret)
+        return shmqi_fail(
+            SHMQ_ERR_INVAL, "topic: %s", why ? why : "no place for the handle");
+    int rc = shmq_topic_open(ns, topic, &t);
+    if (rc)
+        return rc;
+    const char *has = t->segment->schema;
+    if (strcmp(has, schema) != 0) {
+        rc = shmqi_fail(SHMQ_ERR_LAYOUT,
+            "%s: its records are of schema %s, not %s; use the right topic, or "
+            "the other version of the program",
+            topic, has[0] ? has : "(none)", schema);
+        shmq_topic_close(t);
+        return rc;
+    }
     *ret = t;
     return SHMQ_OK;
 }
@@ -272,7 +349,15 @@ int shmq_topic_attrs(struct shmq_topic *t, struct shmq_topic_attrs *ret)
     ret->max_members = c->max_members;
     ret->mode = c->mode;
     ret->data_mode = c->data_mode;
-    ret->flags = c->flags;
+    ret->flags = c->flags & KNOWN_FLAGS;
+    ret->ttl_ns = c->ttl_ns;
+    ret->timestamps = shmqi_stamps(c->flags);
+    struct stat st;
+    if (shmqi_segment_data_fd(s) >= 0 && fstat(s->data_fd, &st) == 0) {
+        ret->owner = st.st_uid;
+        ret->group_owner = st.st_gid;
+    }
+    ret->schema = s->schema[0] ? s->schema : NULL;
     return SHMQ_OK;
 }
 

@@ -132,6 +132,14 @@ SHMQ_API int shmq_consumer_ack(
 SHMQ_API int shmq_consumer_nack(
     struct shmq_consumer *consumer, struct shmq_message *msg);
 
+/* As nack, but nobody gets the record before `delay_ns` (at most 24 h) have
+ * passed; it goes back at this consumer's first receive or poll after that, a
+ * sleeping _wait included. Until then it stays claimed by this consumer, beside
+ * the prefetch_frames it may hold: closing it, its death, the end of its lease
+ * or eviction give the record back at once. Shared groups only (INVAL). */
+SHMQ_API int shmq_consumer_nack_later(struct shmq_consumer *consumer,
+    struct shmq_message *msg, uint64_t delay_ns);
+
 /* Receives and handles up to `max` records (0: all that are there). Returns
  * the number handled (0 when there was nothing); a negative result of the
  * handler; or a negative result of receiving, GAP included, if nothing was

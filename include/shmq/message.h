@@ -20,7 +20,9 @@ enum shmq_attr_type {
     SHMQ_ATTR_HEADER = 5, /* free name/value pair */
     SHMQ_ATTR_RECORD_TIME = 6,
     SHMQ_ATTR_EXPIRY = 7,
-    SHMQ_ATTR_DEAD_LETTER = 8 /* "topic position group attempts" */
+    SHMQ_ATTR_DEAD_LETTER = 8 /* "topic position group attempts reason",
+                                  reason attempts or expired; one for each
+                                  time it went to a dead-letter topic */
 };
 
 /* One attribute. `name` is used by SHMQ_ATTR_HEADER only (1 to 255 bytes,

@@ -24,6 +24,9 @@ struct shmq_topic_stat {
     uint64_t dropped_old; /* frames overwritten unread (drop-old, lapped
                              readers), as counted by readers */
     uint64_t dropped_corrupt; /* records refused by readers as damaged */
+    uint64_t expired; /* records older than the topic's ttl, as counted by
+                         readers that did not hand them out; each group
+                         counts for itself */
     uint64_t reaped; /* endpoints whose process died without closing them, and
                         which others have cleared away; a reaper killed in
                         that instant may leave one uncounted */
@@ -50,6 +53,7 @@ struct shmq_group_stat {
     uint32_t claimed; /* frames claimed by members now */
     uint64_t redelivered; /* records handed out again */
     uint64_t dead_lettered;
+    uint64_t expired; /* records that were too old to be handed out */
     int64_t idle_since_ns; /* CLOCK_REALTIME of the last member's leave, 0:
                               not known or has members */
     uint32_t gates; /* 1: it may hold producers up */

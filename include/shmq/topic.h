@@ -61,13 +61,48 @@ struct shmq_topic_attrs {
                       umask does not apply */
     uint32_t data_mode; /* permission bits of the data file; default: mode */
     uint32_t flags; /* enum shmq_topic_flags */
+    uint64_t ttl_ns; /* records older than this are not handed out any more, but
+                        counted as expired; 0: they never expire; 1 ms to 10
+                        years */
+    uint32_t timestamps; /* enum shmq_timestamps; default frame */
+    uint32_t owner; /* uid, with SHMQ_TOPIC_OWNER */
+    uint32_t group_owner; /* gid, with SHMQ_TOPIC_GROUP_OWNER */
+    uint32_t reserved; /* 0 */
+    const char *schema; /* "NAME:VERSION" of what the records are, at most
+                           SHMQ_SCHEMA_MAX bytes; default none */
 };
+
+/* What a record's time is. */
+enum shmq_timestamps {
+    SHMQ_TIMESTAMPS_DEFAULT = 0, /* frame */
+    SHMQ_TIMESTAMPS_FRAME = 1, /* of its publish, in clock ticks: cheap */
+    SHMQ_TIMESTAMPS_OFF = 2, /* 0; not with a ttl. SHMQ_START_TIME then finds
+                                nothing, as if all were older */
+    SHMQ_TIMESTAMPS_RECORD = 3 /* of its publish, exact */
+};
+
+/* Longest schema, without the closing NUL. */
+#define SHMQ_SCHEMA_MAX 128
 
 enum shmq_topic_flags {
     /* Sleepers issue an expedited membarrier so that the producers' fast path
      * needs no fence at all. Opening fails with SHMQ_ERR_SYS where the kernel
      * cannot do it. */
-    SHMQ_TOPIC_ASYMMETRIC = 1u << 0
+    SHMQ_TOPIC_ASYMMETRIC = 1u << 0,
+    /* All memory is reserved at creation, and its pages are mapped by whoever
+     * opens the topic, so that no page fault comes later. */
+    SHMQ_TOPIC_PREFAULT = 1u << 1,
+    /* As prefault, and pages stay in memory. Opening fails where the limit of
+     * locked memory is too low. */
+    SHMQ_TOPIC_MLOCK = 1u << 2,
+    /* Asks for huge pages; whether they come depends on the host, see `shmq
+     * doctor`. Implies prefault. */
+    SHMQ_TOPIC_HUGE = 1u << 3,
+    /* Records that expire in a named group go to its dead-letter topic. */
+    SHMQ_TOPIC_TTL_DEAD_LETTER = 1u << 4,
+    /* The files get another owner; needs the right to chown(2). */
+    SHMQ_TOPIC_OWNER = 1u << 5,
+    SHMQ_TOPIC_GROUP_OWNER = 1u << 6
 };
 
 enum shmq_unlink_flags {
@@ -96,12 +131,18 @@ SHMQ_API int shmq_topic_create(
 SHMQ_API int shmq_topic_open(
     const char *ns, const char *topic, struct shmq_topic **ret);
 
+/* As above, for records of schema "NAME:VERSION": LAYOUT when the topic was
+ * made for another one, or for none. */
+SHMQ_API int shmq_topic_open_schema(const char *ns, const char *topic,
+    const char *schema, struct shmq_topic **ret);
+
 /* Closes a topic handle; producers and consumers opened through it stay
  * usable. NULL is legal. */
 SHMQ_API void shmq_topic_close(struct shmq_topic *topic);
 
 /* The attributes the topic was created with, defaults filled in. The caller
- * sets ret->struct_bytes. Errors: INVAL, FORKED. */
+ * sets ret->struct_bytes; ret->schema lives as long as the handle. owner and
+ * group_owner are those of the files now. Errors: INVAL, FORKED. */
 SHMQ_API int shmq_topic_attrs(
     struct shmq_topic *topic, struct shmq_topic_attrs *ret);
 

@@ -59,8 +59,17 @@ TEST(attributes_come_back_as_given)
     attrs.max_members = 7;
     attrs.mode = 0640;
     attrs.data_mode = 0444;
+    attrs.ttl_ns = 5000 * T_MS;
+    attrs.timestamps = SHMQ_TIMESTAMPS_RECORD;
+    attrs.flags = SHMQ_TOPIC_TTL_DEAD_LETTER;
+    attrs.schema = "s:1";
     topic = t_topic("t", &attrs);
     T_OK(shmq_topic_attrs(topic, &got));
+    T_TRUE(strcmp(got.schema, "s:1") == 0);
+    T_EQ(got.owner, geteuid());
+    T_EQ(got.group_owner, getegid());
+    got.schema = attrs.schema; /* given back: another place, and the owners */
+    got.owner = got.group_owner = 0;
     T_TRUE(memcmp(&attrs, &got, sizeof(got)) == 0);
     shmq_topic_close(topic);
 }
@@ -117,7 +126,10 @@ TEST(wrong_attributes_are_refused_and_named)
     REFUSED(max_members, 513, "members");
     REFUSED(mode, 010000, "mode");
     REFUSED(data_mode, 010000, "mode");
-    REFUSED(flags, 2, "flags");
+    REFUSED(flags, 1u << 7, "flags");
+    REFUSED(reserved, 1, "flags");
+    REFUSED(timestamps, 4, "timestamps");
+    REFUSED(ttl_ns, 5, "ttl");
 }
 
 TEST(all_arenas_together_are_limited)
