@@ -38,12 +38,13 @@ has_options() {
 }
 has_options create --ring --capacity --arena --max-message --on-full \
     --durability --mode --data-mode --max-producers --max-groups \
-    --max-members --asymmetric --if-missing
+    --max-members --asymmetric --if-missing --timestamps --ttl --expired \
+    --schema --prefault --mlock --huge --owner --group-owner
 has_options pub --file --format --batch --rate --key --header --wait --window \
-    --timeout --positions --no-create
+    --timeout --positions --no-create --schema
 has_options sub --group --exclusive --from --ack --prefetch --lease --absent \
     --max-attempts --dead-letter --count --timeout --for --exit-when-empty \
-    --format
+    --format --schema
 has_options "group create" --exclusive --from --lease --absent \
     --max-attempts --dead-letter --if-missing
 has_options "group reset" --to --force
@@ -98,8 +99,7 @@ says '--to: missing'
 expect 2 group evict t x
 says 'is no endpoint'
 # Options of later issues are not there yet.
-for o in '--ttl 3' '--timestamps off' '--prefault' '--retain-bytes 1G' \
-    '--schema a:1' '--owner x' '--huge' '--mlock'; do
+for o in '--retain-bytes 1G' '--retain-age 1d' '--max-lag-bytes 1G'; do
     # shellcheck disable=SC2086
     expect 2 create t $o
     says 'unknown option'

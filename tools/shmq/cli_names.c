@@ -66,3 +66,11 @@ const char *cli_state_name(uint32_t state)
         [SHMQ_STATE_UNKNOWN] = "running"};
     return NAME_OF(names, state);
 }
+
+const char *cli_timestamps_name(uint32_t timestamps)
+{
+    static const char *const names[] = {[SHMQ_TIMESTAMPS_FRAME] = "frame",
+        [SHMQ_TIMESTAMPS_OFF] = "off",
+        [SHMQ_TIMESTAMPS_RECORD] = "record"};
+    return NAME_OF(names, timestamps);
+}

@@ -11,6 +11,7 @@ const char *cli_durability_name(uint32_t durability);
 const char *cli_kind_name(uint32_t kind);
 const char *cli_absent_name(uint32_t absent);
 const char *cli_role_name(uint32_t role);
+const char *cli_timestamps_name(uint32_t timestamps);
 
 /* An endpoint of another pid namespace is alive, which is all that can be
  * told: "running". */

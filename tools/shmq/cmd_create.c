@@ -1,12 +1,15 @@
 /* cmd_create.c - `shmq create`: makes a topic. */
 #include "commands.h"
 
+#include <grp.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli_names.h"
 #include "cli_optval.h"
+#include "cli_units.h"
 
 /* What the library takes; it checks the rest, and names what is wrong. */
 enum { PRODUCERS_MAX = 256, GROUPS_MAX = 256, MEMBERS_MAX = 512 };
@@ -54,6 +57,77 @@ static int take_numbers(
         status = cli_optval_mode(args, CLI_OPT_MODE, &attrs->mode);
     if (status == CLI_DONE)
         status = cli_optval_mode(args, CLI_OPT_DATA_MODE, &attrs->data_mode);
+    return status;
+}
+
+/* A name that the host knows, or a number. */
+static int take_owner(const struct cli_args *args, enum cli_opt opt,
+    uint32_t flag, uint32_t *ret_flags, uint32_t *ret_id)
+{
+    const char *value = cli_opt_value(args, opt);
+    uint64_t number;
+    if (value == NULL)
+        return CLI_DONE;
+    *ret_flags |= flag;
+    if (cli_parse_u64(value, &number) && number < UINT32_MAX) {
+        *ret_id = (uint32_t)number;
+        return CLI_DONE;
+    }
+    if (opt == CLI_OPT_OWNER) {
+        const struct passwd *user = getpwnam(value);
+        if (user != NULL)
+            *ret_id = user->pw_uid;
+        return user != NULL ? CLI_DONE
+                            : cli_fail(CLI_USAGE,
+                                  "--owner: no user \"%s\"; give a name that "
+                                  "id(1) knows, or a number",
+                                  value);
+    }
+    const struct group *group = getgrnam(value);
+    if (group != NULL)
+        *ret_id = group->gr_gid;
+    return group != NULL ? CLI_DONE
+                         : cli_fail(CLI_USAGE,
+                               "--group-owner: no group \"%s\"; give a name "
+                               "that getent(1) knows, or a number",
+                               value);
+}
+
+/* Time, schema, memory, owners. */
+static int take_more(
+    const struct cli_args *args, struct shmq_topic_attrs *attrs)
+{
+    uint32_t stamps = 0, expired = 0;
+    /* In the order of the words of --timestamps. */
+    static const uint32_t all_stamps[] = {
+        SHMQ_TIMESTAMPS_OFF, SHMQ_TIMESTAMPS_FRAME, SHMQ_TIMESTAMPS_RECORD};
+    int status = cli_optval_choice(args, CLI_OPT_TIMESTAMPS, &stamps);
+    if (status == CLI_DONE)
+        status = cli_optval_duration(args, CLI_OPT_TTL, &attrs->ttl_ns);
+    if (status == CLI_DONE)
+        status = cli_optval_choice(args, CLI_OPT_EXPIRED, &expired);
+    if (status == CLI_DONE)
+        status = take_owner(args, CLI_OPT_OWNER, SHMQ_TOPIC_OWNER,
+            &attrs->flags, &attrs->owner);
+    if (status == CLI_DONE)
+        status = take_owner(args, CLI_OPT_GROUP_OWNER, SHMQ_TOPIC_GROUP_OWNER,
+            &attrs->flags, &attrs->group_owner);
+    if (status == CLI_DONE && cli_opt_given(args, CLI_OPT_TTL) &&
+        attrs->ttl_ns == 0)
+        status = cli_fail(CLI_USAGE,
+            "--ttl: 0 would let nothing live; leave it out for ever, or give "
+            "1ms or more");
+    if (cli_opt_given(args, CLI_OPT_TIMESTAMPS))
+        attrs->timestamps = all_stamps[stamps];
+    if (expired == 1)
+        attrs->flags |= SHMQ_TOPIC_TTL_DEAD_LETTER;
+    if (cli_opt_given(args, CLI_OPT_PREFAULT))
+        attrs->flags |= SHMQ_TOPIC_PREFAULT;
+    if (cli_opt_given(args, CLI_OPT_MLOCK))
+        attrs->flags |= SHMQ_TOPIC_MLOCK;
+    if (cli_opt_given(args, CLI_OPT_HUGE))
+        attrs->flags |= SHMQ_TOPIC_HUGE;
+    attrs->schema = cli_opt_value(args, CLI_OPT_SCHEMA);
     return status;
 }
 
@@ -118,6 +192,7 @@ static int compare_numbers(const char *topic,
         {"--max-producers", wanted->max_producers, found->max_producers},
         {"--max-groups", wanted->max_groups, found->max_groups},
         {"--max-members", wanted->max_members, found->max_members},
+        {"--ttl", wanted->ttl_ns, found->ttl_ns},
         {"--mode", wanted->mode, found->mode},
         {"--data-mode", wanted->data_mode, found->data_mode},
     };
@@ -125,6 +200,32 @@ static int compare_numbers(const char *topic,
         if (all[i].wanted != 0 && all[i].wanted != all[i].found)
             return tell_number(topic, &all[i]);
     }
+    return CLI_DONE;
+}
+
+/* What is off unless asked for. */
+static int compare_flags(const char *topic,
+    const struct shmq_topic_attrs *wanted, const struct shmq_topic_attrs *found)
+{
+    static const struct {
+        uint32_t flag;
+        const char *option;
+    } all[] = {
+        {SHMQ_TOPIC_ASYMMETRIC, "--asymmetric"},
+        {SHMQ_TOPIC_PREFAULT, "--prefault"},
+        {SHMQ_TOPIC_MLOCK, "--mlock"},
+        {SHMQ_TOPIC_HUGE, "--huge"},
+        {SHMQ_TOPIC_TTL_DEAD_LETTER, "--expired"},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if ((wanted->flags & ~found->flags & all[i].flag) != 0)
+            return tell_word(topic, all[i].option, "off", "on");
+    }
+    if ((wanted->flags & SHMQ_TOPIC_OWNER) && wanted->owner != found->owner)
+        return tell_word(topic, "--owner", "another user", "this one");
+    if ((wanted->flags & SHMQ_TOPIC_GROUP_OWNER) &&
+        wanted->group_owner != found->group_owner)
+        return tell_word(topic, "--group-owner", "another group", "this one");
     return CLI_DONE;
 }
 
@@ -142,9 +243,16 @@ static int compare_attrs(const char *topic, bool durability_given,
         return tell_word(topic, "--durability",
             cli_durability_name(found->durability),
             cli_durability_name(wanted->durability));
-    if ((wanted->flags & ~found->flags & SHMQ_TOPIC_ASYMMETRIC) != 0)
-        return tell_word(topic, "--asymmetric", "off", "on");
-    return compare_numbers(topic, wanted, found);
+    if (wanted->timestamps != 0 && wanted->timestamps != found->timestamps)
+        return tell_word(topic, "--timestamps",
+            cli_timestamps_name(found->timestamps),
+            cli_timestamps_name(wanted->timestamps));
+    if (wanted->schema != NULL &&
+        (found->schema == NULL || strcmp(wanted->schema, found->schema) != 0))
+        return tell_word(topic, "--schema",
+            found->schema != NULL ? found->schema : "none", wanted->schema);
+    int status = compare_flags(topic, wanted, found);
+    return status != CLI_DONE ? status : compare_numbers(topic, wanted, found);
 }
 
 /* --if-missing of a topic that is there. */
@@ -176,6 +284,8 @@ static int run_create(const struct cli_args *args)
     int status = take_choices(args, &attrs);
     if (status == CLI_DONE)
         status = take_numbers(args, &attrs);
+    if (status == CLI_DONE)
+        status = take_more(args, &attrs);
     if (status == CLI_DONE)
         status = check_attrs(&attrs);
     if (status != CLI_DONE)
@@ -214,6 +324,23 @@ static const struct cli_option_help create_opts[] = {
     {CLI_OPT_ASYMMETRIC,
         "sleepers issue a memory barrier for all, so that publishing\n"
         "needs none (off)"},
+    {CLI_OPT_TIMESTAMPS,
+        "times of records: none, one a publish in clock ticks, or one a\n"
+        "publish to the nanosecond (frame)"},
+    {CLI_OPT_TTL, "records older than this are not handed out (for ever)"},
+    {CLI_OPT_EXPIRED,
+        "what becomes of them: counted, or sent to the group's dead-letter\n"
+        "topic (skip)"},
+    {CLI_OPT_SCHEMA,
+        "what the records are; pub and sub with another --schema are\n"
+        "refused (none)"},
+    {CLI_OPT_PREFAULT,
+        "reserve all memory now, and map it when the topic is opened (off)"},
+    {CLI_OPT_MLOCK, "as --prefault, and keep it from being paged out (off)"},
+    {CLI_OPT_HUGE,
+        "as --prefault, in huge pages where the host has them (off)"},
+    {CLI_OPT_OWNER, "owner of the files, name or uid; needs root (the caller)"},
+    {CLI_OPT_GROUP_OWNER, "group of the files, name or gid (the caller's)"},
     {CLI_OPT_IF_MISSING,
         "status 0 when it exists and has the attributes asked for, else 5\n"
         "naming the difference"},

@@ -129,7 +129,7 @@ const struct cli_command cmd_events = {
         "event is one of topic_made, topic_removed, group_made, "
         "group_removed,\n"
         "joined, left, died (proven dead), reaped (cleared away by others),\n"
-        "redelivered, dead_lettered, dropped (refused under "
+        "redelivered, dead_lettered, expired, dropped (refused under "
         "drop-new,\n"
         "records), gap (what readers report as lost or damaged, frames),\n"
         "held_up and released (who makes producers wait). Every line has "

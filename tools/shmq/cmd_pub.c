@@ -74,6 +74,7 @@ static int take_options(const struct cli_args *args, struct pub_options *o)
     take_files(args, o);
     o->level_given = cli_opt_given(args, CLI_OPT_WAIT);
     o->no_create = cli_opt_given(args, CLI_OPT_NO_CREATE);
+    o->schema = cli_opt_value(args, CLI_OPT_SCHEMA);
     o->positions = cli_opt_given(args, CLI_OPT_POSITIONS);
     return status;
 }
@@ -133,6 +134,9 @@ static const struct cli_option_help pub_opts[] = {
     {CLI_OPT_POSITIONS,
         "print each record's position on a line, in input order, when it\n"
         "has reached the level"},
+    {CLI_OPT_SCHEMA,
+        "refuse a topic of another schema, status 8; a topic made here gets\n"
+        "it (any)"},
     {CLI_OPT_NO_CREATE, "a missing topic is an error: exit status 4"},
     {CLI_OPT_NONE, NULL},
 };

@@ -26,6 +26,7 @@ static int take_options(const struct cli_args *args, struct sub_options *o)
     if (status == CLI_DONE)
         status = cli_optval_duration(args, CLI_OPT_FOR, &o->for_ns);
     o->group = cli_opt_value(args, CLI_OPT_GROUP);
+    o->schema = cli_opt_value(args, CLI_OPT_SCHEMA);
     o->exclusive = cli_opt_given(args, CLI_OPT_EXCLUSIVE);
     o->from_given = cli_opt_given(args, CLI_OPT_FROM);
     o->exit_when_empty = cli_opt_given(args, CLI_OPT_EXIT_WHEN_EMPTY);
@@ -84,6 +85,7 @@ static const struct cli_option_help sub_opts[] = {
         "before, or not at all (after)"},
     {CLI_OPT_PREFETCH,
         "frames held at most, 1 to 1024 (shared group: 1, others: 64)"},
+    {CLI_OPT_SCHEMA, "refuse topics of another schema, status 8 (any)"},
     {CLI_OPT_FORMAT, "how records are printed (lines)"},
     {CLI_OPT_COUNT,
         "end with status 0 after N records written and acknowledged"},

@@ -262,12 +262,13 @@ static void tell_groups(struct events *events, const char *topic,
             tell_made(events, "group_made", topic, g);
         /* Moved by a reset it is a new group, which counts from 0. */
         if (was == NULL || was->redelivered > g->redelivered ||
-            was->dead_lettered > g->dead_lettered)
+            was->dead_lettered > g->dead_lettered || was->expired > g->expired)
             was = &none;
         tell_group(events, "redelivered", topic, g->name, was->redelivered,
             g->redelivered);
         tell_group(events, "dead_lettered", topic, g->name, was->dead_lettered,
             g->dead_lettered);
+        tell_group(events, "expired", topic, g->name, was->expired, g->expired);
     }
 }
 

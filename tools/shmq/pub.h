@@ -45,6 +45,7 @@ struct pub_options {
     uint32_t level; /* enum pub_level */
     bool level_given;
     bool no_create;
+    const char *schema; /* NULL: any */
     bool positions;
     double rate; /* 0: as fast as it goes */
     uint64_t timeout_ns; /* SHMQ_FOREVER: none */

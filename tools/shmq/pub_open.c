@@ -16,11 +16,22 @@ enum {
 static const char *const level_names[] = {"published", "written", "durable"};
 static const char *const durability_names[] = {"none", "os", "disk"};
 
+static int open_schema(const struct pub_options *o, struct shmq_topic **ret)
+{
+    return o->schema != NULL
+        ? shmq_topic_open_schema(o->ns, o->topic, o->schema, ret)
+        : shmq_topic_open(o->ns, o->topic, ret);
+}
+
 /* Makes the topic with the defaults. EXISTS is as good: somebody was faster. */
 static int make_topic(struct pub *pub)
 {
     const struct pub_options *o = pub->options;
-    int rc = shmq_topic_create(o->ns, o->topic, NULL);
+    struct shmq_topic_attrs attrs;
+    memset(&attrs, 0, sizeof(attrs));
+    attrs.struct_bytes = sizeof(attrs);
+    attrs.schema = o->schema;
+    int rc = shmq_topic_create(o->ns, o->topic, &attrs);
     if (rc == SHMQ_OK)
         cli_note(
             "%s: there was no such topic; created with the defaults", o->topic);
@@ -37,7 +48,7 @@ static int wait_for_topic(struct pub *pub)
     uint64_t deadline = cli_later(begin, o->timeout_ns);
     bool told = false;
     for (;;) {
-        int rc = shmq_topic_open(o->ns, o->topic, &pub->topic);
+        int rc = open_schema(o, &pub->topic);
         uint64_t now = cli_now_ns();
         if (rc == SHMQ_OK)
             return CLI_DONE;
@@ -62,7 +73,7 @@ static int open_topic(struct pub *pub)
     const struct pub_options *o = pub->options;
     int rc = SHMQ_ERR_NOENT;
     for (int i = 0; i < CREATE_TRIES && rc == SHMQ_ERR_NOENT; i++) {
-        rc = shmq_topic_open(o->ns, o->topic, &pub->topic);
+        rc = open_schema(o, &pub->topic);
         if (rc != SHMQ_ERR_NOENT || o->no_create)
             break;
         if (o->level_given && o->level > PUB_PUBLISHED)

@@ -21,6 +21,7 @@ struct sub_options {
     const char *ns;
     const char *topic;
     const char *group; /* NULL: ephemeral */
+    const char *schema; /* NULL: any */
     bool exclusive;
     bool from_given;
     bool exit_when_empty;
@@ -80,6 +81,9 @@ int sub_open(struct sub *sub);
 void sub_close(struct sub *sub);
 int sub_run(struct sub *sub);
 
+/* Opens a topic, of the schema asked for if any; a result of the library. */
+int sub_topic_open(
+    const struct sub_options *o, const char *name, struct shmq_topic **ret);
 /* Adds a topic that is open already, closes it when that fails. */
 int sub_source_add(struct sub *sub, const char *name, struct shmq_topic *topic);
 /* Adds the topics of the pattern that have come since the last call. */

@@ -45,7 +45,7 @@ static int open_topic(struct sub *sub)
     for (;;) {
         struct shmq_topic *topic;
         int status;
-        int rc = shmq_topic_open(o->ns, o->topic, &topic);
+        int rc = sub_topic_open(o, o->topic, &topic);
         if (rc == SHMQ_OK)
             return sub_source_add(sub, o->topic, topic);
         if (rc != SHMQ_ERR_NOENT || !waits(o))

@@ -7,6 +7,14 @@
 #include "cli_group_opts.h"
 #include "cli_mem.h"
 
+int sub_topic_open(
+    const struct sub_options *o, const char *name, struct shmq_topic **ret)
+{
+    return o->schema != NULL
+        ? shmq_topic_open_schema(o->ns, name, o->schema, ret)
+        : shmq_topic_open(o->ns, name, ret);
+}
+
 static int open_consumer(struct sub *sub, struct sub_source *source)
 {
     const struct sub_options *o = sub->options;
@@ -76,7 +84,7 @@ int sub_source_add(struct sub *sub, const char *name, struct shmq_topic *topic)
 static int take_new(struct sub *sub, const char *name)
 {
     struct shmq_topic *topic;
-    int rc = shmq_topic_open(sub->options->ns, name, &topic);
+    int rc = sub_topic_open(sub->options, name, &topic);
     if (rc == SHMQ_ERR_NOENT)
         return CLI_DONE;
     if (rc != SHMQ_OK) {

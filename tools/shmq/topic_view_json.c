@@ -68,6 +68,7 @@ static void put_group(
     put_number(json, "claimed", group->claimed);
     put_number(json, "redelivered", group->redelivered);
     put_number(json, "dead_lettered", group->dead_lettered);
+    put_number(json, "expired", group->expired);
     put_time(json, "idle_since", group->idle_since_ns);
     put_seconds(json, "lease_seconds", group->lease_ns);
     put_name(json, "absent", cli_absent_name(group->absent));
@@ -146,6 +147,27 @@ static void put_attrs(struct cli_json *json, const struct topic_view *view)
     put_octal(json, "data_mode", attrs->data_mode);
     cli_json_key(json, "asymmetric");
     cli_json_bool(json, (attrs->flags & SHMQ_TOPIC_ASYMMETRIC) != 0);
+    put_name(json, "timestamps", cli_timestamps_name(attrs->timestamps));
+    cli_json_key(json, "ttl_seconds");
+    if (attrs->ttl_ns != 0)
+        cli_json_seconds(json, attrs->ttl_ns);
+    else
+        cli_json_null(json);
+    put_name(json, "expired",
+        attrs->flags & SHMQ_TOPIC_TTL_DEAD_LETTER ? "dead-letter" : "skip");
+    cli_json_key(json, "schema");
+    if (attrs->schema != NULL)
+        cli_json_name(json, attrs->schema);
+    else
+        cli_json_null(json);
+    cli_json_key(json, "prefault");
+    cli_json_bool(json, (attrs->flags & SHMQ_TOPIC_PREFAULT) != 0);
+    cli_json_key(json, "mlock");
+    cli_json_bool(json, (attrs->flags & SHMQ_TOPIC_MLOCK) != 0);
+    cli_json_key(json, "huge");
+    cli_json_bool(json, (attrs->flags & SHMQ_TOPIC_HUGE) != 0);
+    put_number(json, "owner", attrs->owner);
+    put_number(json, "group_owner", attrs->group_owner);
 }
 
 static void put_counts(
@@ -179,6 +201,7 @@ static void put_counts(
     cli_json_key(json, "full");
     cli_json_bool(json, stat->ring_full != 0);
     put_number(json, "leaked_loan_bytes", stat->leaked_loan_bytes);
+    put_number(json, "expired_messages", stat->expired);
     put_number(json, "reaped", stat->reaped);
 }
 

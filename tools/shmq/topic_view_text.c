@@ -45,6 +45,13 @@ static void put_attrs(struct cli_out *out, const struct topic_view *view)
     cli_out_format(
         out, "message     at most %" PRIu64 " bytes\n", a->max_message_bytes);
     cli_out_format(out, "mode        %04o, data %04o\n", a->mode, a->data_mode);
+    if (a->schema != NULL)
+        cli_out_format(out, "schema      %s\n", a->schema);
+    if (a->ttl_ns != 0)
+        cli_out_format(out, "expires     after %.3f s, then %s\n",
+            (double)a->ttl_ns / 1e9,
+            a->flags & SHMQ_TOPIC_TTL_DEAD_LETTER ? "dead-lettered"
+                                                  : "skipped");
     cli_out_format(out, "producers   %" PRIu32 " of %" PRIu32 "\n",
         view->stat.producer_cnt, a->max_producers);
     cli_out_format(out, "groups      %" PRIu32 " of %" PRIu32 "\n",
@@ -65,8 +72,8 @@ static void put_counts(struct cli_out *out, const struct shmq_topic_stat *s)
         s->total_messages, s->total_bytes);
     cli_out_format(out,
         "dropped     drop_new %" PRIu64 ", drop_old %" PRIu64
-        ", corrupt %" PRIu64 "\n",
-        s->dropped_new, s->dropped_old, s->dropped_corrupt);
+        ", corrupt %" PRIu64 "; expired %" PRIu64 "\n",
+        s->dropped_new, s->dropped_old, s->dropped_corrupt, s->expired);
 }
 
 /* Who holds producers up: an endpoint that is known to, or a group that keeps
