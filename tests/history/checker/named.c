@@ -1,0 +1,394 @@
+/* named.c - one right history and what each kind of fault makes of it: the
+ * checker must name the fault. */
+#include <stdio.h>
+#include <string.h>
+
+#include "history/checker/small.h"
+
+enum { SHARED = 0, EXCLUSIVE = 1 };
+
+/* Two producers, three publishes (A0 A1 together, B0, A2); group 0 shared by
+ * members 1 and 2, group 1 read by member 3. */
+static const struct hist_op base[] = {
+    {.kind = HIST_PUBLISH,
+        .inv_ns = 100,
+        .ret_ns = 110,
+        .producer = 0xa,
+        .seq = 0,
+        .cnt = 2,
+        .pos = 4096,
+        .last = 4097},
+    {.kind = HIST_PUBLISH,
+        .inv_ns = 120,
+        .ret_ns = 130,
+        .producer = 0xb,
+        .seq = 0,
+        .cnt = 1,
+        .pos = 8192,
+        .last = 8192},
+    {.kind = HIST_PUBLISH,
+        .inv_ns = 140,
+        .ret_ns = 150,
+        .producer = 0xa,
+        .seq = 2,
+        .cnt = 1,
+        .pos = 12288,
+        .last = 12288},
+    /* 3: the shared group; member 1 takes A0 A1 and is killed, 2 goes on */
+    {.kind = HIST_DELIVER,
+        .inv_ns = 160,
+        .ret_ns = 170,
+        .member = 1,
+        .producer = 0xa,
+        .seq = 0,
+        .cnt = 2,
+        .pos = 4096,
+        .last = 4097},
+    {.kind = HIST_ACK,
+        .inv_ns = 180,
+        .ret_ns = 190,
+        .member = 1,
+        .producer = 0xa,
+        .seq = 0,
+        .cnt = 1,
+        .pos = 4096,
+        .last = 4096},
+    {.kind = HIST_DELIVER,
+        .inv_ns = 165,
+        .ret_ns = 175,
+        .member = 2,
+        .producer = 0xb,
+        .seq = 0,
+        .cnt = 1,
+        .pos = 8192,
+        .last = 8192},
+    {.kind = HIST_ACK,
+        .inv_ns = 185,
+        .ret_ns = 195,
+        .member = 2,
+        .producer = 0xb,
+        .seq = 0,
+        .cnt = 1,
+        .pos = 8192,
+        .last = 8192},
+    {.kind = HIST_LOSS, .inv_ns = 200, .ret_ns = 200, .member = 1},
+    {.kind = HIST_DELIVER,
+        .inv_ns = 210,
+        .ret_ns = 220,
+        .member = 2,
+        .producer = 0xa,
+        .seq = 1,
+        .cnt = 1,
+        .pos = 4097,
+        .last = 4097,
+        .flags = HIST_AGAIN,
+        .attempt = 1},
+    {.kind = HIST_ACK,
+        .inv_ns = 230,
+        .ret_ns = 240,
+        .member = 2,
+        .producer = 0xa,
+        .seq = 1,
+        .cnt = 1,
+        .pos = 4097,
+        .last = 4097},
+    {.kind = HIST_DELIVER,
+        .inv_ns = 250,
+        .ret_ns = 260,
+        .member = 2,
+        .producer = 0xa,
+        .seq = 2,
+        .cnt = 1,
+        .pos = 12288,
+        .last = 12288},
+    {.kind = HIST_ACK,
+        .inv_ns = 270,
+        .ret_ns = 280,
+        .member = 2,
+        .producer = 0xa,
+        .seq = 2,
+        .cnt = 1,
+        .pos = 12288,
+        .last = 12288},
+    /* 12: the exclusive group */
+    {.kind = HIST_DELIVER,
+        .inv_ns = 115,
+        .ret_ns = 125,
+        .group = EXCLUSIVE,
+        .member = 3,
+        .producer = 0xa,
+        .seq = 0,
+        .cnt = 2,
+        .pos = 4096,
+        .last = 4097},
+    {.kind = HIST_ACK,
+        .inv_ns = 126,
+        .ret_ns = 127,
+        .group = EXCLUSIVE,
+        .member = 3,
+        .producer = 0xa,
+        .seq = 0,
+        .cnt = 2,
+        .pos = 4096,
+        .last = 4097},
+    {.kind = HIST_EMPTY,
+        .inv_ns = 128,
+        .ret_ns = 129,
+        .group = EXCLUSIVE,
+        .member = 3},
+    {.kind = HIST_DELIVER,
+        .inv_ns = 135,
+        .ret_ns = 145,
+        .group = EXCLUSIVE,
+        .member = 3,
+        .producer = 0xb,
+        .seq = 0,
+        .cnt = 1,
+        .pos = 8192,
+        .last = 8192},
+    {.kind = HIST_ACK,
+        .inv_ns = 146,
+        .ret_ns = 147,
+        .group = EXCLUSIVE,
+        .member = 3,
+        .producer = 0xb,
+        .seq = 0,
+        .cnt = 1,
+        .pos = 8192,
+        .last = 8192},
+    {.kind = HIST_DELIVER,
+        .inv_ns = 148,
+        .ret_ns = 158,
+        .group = EXCLUSIVE,
+        .member = 3,
+        .producer = 0xa,
+        .seq = 2,
+        .cnt = 1,
+        .pos = 12288,
+        .last = 12288},
+    {.kind = HIST_ACK,
+        .inv_ns = 159,
+        .ret_ns = 161,
+        .group = EXCLUSIVE,
+        .member = 3,
+        .producer = 0xa,
+        .seq = 2,
+        .cnt = 1,
+        .pos = 12288,
+        .last = 12288},
+};
+#define BASE_CNT (sizeof(base) / sizeof(base[0]))
+
+static void drop(struct small *h, uint32_t at)
+{
+    h->cnt--;
+    memmove(&h->ops[at], &h->ops[at + 1], (h->cnt - at) * sizeof(h->ops[0]));
+}
+
+static void lost_in_shared(struct small *h)
+{
+    drop(h, 11);
+    drop(h, 10);
+}
+static void lost_when_killed(struct small *h)
+{
+    drop(h, 9);
+    drop(h, 8);
+}
+static void lost_half_a_batch(struct small *h)
+{
+    h->ops[12].cnt = h->ops[13].cnt = 1;
+    h->ops[12].last = h->ops[13].last = 4096;
+}
+static void doubled_unflagged(struct small *h)
+{
+    h->ops[8].flags = 0;
+    h->ops[8].attempt = 0;
+}
+static void doubled_without_cause(struct small *h)
+{
+    drop(h, 7);
+}
+static void doubled_after_ack(struct small *h)
+{
+    h->ops[10].producer = 0xb;
+    h->ops[10].seq = 0;
+    h->ops[10].pos = h->ops[10].last = 8192;
+    h->ops[10].flags = HIST_AGAIN;
+}
+static void swapped(struct small *h)
+{
+    h->ops[15].producer = h->ops[16].producer = 0xa;
+    h->ops[15].seq = h->ops[16].seq = 2;
+    h->ops[15].pos = h->ops[15].last = 12288;
+    h->ops[15].ret_ns = 145;
+    h->ops[17].producer = h->ops[18].producer = 0xb;
+    h->ops[17].seq = h->ops[18].seq = 0;
+    h->ops[17].pos = h->ops[17].last = 8192;
+}
+static void torn(struct small *h)
+{
+    h->ops[5].flags = HIST_TORN;
+}
+static void phantom(struct small *h)
+{
+    h->ops[10].seq = h->ops[11].seq = 3;
+}
+static void phantom_of_nobody(struct small *h)
+{
+    h->ops[5].producer = h->ops[6].producer = 0xc;
+}
+static void refused(struct small *h)
+{
+    h->ops[2].result = HIST_REFUSED; /* said so after it was delivered */
+    h->ops[17].ret_ns = 149;
+}
+static void travelled(struct small *h)
+{
+    h->ops[17].inv_ns = 137;
+    h->ops[17].ret_ns = 138; /* before its publish began */
+    h->ops[15].ret_ns = 136;
+    drop(h, 18);
+    drop(h, 16);
+}
+static void positions_against_time(struct small *h)
+{
+    h->ops[1].pos = h->ops[1].last = 2048;
+    for (uint32_t i = 0; i < h->cnt; i++)
+        if (h->ops[i].producer == 0xb)
+            h->ops[i].pos = h->ops[i].last = 2048;
+}
+static void position_of_another(struct small *h)
+{
+    h->ops[5].pos = h->ops[5].last = 12288;
+}
+static void skipped(struct small *h)
+{
+    drop(h, 16);
+    drop(h, 15);
+}
+static void went_back(struct small *h)
+{
+    h->ops[14] = h->ops[12];
+    h->ops[14].inv_ns = 155;
+    h->ops[14].ret_ns = 156;
+    h->ops[14].flags = HIST_AGAIN;
+    h->ops[17].ret_ns = 154;
+}
+static void empty_but_there(struct small *h)
+{
+    h->ops[14].inv_ns = 131; /* B0 was published by 130 */
+    h->ops[14].ret_ns = 132;
+}
+static void stale_ack_counted(struct small *h)
+{
+    drop(h, 7); /* member 1 was not killed, its lease ended */
+    h->config.groups[SHARED].lease_ns = 30;
+    h->ops[h->cnt] = h->ops[8]; /* it acknowledges late, and that counts */
+    h->ops[h->cnt].member = 1;
+    h->ops[h->cnt].inv_ns = 300;
+    h->ops[h->cnt].ret_ns = 310;
+    h->cnt++;
+}
+static void stale_ack_refused(struct small *h)
+{
+    stale_ack_counted(h);
+    h->ops[h->cnt - 1].result = HIST_STALE; /* as it must be */
+}
+static void lease_too_short(struct small *h)
+{
+    drop(h, 7);
+    h->config.groups[SHARED].lease_ns = 61; /* 160 to 220 */
+}
+static void refused_without_cause(struct small *h)
+{
+    h->ops[11].result = HIST_STALE;
+}
+static void unknown_publish_seen(struct small *h)
+{
+    h->ops[2].result = HIST_UNKNOWN; /* killed in it, took effect */
+}
+static void unknown_publish_unseen(struct small *h)
+{
+    h->ops[2].result = HIST_UNKNOWN;
+    drop(h, 18);
+    drop(h, 17);
+    drop(h, 11);
+    drop(h, 10);
+}
+static void unknown_publish_half_seen(struct small *h)
+{
+    h->ops[2].result = HIST_UNKNOWN;
+    drop(h, 11);
+    drop(h, 10);
+}
+static void two_readers(struct small *h)
+{
+    h->ops[15].member = h->ops[16].member = 4;
+}
+
+static const struct {
+    const char *name;
+    void (*change)(struct small *h);
+    int fault; /* enum hist_fault; -1 right */
+} cases[] = {
+    {"lost", lost_in_shared, HIST_F_LOST},
+    {"lost when its reader was killed", lost_when_killed, HIST_F_LOST},
+    {"half of a batch lost", lost_half_a_batch, HIST_F_SKIPPED},
+    {"doubled without the flag", doubled_unflagged, HIST_F_DOUBLED},
+    {"doubled without a cause", doubled_without_cause, HIST_F_DOUBLED},
+    {"doubled after its ack", doubled_after_ack, HIST_F_DOUBLED},
+    {"swapped", swapped, HIST_F_SKIPPED},
+    {"torn", torn, HIST_F_TORN},
+    {"phantom", phantom, HIST_F_PHANTOM},
+    {"phantom of an unknown producer", phantom_of_nobody, HIST_F_PHANTOM},
+    {"delivered though refused", refused, HIST_F_REFUSED},
+    {"delivered before its publish", travelled, HIST_F_PHANTOM},
+    {"positions against time", positions_against_time, HIST_F_REALTIME},
+    {"position of another record", position_of_another, HIST_F_POSITION},
+    {"skipped by an exclusive reader", skipped, HIST_F_SKIPPED},
+    {"exclusive reader went back", went_back, HIST_F_ORDER},
+    {"empty while a record was there", empty_but_there, HIST_F_EMPTY},
+    {"late ack counted", stale_ack_counted, HIST_F_STALE},
+    {"late ack refused", stale_ack_refused, -1},
+    {"redelivered before the lease ended", lease_too_short, HIST_F_DOUBLED},
+    {"ack refused without a cause", refused_without_cause, HIST_F_STALE},
+    {"publish of a killed producer, seen", unknown_publish_seen, -1},
+    {"publish of a killed producer, not seen", unknown_publish_unseen, -1},
+    {"publish of a killed producer, seen by one group",
+        unknown_publish_half_seen, HIST_F_LOST},
+    {"two readers of an exclusive group", two_readers, HIST_F_ORDER},
+};
+
+static int judge(const char *name, void (*change)(struct small *h), int fault)
+{
+    static struct small h;
+    struct hist_verdict v;
+    memset(&h, 0, sizeof(h));
+    h.config = (struct hist_config){
+        .group_cnt = 2, .dense = true, .keep_runs = 64, .limit_runs = 1000};
+    h.config.groups[SHARED].shared = true;
+    memcpy(h.ops, base, sizeof(base));
+    h.cnt = BASE_CNT;
+    if (change != NULL)
+        change(&h);
+    small_check(&h, &v);
+    bool right = fault < 0 ? v.fault_cnt == 0 : v.faults[fault] != 0;
+    if (right)
+        return 0;
+    printf("history \"%s\": expected %s, got %s\n", name,
+        fault < 0 ? "no fault" : hist_fault_name((enum hist_fault)fault),
+        v.fault_cnt == 0 ? "no fault" : v.first);
+    return 1;
+}
+
+int small_named(void)
+{
+    uint32_t cnt = sizeof(cases) / sizeof(cases[0]);
+    uint32_t wrong = (uint32_t)judge("as it was", NULL, -1);
+    for (uint32_t i = 0; i < cnt; i++)
+        wrong +=
+            (uint32_t)judge(cases[i].name, cases[i].change, cases[i].fault);
+    printf("hand-made histories: %u, wrong verdicts %u\n", cnt + 1, wrong);
+    return wrong == 0 ? 0 : 1;
+}
