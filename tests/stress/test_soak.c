@@ -135,6 +135,7 @@ static void start_checker(struct soak_run *run)
 {
     struct hist_config config = {.group_cnt = run->scene->group_cnt,
         .dense = run->scene->ring == SHMQ_RING_MPMC,
+        .settle_ns = 2000,
         .keep_runs = 1u << 15,
         .limit_runs = 1u << 18};
     for (uint32_t g = 0; g < config.group_cnt; g++) {

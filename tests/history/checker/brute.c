@@ -27,6 +27,7 @@ struct step {
     uint64_t inv, ret; /* ret NEVER: need not have happened */
     uint64_t seq, pos;
     uint32_t lease_of; /* LEASE: step of the delivery */
+    bool single; /* DELIVER: from a publish of one record */
 };
 
 enum status { NEVER_HANDED = 0, HELD, FREE_AGAIN, DONE };
@@ -71,7 +72,12 @@ static struct step *add(struct search *s, enum step_kind kind,
     if (s->cnt == STEP_MAX)
         return NULL;
     struct step *step = &s->steps[s->cnt++];
-    *step = (struct step){kind, op, inv, ret, op->seq, op->pos, 0};
+    *step = (struct step){.kind = kind,
+        .op = op,
+        .inv = inv,
+        .ret = ret,
+        .seq = op->seq,
+        .pos = op->pos};
     return step;
 }
 
@@ -89,6 +95,32 @@ static bool find_pos(
         }
     }
     return false;
+}
+
+/* When the member's first delivery of the same publish began; and whether that
+ * publish has one record. */
+static uint64_t claim_inv(
+    const struct small *h, const struct hist_op *deliver, bool *ret_single)
+{
+    *ret_single = true;
+    uint64_t inv = deliver->inv_ns;
+    for (uint32_t i = 0; i < h->cnt; i++) {
+        const struct hist_op *p = &h->ops[i];
+        if (p->kind != HIST_PUBLISH || p->result == HIST_REFUSED ||
+            p->producer != deliver->producer || deliver->seq < p->seq ||
+            deliver->seq >= p->seq + p->cnt)
+            continue;
+        *ret_single = p->cnt == 1;
+        for (uint32_t j = 0; j < h->cnt; j++) {
+            const struct hist_op *op = &h->ops[j];
+            if (op->kind == HIST_DELIVER && op->member == deliver->member &&
+                op->group == deliver->group && op->producer == p->producer &&
+                op->seq >= p->seq && op->seq < p->seq + p->cnt &&
+                op->inv_ns < inv)
+                inv = op->inv_ns;
+        }
+    }
+    return inv;
 }
 
 static bool add_op(struct search *s, const struct hist_op *op)
@@ -128,7 +160,8 @@ static bool add_op(struct search *s, const struct hist_op *op)
             step->pos = op->pos + i;
             if (kind != STEP_DELIVER || lease_ns == 0)
                 continue;
-            step = add(s, STEP_LEASE, op, op->inv_ns + lease_ns, SMALL_NEVER);
+            uint64_t inv = claim_inv(s->h, op, &step->single);
+            step = add(s, STEP_LEASE, op, inv + lease_ns, SMALL_NEVER);
             if (step == NULL)
                 return false;
             step->lease_of = at;
@@ -219,7 +252,8 @@ static bool is_lost(
     uint32_t by = w->held_by[g][r];
     uint32_t m = s->steps[by].op->member;
     if (w->status[g][r] == DONE)
-        return (w->killed >> m & 1) != 0;
+        return (w->killed >> m & 1) != 0 ||
+            (!s->steps[by].single && (w->expired >> by & 1) != 0);
     return (w->lost >> m & 1) != 0 || (w->expired >> by & 1) != 0;
 }
 

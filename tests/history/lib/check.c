@@ -57,6 +57,27 @@ struct hist_check *hist_check_new(const struct hist_config *config)
     return c;
 }
 
+void hc_know(struct hist_check *c, uint64_t last, uint64_t now_ns)
+{
+    if (c->known > last)
+        return;
+    c->known = last + 1;
+    c->past_at = (c->past_at + 1) % HC_PAST;
+    c->past[c->past_at].at_ns = now_ns;
+    c->past[c->past_at].known = last + 1;
+}
+
+/* What was known at `at_ns`; too little when that is long ago. */
+static uint64_t known_at(const struct hist_check *c, uint64_t at_ns)
+{
+    for (uint32_t i = 0; i < HC_PAST; i++) {
+        uint32_t j = (c->past_at + HC_PAST - i) % HC_PAST;
+        if (c->past[j].at_ns <= at_ns)
+            return c->past[j].known;
+    }
+    return 0;
+}
+
 /* -- publishes ----------------------------------------------------------- */
 
 static void publish_begin(struct hist_check *c, const struct hist_op *op)
@@ -121,8 +142,7 @@ static void publish_end(struct hist_check *c, const struct hist_op *op)
     run->last = op->last;
     if (!run->logged)
         hc_log_insert(c, run, op);
-    if (c->known < op->last + 1)
-        c->known = op->last + 1;
+    hc_know(c, op->last, op->ret_ns);
     hc_log_prune(c);
 }
 
@@ -158,7 +178,7 @@ static void empty(struct hist_check *c, const struct hist_op *op,
 void hist_check_begin(
     struct hist_check *c, const struct hist_op *op, struct hist_open *open)
 {
-    open->known = c->known;
+    open->known = known_at(c, op->inv_ns - c->config.settle_ns);
     open->fresh = 0;
     open->valid = op->group < c->config.group_cnt;
     if (!open->valid) {

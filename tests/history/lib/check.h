@@ -67,11 +67,16 @@ struct hc_group {
 };
 
 #define HC_BUCKETS 4096u
+#define HC_PAST 256u
 
 struct hist_check {
     struct hist_config config;
     struct hist_verdict verdict;
     uint64_t known; /* positions known to be published, plus one */
+    struct {
+        uint64_t at_ns, known;
+    } past[HC_PAST]; /* the last changes of it; circular */
+    uint32_t past_at;
     struct hc_group groups[HIST_GROUP_MAX];
     struct hc_producer *buckets[HC_BUCKETS];
     struct hc_run **log; /* circular, by position */
@@ -108,6 +113,8 @@ static inline struct hc_run *hc_producer_at(
 /* check.c */
 void hc_fault(struct hist_check *c, enum hist_fault fault,
     const struct hist_op *op, const char *text);
+/* Position `last` is known to be published since `now_ns`. */
+void hc_know(struct hist_check *c, uint64_t last, uint64_t now_ns);
 struct hc_member *hc_member(struct hist_check *c, uint32_t id);
 
 /* check_memory.c */

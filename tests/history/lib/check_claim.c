@@ -12,9 +12,11 @@
 
 struct trial {
     const struct hist_check *c;
+    const struct hc_hold *all; /* of the run */
     const struct hist_group *group;
     const struct hc_hold *holds[EPISODE_MAX];
     uint32_t cnt;
+    bool single; /* the publish has one record */
     uint64_t cause_ns;
     bool done; /* the last hold must have ended with an ack */
 };
@@ -29,14 +31,29 @@ static uint64_t sooner(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+/* A lease covers the member's whole claim on the publish. One that comes back
+ * when it is over may still be handed more of it at that instant, so its
+ * first delivery counts. */
+static uint64_t lease_from(const struct trial *t, const struct hc_hold *hold)
+{
+    uint64_t from_ns = hold->inv_ns;
+    for (const struct hc_hold *at = t->all; at != NULL; at = at->next)
+        if (at->member == hold->member)
+            from_ns = sooner(from_ns, at->inv_ns);
+    return from_ns + t->group->lease_ns;
+}
+
 /* From when on the hold that began at `since` may be over for the group,
- * without the holder's ack or nack; HC_NEVER when it cannot be. */
+ * without the holder's ack or nack; HC_NEVER when it cannot be. Where records
+ * may be overwritten that is at any time. */
 static uint64_t lost_from(
     const struct trial *t, const struct hc_hold *hold, uint64_t since)
 {
     uint64_t cause = t->c->members[hold->member].lost_ns;
     if (t->group->lease_ns != 0)
-        cause = sooner(cause, hold->inv_ns + t->group->lease_ns);
+        cause = sooner(cause, lease_from(t, hold));
+    if (t->group->lossy)
+        cause = 0;
     return cause == HC_NEVER ? HC_NEVER : later(since, cause);
 }
 
@@ -49,10 +66,14 @@ static uint64_t free_from(
     if (hold->end == HC_NACKED && hold->end_result == HIST_OK)
         return later(since, hold->end_inv_ns);
     if (hold->end == HC_ACKED && hold->end_result == HIST_OK) {
-        /* Acks that a killed member kept to itself are gone with it. */
-        if (!member->killed)
-            return HC_NEVER;
-        return later(later(since, hold->end_inv_ns), member->lost_ns);
+        /* Acks behind a record that is not done yet are kept by the member:
+         * they are gone with it, or with its lease. */
+        uint64_t lost_ns = member->killed ? member->lost_ns : HC_NEVER;
+        if (t->group->lease_ns != 0 && !t->single)
+            lost_ns = sooner(lost_ns, lease_from(t, hold));
+        return lost_ns == HC_NEVER
+            ? HC_NEVER
+            : later(later(since, hold->end_inv_ns), lost_ns);
     }
     uint64_t free_ns = lost_from(t, hold, since);
     if (hold->end == HC_NACKED && hold->end_result == HIST_UNKNOWN)
@@ -96,10 +117,12 @@ bool hc_claims_possible(const struct hist_check *c, const struct hc_run *run,
     uint32_t g, uint32_t bit, bool done)
 {
     struct trial t = {.c = c,
+        .all = run->holds[g],
+        .single = run->cnt == 1,
         .group = &c->config.groups[g],
         .cause_ns = c->groups[g].cause_ns,
         .done = done};
-    if (t.group->lease_ns != 0)
+    if (t.group->lease_ns != 0 || t.group->lossy)
         t.cause_ns = 0; /* of one that was stopped before it got it */
     for (const struct hc_hold *hold = run->holds[g]; hold != NULL;
          hold = hold->next) {

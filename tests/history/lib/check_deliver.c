@@ -180,8 +180,7 @@ void hc_deliver(struct hist_check *c, const struct hist_op *op,
     else
         check_exclusive(c, run, op);
     run->given[g] |= bits;
-    if (c->known < op->last + 1)
-        c->known = op->last + 1;
+    hc_know(c, op->last, op->ret_ns);
     if (c->groups[g].max_pos < op->last + 1)
         c->groups[g].max_pos = op->last + 1;
 }

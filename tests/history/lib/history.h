@@ -62,6 +62,9 @@ struct hist_config {
     uint32_t group_cnt;
     struct hist_group groups[HIST_GROUP_MAX];
     bool dense; /* the records of a publish have positions pos, pos + 1, ... */
+    uint64_t settle_ns; /* so long after its call returned a publish may still
+                           be on its way out of its core's store buffer: a
+                           reader may then be told that there is nothing */
     uint32_t keep_runs; /* publishes kept after all groups are done with them:
                            so far back a death may set a reader */
     uint32_t limit_runs; /* publishes kept at most; more is a fault */

@@ -7,7 +7,8 @@
  *   - each producer notes what was acknowledged as published, and how many
  *     records the publish holds that it is about to make: after a kill, only
  *     these are uncertain;
- *   - for each group there is one byte per record: how it was handed out. */
+ *   - for each group there is one byte per record: how it was handed out.
+ * Besides, every operation goes to the history checker. */
 #ifndef SHMQ_CHAOS_H
 #define SHMQ_CHAOS_H
 
@@ -16,6 +17,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/types.h>
+
+#include "history/lib/stream.h"
 
 #define CHAOS_LIFE_MAX 8192u
 #define CHAOS_LIFE_RECORDS (1u << 16) /* then a producer leaves */
@@ -69,6 +72,7 @@ struct chaos_gap {
 
 struct chaos_books {
     _Atomic uint32_t life_cnt;
+    _Atomic uint32_t members; /* lives of readers */
     _Atomic uint32_t quit; /* producers leave */
     _Atomic uint32_t finish; /* readers leave when nothing is left */
     _Atomic uint64_t handed, again, stale, nacks, takeovers;
@@ -90,6 +94,7 @@ struct chaos_slot {
     enum chaos_role role;
     uint32_t group; /* of a reader */
     pid_t pid;
+    int log;
     bool stopped;
     uint64_t resume_ns; /* when to continue it, or kill it */
 };
@@ -105,6 +110,10 @@ struct chaos_run {
     struct chaos_slot slots[CHAOS_SLOT_MAX];
     uint32_t slot_cnt;
     uint64_t kills, stops, reader_kills[CHAOS_GROUP_MAX];
+    struct hist_stream *stream;
+    struct hist_log *log; /* in a child: its own */
+    pid_t pids[HIST_LOG_CNT]; /* whose log it is */
+    pid_t checker;
 };
 
 /* chaos_ledger.c */
@@ -133,6 +142,12 @@ void chaos_crew_start(struct chaos_run *run);
 int chaos_crew_harass(struct chaos_run *run);
 int chaos_crew_finish(struct chaos_run *run);
 void chaos_crew_kill(struct chaos_run *run);
+
+/* chaos_history.c: starts and ends the checker. */
+void chaos_history_open(struct chaos_run *run);
+void chaos_history_close(struct chaos_run *run);
+int chaos_history_take(struct chaos_run *run);
+void chaos_history_dead(struct chaos_run *run, pid_t pid);
 
 /* chaos_judge.c: prints the line; 0 when all is well. */
 int chaos_judge(struct chaos_run *run);

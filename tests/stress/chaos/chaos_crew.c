@@ -19,6 +19,7 @@ static void crew_spawn(struct chaos_run *run, struct chaos_slot *slot)
         if (life >= CHAOS_LIFE_MAX)
             T_FAIL("too many lives");
     }
+    slot->log = chaos_history_take(run);
     fflush(NULL);
     pid_t parent = getpid();
     pid_t pid = fork();
@@ -29,11 +30,15 @@ static void crew_spawn(struct chaos_run *run, struct chaos_slot *slot)
         if (getppid() != parent)
             _exit(1);
         t_is_child = true;
+        struct hist_op born = {.kind = HIST_NOTHING};
+        run->log = &run->stream->logs[slot->log];
+        hist_log_note(run->log, &born);
         _exit(slot->role == CHAOS_PRODUCER ? chaos_producer(run, life)
                                            : chaos_reader(run, slot->group));
     }
     slot->pid = pid;
     slot->stopped = false;
+    run->pids[slot->log] = pid;
 }
 
 static void crew_add(
@@ -63,6 +68,9 @@ static int crew_reap(struct chaos_run *run, bool replace)
     int status = 0;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == run->checker)
+            continue;
+        chaos_history_dead(run, pid);
         bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
         bool well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
         if (!killed && !well) {
@@ -86,6 +94,7 @@ static void crew_kill(struct chaos_run *run, struct chaos_slot *slot)
     run->kills++;
     if (slot->role == CHAOS_READER)
         run->reader_kills[slot->group]++;
+    hist_log_kill(run->stream, slot->log);
     kill(slot->pid, SIGKILL);
     crew_spawn(run, slot); /* at once: the death is not proven yet */
 }
@@ -203,9 +212,14 @@ int chaos_crew_finish(struct chaos_run *run)
 
 void chaos_crew_kill(struct chaos_run *run)
 {
-    for (uint32_t i = 0; i < run->slot_cnt; i++)
-        if (run->slots[i].pid > 0)
-            kill(run->slots[i].pid, SIGKILL);
-    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
-        continue;
+    for (uint32_t i = 0; i < HIST_LOG_CNT; i++) {
+        pid_t pid = run->pids[i];
+        if (pid <= 0)
+            continue;
+        if (kill(pid, 0) == 0)
+            hist_log_kill(run->stream, (int)i);
+        kill(pid, SIGKILL);
+        (void)waitpid(pid, NULL, 0);
+        chaos_history_dead(run, pid);
+    }
 }

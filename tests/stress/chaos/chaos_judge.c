@@ -195,6 +195,7 @@ int chaos_judge(struct chaos_run *run)
     struct chaos_books *books = run->books;
     struct verdict v = {.published = 0};
     uint32_t lives = atomic_load(&books->life_cnt);
+    chaos_history_close(run);
     bool ended = atomic_load(&books->complaints) == 0;
     for (uint32_t life = 0; life < lives && ended; life++)
         judge_life(run, &v, life);
@@ -210,12 +211,14 @@ int chaos_judge(struct chaos_run *run)
            " published=%" PRIu64 " delivered=%" PRIu64 " redelivered=%" PRIu64
            " stale=%" PRIu64 " nacked=%" PRIu64 " lost=%" PRIu64
            " torn=%" PRIu64 " unflagged_duplicates=%" PRIu64 " order=%" PRIu64
-           " unpublished=%" PRIu64 " %s\n",
+           " unpublished=%" PRIu64 " history=%" PRIu64 " faults=%" PRIu64
+           " %s\n",
         run->scene->name, run->kills, run->stops, v.published,
         atomic_load(&books->handed), atomic_load(&books->again),
         atomic_load(&books->stale), atomic_load(&books->nacks), v.lost, torn,
         atomic_load(&books->unflagged), atomic_load(&books->disorder),
-        atomic_load(&books->foreign) + v.foreign, pass ? "PASS" : "FAIL");
+        atomic_load(&books->foreign) + v.foreign, run->stream->verdict.ops,
+        run->stream->verdict.fault_cnt, pass ? "PASS" : "FAIL");
     if (run->positions != NULL)
         print_dropped(run, &v);
     if (!pass)

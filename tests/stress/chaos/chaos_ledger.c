@@ -27,10 +27,12 @@ void chaos_books_open(struct chaos_run *run)
         run->marks[i] = sparse_memory(MARK_BYTES);
     if (run->scene->on_full == SHMQ_ON_FULL_DROP_OLD)
         run->positions = sparse_memory(MARK_BYTES * sizeof(uint64_t));
+    chaos_history_open(run);
 }
 
 void chaos_books_close(struct chaos_run *run)
 {
+    munmap(run->stream, sizeof(*run->stream));
     munmap(run->books, sizeof(*run->books));
     for (uint32_t i = 0; i < run->scene->group_cnt; i++)
         munmap((void *)(uintptr_t)run->marks[i], MARK_BYTES);

@@ -30,6 +30,25 @@ static bool try_again(int rc)
     return rc == SHMQ_ERR_FULL || rc == SHMQ_ERR_TIMEOUT || rc == SHMQ_ERR_INTR;
 }
 
+/* The history: a publish of the next `cnt` records begins, and ends. */
+static struct hist_op *begin(struct author *a, uint32_t cnt)
+{
+    struct hist_op *op = hist_log_begin(a->run->log, HIST_PUBLISH);
+    op->producer = shmq_producer_identity(a->producer);
+    op->seq = a->seq;
+    op->cnt = cnt;
+    hist_log_open(a->run->log);
+    return op;
+}
+
+static void end(struct author *a, struct hist_op *op, int rc)
+{
+    op->result = rc == 0 ? HIST_OK : HIST_REFUSED;
+    op->pos = a->positions[0];
+    op->last = a->positions[op->cnt - 1];
+    hist_log_end(a->run->log);
+}
+
 /* Published for certain: `cnt` records. */
 static void note(struct author *a, uint32_t cnt)
 {
@@ -69,6 +88,7 @@ static int publish_batch(struct author *a, uint32_t cnt)
     int rc = 0;
     bool wait = t_below(&a->random, 4) != 0;
     atomic_store(&a->books->intent, cnt);
+    struct hist_op *op = begin(a, cnt);
     do {
         rc = wait ? shmq_producer_publish_batch_wait(
                         a->producer, a->records, cnt, soon(), a->positions)
@@ -76,6 +96,7 @@ static int publish_batch(struct author *a, uint32_t cnt)
                         a->producer, a->records, cnt, a->positions);
         wait = true;
     } while (try_again(rc) && atomic_load(&a->run->books->quit) == 0);
+    end(a, op, rc);
     if (rc == 0)
         note(a, cnt);
     return try_again(rc) ? 0 : rc;
@@ -88,10 +109,12 @@ static int publish_one(struct author *a)
     if (record->attr_cnt != 0)
         return publish_batch(a, 1);
     atomic_store(&a->books->intent, 1);
+    struct hist_op *op = begin(a, 1);
     do
         rc = shmq_producer_publish_wait(
             a->producer, record->data, record->size, soon(), a->positions);
     while (try_again(rc) && atomic_load(&a->run->books->quit) == 0);
+    end(a, op, rc);
     if (rc == 0)
         note(a, 1);
     return try_again(rc) ? 0 : rc;
@@ -115,10 +138,12 @@ static int publish_loan(struct author *a, bool abort)
     if (abort)
         return shmq_producer_abort(a->producer, &loan);
     atomic_store(&a->books->intent, 1);
+    struct hist_op *op = begin(a, 1);
     do
         rc = shmq_producer_commit_wait(
             a->producer, &loan, size, soon(), a->positions);
     while (try_again(rc) && atomic_load(&a->run->books->quit) == 0);
+    end(a, op, rc);
     if (rc == 0)
         note(a, 1);
     else if (try_again(rc))
@@ -144,6 +169,8 @@ static int open_producer(struct author *a, struct shmq_topic *topic)
     uint64_t end_ns = t_now_ns() + T_PATIENCE;
     int rc;
     while ((rc = shmq_producer_open(topic, NULL, &a->producer)) != 0) {
+        struct hist_op tick = {.kind = HIST_NOTHING};
+        hist_log_note(a->run->log, &tick);
         if ((rc != SHMQ_ERR_BUSY && rc != SHMQ_ERR_LIMIT) ||
             t_now_ns() > end_ns)
             return rc;
@@ -170,6 +197,8 @@ int chaos_producer(struct chaos_run *run, uint32_t life)
         return 0;
     if (rc == 0)
         atomic_store(&a->books->identity, shmq_producer_identity(a->producer));
+    if (rc == 0)
+        atomic_store(&run->log->producer, shmq_producer_identity(a->producer));
     while (rc == 0 && atomic_load(&run->books->quit) == 0 &&
         a->seq < CHAOS_LIFE_RECORDS) {
         rc = publish_some(a);

@@ -13,6 +13,7 @@ struct reader {
     struct shmq_topic *topic;
     struct shmq_consumer *consumer;
     uint32_t idx; /* of the group */
+    uint32_t member; /* this life */
     uint64_t random;
     uint32_t held_cnt;
     struct shmq_message held[CHAOS_HELD_MAX];
@@ -20,6 +21,49 @@ struct reader {
     uint32_t last_life;
     uint64_t next[CHAOS_LIFE_MAX]; /* smallest record in order */
 };
+
+/* -- history */
+
+static struct hist_op *begin(
+    struct reader *r, enum hist_kind kind, const struct shmq_message *msg)
+{
+    struct hist_op *op = hist_log_begin(r->run->log, kind);
+    op->group = (uint8_t)r->idx;
+    op->member = r->member;
+    if (msg != NULL) {
+        op->producer = msg->producer;
+        op->seq = msg->sequence;
+        op->cnt = 1;
+    }
+    hist_log_open(r->run->log);
+    return op;
+}
+
+static void end(struct reader *r, struct hist_op *op, int rc)
+{
+    if (rc == SHMQ_ERR_STALE)
+        op->result = HIST_STALE;
+    hist_log_end(r->run->log);
+}
+
+static void end_receive(struct reader *r, struct hist_op *op, int rc,
+    const struct shmq_message *msg)
+{
+    op->kind = rc == SHMQ_ERR_EMPTY || rc == SHMQ_ERR_TIMEOUT ? HIST_EMPTY
+                                                              : HIST_NOTHING;
+    if (rc == 0) {
+        op->kind = HIST_DELIVER;
+        op->producer = msg->producer;
+        op->seq = msg->sequence;
+        op->pos = op->last = msg->position;
+        op->attempt = msg->attempt;
+        op->flags =
+            (msg->flags & SHMQ_MESSAGE_REDELIVERED) != 0 ? HIST_AGAIN : 0;
+        atomic_signal_fence(memory_order_seq_cst);
+        op->cnt = 1;
+    }
+    hist_log_end(r->run->log);
+}
 
 static bool find_life(struct reader *r, uint64_t identity, uint32_t *ret)
 {
@@ -136,7 +180,9 @@ static bool book(
 static int done(struct reader *r, uint32_t i)
 {
     uint64_t at = r->held_at[i];
+    struct hist_op *op = begin(r, HIST_ACK, &r->held[i]);
     int rc = shmq_consumer_release(r->consumer, &r->held[i]);
+    end(r, op, rc);
     r->held_cnt--;
     r->held[i] = r->held[r->held_cnt];
     r->held_at[i] = r->held_at[r->held_cnt];
@@ -150,7 +196,9 @@ static int done(struct reader *r, uint32_t i)
 /* Gives the only held record back; an exclusive reader starts again there. */
 static int give_back(struct reader *r)
 {
+    struct hist_op *op = begin(r, HIST_NACK, &r->held[0]);
     int rc = shmq_consumer_nack(r->consumer, &r->held[0]);
+    end(r, op, rc);
     r->held_cnt = 0;
     atomic_fetch_add(&r->run->books->nacks, 1);
     if (r->group->kind != SHMQ_GROUP_SHARED)
@@ -211,6 +259,8 @@ static int open_reader(struct reader *r)
         if ((rc != SHMQ_ERR_BUSY && rc != SHMQ_ERR_LIMIT) ||
             t_now_ns() > end_ns)
             return rc;
+        struct hist_op tick = {.kind = HIST_NOTHING};
+        hist_log_note(r->run->log, &tick);
         t_pause();
     }
     atomic_fetch_add(&r->run->books->takeovers, 1);
@@ -229,8 +279,10 @@ static int idle(struct reader *r)
 static int turn(struct reader *r)
 {
     struct shmq_message *msg = &r->held[r->held_cnt];
+    struct hist_op *op = begin(r, HIST_DELIVER, NULL);
     int rc =
         shmq_consumer_receive_wait(r->consumer, shmq_deadline(5 * T_MS), msg);
+    end_receive(r, op, rc, msg);
     switch (rc) {
     case 0:
         if (!book(r, msg, &r->held_at[r->held_cnt]))
@@ -257,6 +309,9 @@ int chaos_reader(struct chaos_run *run, uint32_t group)
     r->idx = group;
     r->group = &run->scene->groups[group];
     r->random = run->seed ^ (uint64_t)getpid() << 24;
+    r->member = atomic_fetch_add(&run->books->members, 1) + 1;
+    atomic_store(&run->log->group, group);
+    atomic_store(&run->log->member, r->member);
     int rc = shmq_topic_open(t_ns, "chaos", &r->topic);
     if (rc == 0)
         rc = open_reader(r);
@@ -267,6 +322,11 @@ int chaos_reader(struct chaos_run *run, uint32_t group)
             shmq_err_name(rc), shmq_error_text());
         return 1;
     }
+    struct hist_op loss = {.kind = HIST_LOSS,
+        .group = (uint8_t)r->idx,
+        .member = r->member,
+        .flags = HIST_CLOSED};
+    hist_log_note(run->log, &loss);
     shmq_consumer_close(r->consumer);
     shmq_topic_close(r->topic);
     return 0;
