@@ -403,8 +403,17 @@ static int tell_done(struct shmq_consumer *c, struct shmqi_held *h)
     if (done == h->cnt && h->open > 0 && !c->copies)
         done--;
     struct shmqi_claim told = shmqi_claim_unpack(h->claim);
-    if (told.state == SHMQI_CLAIM_DONE || (done == told.done && done < h->cnt))
+    if (told.state == SHMQI_CLAIM_DONE)
         return SHMQ_OK;
+    if (done == told.done && done < h->cnt) {
+        /* Kept to itself: it must not count when the lease has ended and the
+         * frame is with another member. */
+        if (c->member.lease_ns == 0 ||
+            shm_ld(S2, shmqi_claim_at(&c->find.claims, h->seq)) == h->claim)
+            return SHMQ_OK;
+        h->lost = true;
+        return SHMQ_ERR_STALE;
+    }
     if (!shmqi_claim_ack(&c->find.claims, h->seq, h->claim, done, h->cnt, &w)) {
         h->lost = true;
         return SHMQ_ERR_STALE;

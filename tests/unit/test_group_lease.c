@@ -59,6 +59,31 @@ TEST(claims_of_a_silent_member_move_when_its_lease_ends)
     shmq_topic_close(topic);
 }
 
+TEST(a_late_ack_of_a_later_record_of_a_frame_does_not_count)
+{
+    struct shmq_topic *topic = small_topic();
+    struct shmq_producer *producer = t_producer(topic);
+    struct shmq_consumer *silent = leased(topic, 50 * T_MS);
+    struct shmq_consumer *other = leased(topic, 50 * T_MS);
+    struct shmq_message held[2];
+    struct shmq_message msg;
+
+    (void)t_publish_frame(producer, 0, 2);
+    T_OK(shmq_consumer_receive(silent, &held[0]));
+    T_OK(shmq_consumer_receive(silent, &held[1]));
+    for (uint64_t tag = 0; tag < 2; tag++) {
+        T_EVENTUALLY(receives(other, &msg));
+        T_CARRIES(&msg, tag, 16);
+        T_OK(shmq_consumer_release(other, &msg));
+    }
+    T_RC(shmq_consumer_release(silent, &held[1]), SHMQ_ERR_STALE);
+    T_RC(shmq_consumer_release(silent, &held[0]), SHMQ_ERR_STALE);
+    shmq_consumer_close(silent);
+    shmq_consumer_close(other);
+    shmq_producer_close(producer);
+    shmq_topic_close(topic);
+}
+
 TEST(a_sleeping_member_finds_a_lease_that_ended)
 {
     struct shmq_topic *topic = small_topic();
@@ -394,6 +419,7 @@ TEST(a_full_dead_letter_topic_holds_nobody_else_up)
 
 static const struct CMUnitTest tests[] = {
     T(claims_of_a_silent_member_move_when_its_lease_ends),
+    T(a_late_ack_of_a_later_record_of_a_frame_does_not_count),
     T(a_sleeping_member_finds_a_lease_that_ended),
     T(extending_keeps_the_claims),
     T(without_a_lease_a_silent_member_keeps_its_claims),
