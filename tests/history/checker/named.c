@@ -370,6 +370,9 @@ static int judge(const char *name, void (*change)(struct small *h), int fault)
     h.config.groups[SHARED].shared = true;
     memcpy(h.ops, base, sizeof(base));
     h.cnt = BASE_CNT;
+    for (uint32_t i = 0; i < h.cnt; i++)
+        if (h.ops[i].kind == HIST_ACK)
+            h.ops[i].last = 0;
     if (change != NULL)
         change(&h);
     small_check(&h, &v);

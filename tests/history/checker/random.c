@@ -197,7 +197,6 @@ static void end_one(struct play *p, struct actor *a)
             return;
         op->producer = p->recs[r].producer;
         op->seq = p->recs[r].seq;
-        op->pos = op->last = p->recs[r].pos;
         if (late) {
             op->result = HIST_STALE;
             p->late[g][r] = 0;

@@ -42,6 +42,7 @@ static void receive(struct hist_check *c, struct clock *clock, uint64_t number)
         op.kind = HIST_DELIVER;
         one(c, clock, &op);
         op.kind = HIST_ACK;
+        op.last = 0;
         one(c, clock, &op);
     }
 }

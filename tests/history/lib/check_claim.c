@@ -188,7 +188,8 @@ void hc_ack_begin(struct hist_check *c, const struct hist_op *op)
     struct hc_hold *hold = run == NULL ? NULL : run->holds[op->group];
     for (; hold != NULL && left != 0; hold = hold->next) {
         if (hold->member != op->member || hold->end != HC_HELD ||
-            (hold->bits & left) == 0)
+            (hold->bits & left) == 0 ||
+            (op->last != 0 && op->last != hold->inv_ns))
             continue;
         split(c, hold, left);
         left &= ~hold->bits;

@@ -40,10 +40,12 @@ static bool place_fits(const struct hist_check *c, const struct hc_run *run,
     if (c->config.dense)
         return op->pos == run->pos + before &&
             op->last == op->pos + op->cnt - 1;
-    if ((op->cnt == 1) != (op->pos == op->last) || op->last < op->pos)
-        return false;
     if (run->result != HIST_OK) /* ends not known for certain */
         return true;
+    if (op->result == HIST_UNKNOWN) /* nor the last one's place */
+        return before == 0 ? op->pos == run->pos : op->pos > run->pos;
+    if ((op->cnt == 1) != (op->pos == op->last) || op->last < op->pos)
+        return false;
     return (before == 0 ? op->pos == run->pos : op->pos > run->pos) &&
         (at_end ? op->last == run->last : op->last < run->last);
 }
@@ -151,10 +153,15 @@ static void check_twice(struct hist_check *c, struct hc_run *run,
     }
 }
 
-void hc_deliver(struct hist_check *c, const struct hist_op *op,
+void hc_deliver(struct hist_check *c, const struct hist_op *noted,
     const struct hist_open *open)
 {
+    struct hist_op copy = *noted;
+    const struct hist_op *op = &copy;
     uint32_t g = op->group;
+    /* Its reader died while it wrote `cnt` and `last`, which may not agree. */
+    if (op->result == HIST_UNKNOWN)
+        copy.last = copy.pos + (c->config.dense ? copy.cnt - 1 : 0);
     struct hc_run *run = find_run(c, op);
     if ((op->flags & HIST_TORN) != 0)
         hc_fault(c, HIST_F_TORN, op, "not what was published");

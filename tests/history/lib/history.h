@@ -42,7 +42,9 @@ struct hist_op {
     uint64_t inv_ns, ret_ns;
     uint64_t producer; /* identity */
     uint64_t seq; /* of the first record, at its producer */
-    uint64_t pos, last; /* positions of the first and the last record */
+    uint64_t pos, last; /* positions of the first and the last record; of an ack
+                           or nack, `last` is inv_ns of the delivery that it
+                           ends, 0: the newest one that fits */
     uint32_t cnt; /* records */
     uint32_t member; /* one reader's life; small numbers */
     uint32_t attempt;

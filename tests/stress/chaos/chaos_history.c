@@ -48,10 +48,36 @@ void chaos_history_close(struct chaos_run *run)
             (unsigned long long)v->fault_cnt, v->first);
 }
 
+/* The checker waits for the stopped, and for logs of the dead that nobody has
+ * waited for yet. */
+static void let_it_go_on(struct chaos_run *run)
+{
+    for (uint32_t i = 0; i < run->slot_cnt; i++) {
+        if (!run->slots[i].stopped)
+            continue;
+        run->slots[i].stopped = false;
+        kill(run->slots[i].pid, SIGCONT);
+    }
+    for (uint32_t i = 0; i < HIST_LOG_CNT; i++) {
+        siginfo_t info = {.si_pid = 0};
+        if (run->pids[i] > 0 &&
+            waitid(P_PID, (id_t)run->pids[i], &info,
+                WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            info.si_pid == run->pids[i])
+            chaos_history_dead(run, info.si_pid);
+    }
+}
+
 int chaos_history_take(struct chaos_run *run)
 {
-    int log = -1;
-    T_EVENTUALLY((log = hist_log_take(run->stream)) >= 0);
+    uint64_t end_ns = t_now_ns() + T_PATIENCE;
+    int log;
+    while ((log = hist_log_take(run->stream)) < 0) {
+        let_it_go_on(run);
+        t_pause();
+        if (t_now_ns() > end_ns)
+            T_FAIL("the history checker does not keep up");
+    }
     return log;
 }
 

@@ -18,21 +18,24 @@ struct reader {
     uint32_t held_cnt;
     struct shmq_message held[CHAOS_HELD_MAX];
     uint64_t held_at[CHAOS_HELD_MAX]; /* indexes of marks */
+    uint64_t held_ns[CHAOS_HELD_MAX]; /* when their receive began */
     uint32_t last_life;
     uint64_t next[CHAOS_LIFE_MAX]; /* smallest record in order */
 };
 
 /* -- history */
 
+/* `held`: the record that is ended, or HELD_MAX. */
 static struct hist_op *begin(
-    struct reader *r, enum hist_kind kind, const struct shmq_message *msg)
+    struct reader *r, enum hist_kind kind, uint32_t held)
 {
     struct hist_op *op = hist_log_begin(r->run->log, kind);
     op->group = (uint8_t)r->idx;
     op->member = r->member;
-    if (msg != NULL) {
-        op->producer = msg->producer;
-        op->seq = msg->sequence;
+    if (held < CHAOS_HELD_MAX) {
+        op->producer = r->held[held].producer;
+        op->seq = r->held[held].sequence;
+        op->last = r->held_ns[held];
         op->cnt = 1;
     }
     hist_log_open(r->run->log);
@@ -180,12 +183,13 @@ static bool book(
 static int done(struct reader *r, uint32_t i)
 {
     uint64_t at = r->held_at[i];
-    struct hist_op *op = begin(r, HIST_ACK, &r->held[i]);
+    struct hist_op *op = begin(r, HIST_ACK, i);
     int rc = shmq_consumer_release(r->consumer, &r->held[i]);
     end(r, op, rc);
     r->held_cnt--;
     r->held[i] = r->held[r->held_cnt];
     r->held_at[i] = r->held_at[r->held_cnt];
+    r->held_ns[i] = r->held_ns[r->held_cnt];
     if (rc == 0)
         atomic_fetch_or(&r->run->marks[r->idx][at], CHAOS_ACKED);
     else if (rc == SHMQ_ERR_STALE)
@@ -196,7 +200,7 @@ static int done(struct reader *r, uint32_t i)
 /* Gives the only held record back; an exclusive reader starts again there. */
 static int give_back(struct reader *r)
 {
-    struct hist_op *op = begin(r, HIST_NACK, &r->held[0]);
+    struct hist_op *op = begin(r, HIST_NACK, 0);
     int rc = shmq_consumer_nack(r->consumer, &r->held[0]);
     end(r, op, rc);
     r->held_cnt = 0;
@@ -279,7 +283,8 @@ static int idle(struct reader *r)
 static int turn(struct reader *r)
 {
     struct shmq_message *msg = &r->held[r->held_cnt];
-    struct hist_op *op = begin(r, HIST_DELIVER, NULL);
+    struct hist_op *op = begin(r, HIST_DELIVER, CHAOS_HELD_MAX);
+    r->held_ns[r->held_cnt] = op->inv_ns;
     int rc =
         shmq_consumer_receive_wait(r->consumer, shmq_deadline(5 * T_MS), msg);
     end_receive(r, op, rc, msg);

@@ -57,11 +57,18 @@ static pid_t crew_fork(struct soak_run *run)
     return pid;
 }
 
+/* When none is free the checker is behind: it waits for the stopped. */
 static int take_log(struct soak_run *run)
 {
     uint64_t end_ns = t_now_ns() + T_PATIENCE;
     int log;
     while ((log = hist_log_take(&run->area->stream)) < 0) {
+        for (uint32_t i = 0; i < run->slot_cnt; i++) {
+            if (!run->slots[i].stopped)
+                continue;
+            run->slots[i].stopped = false;
+            kill(run->slots[i].pid, SIGCONT);
+        }
         t_sleep_ns(T_MS / 4);
         if (t_now_ns() > end_ns)
             T_FAIL("the checker does not keep up");
@@ -71,10 +78,10 @@ static int take_log(struct soak_run *run)
 
 /* The crew's processes start from the program file, so that nothing of this
  * process is left in them. */
-static void crew_spawn(struct soak_run *run, struct soak_slot *slot)
+static void crew_spawn(struct soak_run *run, struct soak_slot *slot, int its)
 {
     char fd[16], log[16], role[16];
-    slot->log = take_log(run);
+    slot->log = its;
     (void)snprintf(fd, sizeof(fd), "%d", run->fd);
     (void)snprintf(log, sizeof(log), "%d", slot->log);
     (void)snprintf(role, sizeof(role), "%u", slot->group);
@@ -100,7 +107,7 @@ static void crew_add(struct soak_run *run, bool producer, uint32_t group)
     struct soak_slot *slot = &run->slots[run->slot_cnt++];
     T_TRUE(run->slot_cnt <= SOAK_CREW_MAX);
     *slot = (struct soak_slot){.producer = producer, .group = group};
-    crew_spawn(run, slot);
+    crew_spawn(run, slot, take_log(run));
 }
 
 void soak_crew_start(struct soak_run *run)
@@ -125,7 +132,7 @@ static int bury(struct soak_run *run, pid_t pid, int status, bool replace)
         hist_log_dead(&run->area->stream, run->slots[i].log);
         run->slots[i].pid = 0;
         if (replace)
-            crew_spawn(run, &run->slots[i]);
+            crew_spawn(run, &run->slots[i], take_log(run));
     }
     if (!killed && !well) {
         soak_complain(run->area, "process %d ended with wait status 0x%x",
@@ -154,11 +161,12 @@ static int crew_reap(struct soak_run *run, bool replace)
 static void crew_kill(struct soak_run *run, struct soak_slot *slot)
 {
     int status = 0;
+    int log = take_log(run); /* first: the checker waits for the dead, too */
     run->kills++;
     hist_log_kill(&run->area->stream, slot->log);
     kill(slot->pid, SIGKILL);
     struct soak_slot dead = *slot;
-    crew_spawn(run, slot);
+    crew_spawn(run, slot, log);
     while (waitpid(dead.pid, &status, 0) < 0 && errno == EINTR)
         continue;
     hist_log_dead(&run->area->stream, dead.log);

@@ -7,7 +7,7 @@
 #include "support/support.h"
 
 struct run { /* delivered as one operation, not done yet */
-    uint64_t producer, seq, pos, last;
+    uint64_t producer, seq, inv_ns; /* inv_ns of the delivery */
     uint32_t first, cnt; /* in held */
 };
 
@@ -81,13 +81,12 @@ static void note(struct reader *r, uint32_t at)
         r->op->attempt = msg->attempt;
         r->runs[r->run_cnt++] = (struct run){.producer = msg->producer,
             .seq = msg->sequence,
-            .pos = msg->position,
+            .inv_ns = r->op->inv_ns,
             .first = at};
     }
     r->op->last = msg->position;
     atomic_signal_fence(memory_order_seq_cst); /* whole at every instruction */
     r->op->cnt++;
-    r->runs[r->run_cnt - 1].last = msg->position;
     r->runs[r->run_cnt - 1].cnt++;
     if (msg->sequence == first + cnt - 1 || r->group->fifo)
         close_receive(r);
@@ -105,6 +104,7 @@ static int finish(struct reader *r, uint32_t i)
         op->producer = run->producer;
         op->seq = run->seq + done;
         op->cnt = step;
+        op->last = run->inv_ns;
         hist_log_open(r->w->log);
         for (uint32_t j = 0; j < step; j++) {
             rc = shmq_consumer_release(
@@ -138,6 +138,7 @@ static int give_back(struct reader *r)
     struct hist_op *op = begin(r, HIST_NACK);
     op->producer = r->runs[0].producer;
     op->seq = r->runs[0].seq;
+    op->last = r->runs[0].inv_ns;
     op->cnt = 1;
     hist_log_open(r->w->log);
     int rc = shmq_consumer_nack(r->consumer, &r->held[0]);
