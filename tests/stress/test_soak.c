@@ -254,6 +254,7 @@ static int play(uint32_t scene, const struct options *options, uint64_t seed,
         v->fault_cnt == 0 && v->published > 0 &&
         atomic_load(&run.area->complaints) == 0;
     add(&slice, &run, (t_now_ns() - began_ns) / T_MS);
+    printf("seed %" PRIu64 ": ", seed);
     print(run.scene->name, &slice, pass);
     if (v->fault_cnt != 0)
         printf("  seed %" PRIu64 ": %" PRIu64 " faults, the first: %s\n", seed,
@@ -389,8 +390,14 @@ int main(int argc, char **argv)
         return 2;
     }
     uint64_t seed = t_seed_say("soak");
-    if (options.messages != 0)
-        return slice(&options, seed);
+    uint64_t end_ns = t_now_ns() + options.seconds * 1000 * T_MS;
+    while (options.messages != 0) {
+        uint64_t began_ns = t_now_ns();
+        rc = slice(&options, seed);
+        if (rc != 75 || began_ns >= end_ns || t_now_ns() >= end_ns)
+            return rc;
+        options.seconds = (end_ns - t_now_ns()) / 1000 / T_MS + 1;
+    }
     for (uint32_t s = 0; s < soak_scene_cnt; s++)
         if (options.ring == NULL ||
             strcmp(options.ring, soak_scenes[s].name) == 0)
