@@ -45,7 +45,7 @@ static void judge(
     }
 }
 
-static bool random_histories(uint64_t cnt, uint64_t seed)
+static bool random_histories(uint64_t cnt, uint64_t seed, uint64_t *ret_cnt)
 {
     static struct score score;
     static struct small h;
@@ -66,6 +66,7 @@ static bool random_histories(uint64_t cnt, uint64_t seed)
     printf("random histories %" PRIu64 ": right %" PRIu64 ", wrong %" PRIu64
            ", too large %" PRIu64 ", verdicts that differ %" PRIu64 "\n",
         score.cnt, score.good, score.bad, score.given_up, score.disagree);
+    *ret_cnt = score.cnt;
     bool all = score.disagree == 0;
     for (int m = 0; m < (int)SMALL_MUTATION_CNT; m++) {
         printf("  %-10s rejected %" PRIu64 " of %" PRIu64 "\n",
@@ -93,12 +94,14 @@ int main(int argc, char **argv)
     }
     double ops_s = 0;
     uint64_t bytes = 0;
+    uint64_t judged = 0; /* a mutation may leave no history */
     uint64_t seed = t_seed_say("checker");
     bool good = small_named() == 0;
-    good &= random_histories(histories, seed);
+    good &= random_histories(histories, seed, &judged);
     good &= small_speed(records, &ops_s, &bytes) == 0;
-    printf("RUNG 7: %" PRIu64 " random histories agree with a search over all "
+    printf("RUNG 7: %" PRIu64
+           " random histories, verdicts as by a search over all "
            "orders, %.1f M operations/s, %.1f MB %s\n",
-        histories, ops_s / 1e6, (double)bytes / 1e6, good ? "PASS" : "FAIL");
+        judged, ops_s / 1e6, (double)bytes / 1e6, good ? "PASS" : "FAIL");
     return good ? 0 : 1;
 }
