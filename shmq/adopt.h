@@ -38,7 +38,9 @@ static inline void shmqi_arena_give(
 static inline int shmqi_adopt_begin(
     const struct shmqi_ring *r, struct shmqi_gate *gate)
 {
+#ifndef SHMQ_BUG_ADOPT_WITHOUT_HELP
     shmqi_mpmc_help_tail(r);
+#endif
     return shmqi_gate_refresh(r, gate, shm_ld(G5, &r->data->gate), NULL);
 }
 
@@ -116,7 +118,11 @@ static inline int shmqi_writer_begin(
     /* The gate word may have been raised by a predecessor that then found the
      * groups changed: only what an own refresh allows counts. */
     w->pos = pos;
+#ifdef SHMQ_BUG_PREDECESSORS_GATE
+    w->gate.seq = gate;
+#else
     w->gate.seq = 0;
+#endif
     shm_st(W4, &r->data->hint, w->pos);
     return shmqi_gate_refresh(r, &w->gate, gate, &w->pos);
 }

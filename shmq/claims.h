@@ -97,8 +97,10 @@ static inline void shmqi_claims_walk(
 static inline void shmqi_freeing_begin(
     const struct shmqi_claims *c, uint32_t endpoint)
 {
+#ifndef SHMQ_BUG_FREED_UNANNOUNCED
     (void)shm_or(
         S4, &c->group->freeing[endpoint >> 6], 1ull << (endpoint & 63));
+#endif
 }
 
 /* Tells all members that claims were freed, then takes the announcement back.
@@ -108,7 +110,11 @@ static inline void shmqi_freeing_end(
 {
     for (unsigned i = 0; i < SHMQI_CAS_TRIES; i++) {
         uint64_t w = shm_ld(S5, &c->group->next);
+#ifdef SHMQ_BUG_EPOCH_NOT_RAISED
+        uint64_t up = w;
+#else
         uint64_t up = shmqi_next(shmqi_next_epoch(w) + 1, w);
+#endif
         if (shm_cas(S6, &c->group->next, w, up))
             break;
     }
@@ -193,8 +199,12 @@ static inline bool shmqi_claim_ack(const struct shmqi_claims *c, uint64_t seq,
         next.done = 0;
     }
     uint64_t w = shmqi_claim_pack(next);
+#ifdef SHMQ_BUG_ACK_BY_STORE
+    shm_st(S10, shmqi_claim_at(c, seq), w);
+#else
     if (!shm_cas(S10, shmqi_claim_at(c, seq), held, w))
         return false;
+#endif
     *ret_word = w;
     return true;
 }

@@ -435,7 +435,11 @@ static int sleep_until(
         }
         shmqi_sleep_begin(&sl, c->segment, c->idx, SHMQI_WAITS_DATA);
         c->empties |= 0xff; /* the last look before sleeping is a full one */
+#ifdef SHMQ_BUG_NO_LAST_LOOK
+        int rc = SHMQ_ERR_EMPTY;
+#else
         int rc = last_look(c, sl.settle, ret);
+#endif
         if (rc != SHMQ_ERR_EMPTY)
             return rc;
         if (c->held_cnt == 0)

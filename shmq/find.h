@@ -75,8 +75,10 @@ SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
             f->epoch = shmqi_next_epoch(nw);
     }
     *ret_idle = true;
+#ifndef SHMQ_BUG_CLAIM_WITHOUT_WINDOW
     if (seq >= floor + (1ull << c->lg2))
         return SHMQI_TAKE_NEXT;
+#endif
     int64_t age = shmqi_mpmc_look(f->ring, seq, &w);
     if (age < 0)
         return SHMQI_TAKE_NEXT;

@@ -127,8 +127,10 @@ static inline int shmqi_gate_refresh(const struct shmqi_ring *r,
             if (!shmqi_gate_raise(r, seq))
                 continue;
         }
+#ifndef SHMQ_BUG_GATE_WITHOUT_VERSION
         if (shm_ld(G7, &r->control->version) != version)
             continue;
+#endif
         if (seq > gate->seq)
             gate->seq = seq;
         gate->version = version;

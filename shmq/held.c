@@ -102,6 +102,9 @@ int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
         int rc = shmqi_held_copy_room(h, f.head.len_bytes);
         if (rc)
             return rc;
+#ifdef SHMQ_BUG_LENGTH_LOADED_TWICE
+        shmqi_copy_racy(&f.head, f.bytes, sizeof f.head);
+#endif
         shmqi_copy_racy(h->copy, f.bytes, f.head.len_bytes);
         if (!shmqi_mpmc_copy_valid(r, seq, slot_word, f.arena))
             return SHMQ_ERR_GAP;

@@ -241,8 +241,12 @@ static inline enum shmqi_life_wake shmqi_life_sweep(
     }
     bool release = ((shm_ld(N1, &g->attrs) >> 8) & 0xff) == SHMQ_ABSENT_RELEASE;
     uint64_t to = w;
+#ifdef SHMQ_BUG_ENTRY_FREED_AT_ONCE
+    if (gw.state == SHMQI_GROUP_DELETING)
+#else
     if (gw.state == SHMQI_GROUP_DELETING &&
         !shmqi_life_named(r, entry, gw.generation, false, UINT32_MAX, NULL))
+#endif
         to = shmqi_life_freed(w);
     else if (gw.state == SHMQI_GROUP_READY && release && gw.joins != 0 &&
         !shmqi_life_named(r, entry, gw.generation, true, UINT32_MAX, NULL))

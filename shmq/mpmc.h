@@ -51,8 +51,13 @@ static inline int shmqi_mpmc_publish(const struct shmqi_ring *r,
             int rc = shmqi_gate_refresh(r, gate, shmqi_slot_want(r, t), NULL);
             if (rc)
                 return rc;
+#ifdef SHMQ_BUG_GATE_OFF_BY_ONE
+            if (t > gate->seq + n)
+                return SHMQ_ERR_FULL;
+#else
             if (t >= gate->seq + n)
                 return SHMQ_ERR_FULL;
+#endif
         }
         shmqi_word *slot = shmqi_slot_at(r, t);
         uint64_t w = shm_ld(P3, slot);
@@ -108,6 +113,10 @@ static inline bool shmqi_mpmc_copy_valid(
     const struct shmqi_ring *r, uint64_t seq, uint64_t w, uint32_t arena)
 {
     shm_fence(C2);
+#ifdef SHMQ_BUG_SLOT_ALONE
+    (void)arena;
+    return shm_ld(C3, shmqi_slot_at(r, seq)) == w;
+#endif
     return shm_ld(C3, shmqi_slot_at(r, seq)) == w &&
         shm_ld(C4, &r->arenas[arena].reclaimed) <= seq;
 }

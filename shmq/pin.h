@@ -41,6 +41,9 @@ static inline uint64_t shmqi_pin_group(const struct shmqi_ring *r,
     shm_st(J3, &g->floor, shmqi_cursor_of(r, tag, pin));
     (void)shm_cas(J2, &g->word, creating, gating);
     shmqi_pin_tell(r);
+#ifdef SHMQ_BUG_JOIN_BELOW_GATE
+    return pin;
+#endif
     uint64_t low = shmqi_ring_low(r);
     return low > pin ? low : pin;
 }

@@ -456,9 +456,11 @@ static int hand(
         uint64_t after = shmqi_reader_position(c);
         if (after > c->seen_pos) {
             c->seen_pos = after;
+#ifndef SHMQ_BUG_SEEN_NOT_STORED
             shm_st(V4, &group_of(c)->seen,
                 shmqi_cursor_of(
                     c->ring, shmqi_cursor_tag(c->floor_word), after));
+#endif
         }
     }
     if (h->next_idx == h->cnt)

@@ -96,7 +96,9 @@ static inline enum shmqi_view_start shmqi_view_up(const struct shmqi_ring *r,
 {
     struct shmqi_endpoint_shm *e = &r->endpoints[idx];
     struct shmqi_group_shm *g = &r->groups[entry];
+#ifndef SHMQ_BUG_VIEW_UNTOLD
     shm_st(V5, &e->views, 1);
+#endif
     if (shm_ld(V8, &e->evicted) == identity)
         return SHMQI_VIEW_EVICTED;
     if (exclusive && !shmqi_role_mine(g, identity))

@@ -46,6 +46,9 @@ struct shmqi_writer {
 static inline shmqi_word *shmqi_spsc_at(
     const struct shmqi_ring *r, uint64_t pos)
 {
+#ifdef SHMQ_BUG_POSITION_UNALIGNED
+    return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 1)));
+#endif
     return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 8)));
 }
 
@@ -150,7 +153,9 @@ static inline void shmqi_spsc_commit(
 static inline void shmqi_spsc_finish(
     const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t len)
 {
+#ifndef SHMQ_BUG_NO_ZERO_AHEAD
     shm_st(W5, shmqi_spsc_at(r, w->pos + len), 0);
+#endif
     shmqi_spsc_commit(r, w, len);
 }
 
@@ -159,7 +164,9 @@ static inline void shmqi_spsc_finish_easy(
     const struct shmqi_ring *r, struct shmqi_writer *w, uint64_t len)
 {
     uint64_t pos = w->pos;
+#ifndef SHMQ_BUG_NO_ZERO_AHEAD
     shm_st(W5, shmqi_spsc_at(r, pos + len), 0);
+#endif
     shm_st(W1, shmqi_spsc_at(r, pos), shmqi_commit((uint32_t)len, 0, pos));
     w->pos = pos + len;
 }
