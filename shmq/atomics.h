@@ -21,7 +21,17 @@
 _Static_assert(ATOMIC_LLONG_LOCK_FREE == 2, "a locked atomic cannot be shared");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a locked atomic cannot be shared");
 
+#ifndef SHMQ_OPAQUE_WORDS
 typedef _Atomic uint64_t shmqi_word;
+#define SHMQI_ATOMIC(p) (p)
+#else
+/* For the compiler's eyes only: a shared word that is used like a variable, and
+ * so by no macro of this file, is an error (test `words`). */
+typedef struct {
+    _Atomic uint64_t value;
+} shmqi_word;
+#define SHMQI_ATOMIC(p) (&(p)->value)
+#endif
 
 /* A failed CAS gives no value back: whoever lost loads again and re-checks
  * everything, so the failure order is never relied upon. */
@@ -29,7 +39,7 @@ static inline bool shmqi_cas(
     shmqi_word *p, uint64_t expected, uint64_t desired, memory_order order)
 {
     return atomic_compare_exchange_strong_explicit(
-        p, &expected, desired, order, memory_order_relaxed);
+        SHMQI_ATOMIC(p), &expected, desired, order, memory_order_relaxed);
 }
 
 #ifndef SHMQ_HOOKS
@@ -62,70 +72,70 @@ static inline bool shmqi_cas(
 SHMQI_INLINE uint64_t shmqi_hooked_ld(
     const char *edge, const shmqi_word *p, memory_order order)
 {
-    return shmqi_hooks ? shmqi_hooks->load(edge, (const void *)p, 8, order)
-                       : atomic_load_explicit(p, order);
+    return shmqi_hooks ? shmqi_hooks->load(edge, (const void *)p, 8, (int)order)
+                       : atomic_load_explicit(SHMQI_ATOMIC(p), order);
 }
 SHMQI_INLINE uint32_t shmqi_hooked_ld32(
     const char *edge, const _Atomic uint32_t *p, memory_order order)
 {
     return shmqi_hooks
-        ? (uint32_t)shmqi_hooks->load(edge, (const void *)p, 4, order)
+        ? (uint32_t)shmqi_hooks->load(edge, (const void *)p, 4, (int)order)
         : atomic_load_explicit(p, order);
 }
 SHMQI_INLINE void shmqi_hooked_st(
     const char *edge, shmqi_word *p, uint64_t v, memory_order order)
 {
     if (shmqi_hooks)
-        shmqi_hooks->store(edge, (void *)p, 8, v, order);
+        shmqi_hooks->store(edge, (void *)p, 8, v, (int)order);
     else
-        atomic_store_explicit(p, v, order);
+        atomic_store_explicit(SHMQI_ATOMIC(p), v, order);
 }
 SHMQI_INLINE bool shmqi_hooked_cas(const char *edge, shmqi_word *p,
     uint64_t expected, uint64_t desired, memory_order order)
 {
     return shmqi_hooks
-        ? shmqi_hooks->cas(edge, (void *)p, expected, desired, order)
+        ? shmqi_hooks->cas(edge, (void *)p, expected, desired, (int)order)
         : shmqi_cas(p, expected, desired, order);
 }
 SHMQI_INLINE uint64_t shmqi_hooked_add(
     const char *edge, shmqi_word *p, uint64_t v, memory_order order)
 {
     return shmqi_hooks
-        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_ADD, v, order)
-        : atomic_fetch_add_explicit(p, v, order);
+        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_ADD, v, (int)order)
+        : atomic_fetch_add_explicit(SHMQI_ATOMIC(p), v, order);
 }
 SHMQI_INLINE uint32_t shmqi_hooked_add32(
     const char *edge, _Atomic uint32_t *p, uint32_t v, memory_order order)
 {
     return shmqi_hooks ? (uint32_t)shmqi_hooks->rmw(
-                             edge, (void *)p, 4, SHMQI_RMW_ADD, v, order)
+                             edge, (void *)p, 4, SHMQI_RMW_ADD, v, (int)order)
                        : atomic_fetch_add_explicit(p, v, order);
 }
 SHMQI_INLINE uint64_t shmqi_hooked_or(
     const char *edge, shmqi_word *p, uint64_t v, memory_order order)
 {
     return shmqi_hooks
-        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_OR, v, order)
-        : atomic_fetch_or_explicit(p, v, order);
+        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_OR, v, (int)order)
+        : atomic_fetch_or_explicit(SHMQI_ATOMIC(p), v, order);
 }
 SHMQI_INLINE uint64_t shmqi_hooked_and(
     const char *edge, shmqi_word *p, uint64_t v, memory_order order)
 {
     return shmqi_hooks
-        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_AND, v, order)
-        : atomic_fetch_and_explicit(p, v, order);
+        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_AND, v, (int)order)
+        : atomic_fetch_and_explicit(SHMQI_ATOMIC(p), v, order);
 }
 SHMQI_INLINE uint64_t shmqi_hooked_xchg(
     const char *edge, shmqi_word *p, uint64_t v, memory_order order)
 {
     return shmqi_hooks
-        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_XCHG, v, order)
-        : atomic_exchange_explicit(p, v, order);
+        ? shmqi_hooks->rmw(edge, (void *)p, 8, SHMQI_RMW_XCHG, v, (int)order)
+        : atomic_exchange_explicit(SHMQI_ATOMIC(p), v, order);
 }
 SHMQI_INLINE void shmqi_hooked_fence(const char *edge, memory_order order)
 {
     if (shmqi_hooks)
-        shmqi_hooks->fence(edge, order);
+        shmqi_hooks->fence(edge, (int)order);
     else
         atomic_thread_fence(order);
 }
