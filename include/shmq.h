@@ -49,6 +49,7 @@
 #include <shmq/message.h>
 #include <shmq/producer.h>
 #include <shmq/request.h>
+#include <shmq/sigbus.h>
 #include <shmq/stat.h>
 #include <shmq/topic.h>
 #include <shmq/waitset.h>

@@ -42,6 +42,13 @@ static inline bool shmqi_cas(
         SHMQI_ATOMIC(p), &expected, desired, order, memory_order_relaxed);
 }
 
+/* Words of this process alone that a signal handler looks at, too: no edge
+ * between processes, no hook. */
+#define private_ld(p) atomic_load_explicit((p), memory_order_seq_cst)
+#define private_st(p, v) atomic_store_explicit((p), (v), memory_order_seq_cst)
+#define private_add(p, v) \
+    atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+
 #ifndef SHMQ_HOOKS
 
 /* A model checker's harness may define this to act at every access. */

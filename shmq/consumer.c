@@ -133,6 +133,10 @@ int shmq_consumer_open(struct shmq_topic *topic,
         return rc;
     }
     shmqi_segment_ref(s);
+    if (shmqi_segment_broken(s)) {
+        shmq_consumer_close(c);
+        return shmqi_segment_fail_broken(s);
+    }
     *ret = c;
     return SHMQ_OK;
 }
@@ -248,7 +252,7 @@ static int report_empty(struct shmq_consumer *c)
     return SHMQ_ERR_EMPTY;
 }
 
-static int receive(struct shmq_consumer *c, struct shmq_message *ret)
+static inline int look(struct shmq_consumer *c, struct shmq_message *ret)
 {
     c->empty_at = NULL;
     uint64_t version = shm_ld(W6, &c->ring->control->version);
@@ -283,6 +287,12 @@ static int receive(struct shmq_consumer *c, struct shmq_message *ret)
             "the consumer with more prefetch",
             c->segment->topic, c->held_max);
     return rc;
+}
+
+static int receive(struct shmq_consumer *c, struct shmq_message *ret)
+{
+    int rc = look(c, ret);
+    return shmqi_segment_result(c->segment, rc);
 }
 
 /* Idle sleep, or shorter while a peer's claim holds us up. */
@@ -551,7 +561,7 @@ int shmq_consumer_release(struct shmq_consumer *c, struct shmq_message *msg)
         rc = ack(c, h, idx);
     }
     int rc2 = end_view(c, h);
-    return rc ? rc : rc2;
+    return shmqi_segment_result(c->segment, rc ? rc : rc2);
 }
 
 int shmq_consumer_ack(struct shmq_consumer *c, const struct shmq_message *msg)
@@ -562,7 +572,7 @@ int shmq_consumer_ack(struct shmq_consumer *c, const struct shmq_message *msg)
         return rc;
     rc = ack(c, h, msg->internal[1]);
     int rc2 = end_view(c, h); /* it may have been released before */
-    return rc ? rc : rc2;
+    return shmqi_segment_result(c->segment, rc ? rc : rc2);
 }
 
 static int nack(
@@ -584,12 +594,12 @@ static int nack(
         return shmqi_fail(SHMQ_ERR_STALE, "message: released already");
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
         shmqi_reader_rewind(c, h, msg->internal[1]);
-        return SHMQ_OK;
+        return shmqi_segment_result(c->segment, SHMQ_OK);
     }
     rc = shmqi_member_nack(c, h, msg->internal[1], delay_ns) ? moved(c)
                                                              : SHMQ_OK;
     (void)end_view(c, h);
-    return rc;
+    return shmqi_segment_result(c->segment, rc);
 }
 
 int shmq_consumer_nack(struct shmq_consumer *c, struct shmq_message *msg)
@@ -640,7 +650,8 @@ static __attribute__((noinline)) int poll_each(
     while ((uint32_t)cnt < max) {
         int rc = shmq_consumer_receive(c, &msg);
         if (rc)
-            return cnt > 0 || rc == SHMQ_ERR_EMPTY ? again(c, rc, cnt) : rc;
+            return shmqi_segment_result(c->segment,
+                cnt > 0 || rc == SHMQ_ERR_EMPTY ? again(c, rc, cnt) : rc);
         int result = handler(ctx, &msg);
         if (result == SHMQ_HANDLED_NACK || result < 0) {
             rc = c->mode == SHMQI_MODE_EPHEMERAL
@@ -670,7 +681,8 @@ static inline int swept(struct shmq_consumer *c, handler_fn *handler, void *ctx,
 {
     if (__builtin_expect(rc == SHMQI_SWEEP_OVER, 0))
         return poll_each(c, handler, ctx, max);
-    return __builtin_expect(rc == SHMQ_ERR_STALE, 0) ? stale(c) : rc;
+    return shmqi_segment_result(c->segment,
+        __builtin_expect(rc == SHMQ_ERR_STALE, 0) ? stale(c) : rc);
 }
 
 static __attribute__((noinline)) int poll_all(
@@ -703,7 +715,7 @@ int shmq_consumer_poll(struct shmq_consumer *c,
     if ((shm_ld(C5, c->empty_at) & c->empty_mask) == c->empty_word) {
         __builtin_prefetch(c->expected);
         __builtin_prefetch(c->expected + 64);
-        return 0;
+        return shmqi_segment_result(c->segment, 0);
     }
     c->empty_at = NULL;
     int rc = shmqi_reader_sweep(c, handler, ctx, max);
@@ -743,7 +755,9 @@ static int usable(const struct shmq_consumer *c)
 {
     if (!c)
         return shmqi_fail(SHMQ_ERR_INVAL, "consumer: none given");
-    return shmqi_same_process(c->generation) ? SHMQ_OK : forked();
+    if (!shmqi_same_process(c->generation))
+        return forked();
+    return shmqi_segment_result(c->segment, SHMQ_OK);
 }
 
 int shmq_consumer_seek(struct shmq_consumer *c, const struct shmq_start *start)
@@ -760,7 +774,8 @@ int shmq_consumer_seek(struct shmq_consumer *c, const struct shmq_start *start)
             "shmq_group_reset(), for all its members");
     c->empty_at = NULL;
     rc = shmqi_reader_seek(c, start);
-    return rc == SHMQ_ERR_STALE ? stale(c) : rc;
+    return shmqi_segment_result(
+        c->segment, rc == SHMQ_ERR_STALE ? stale(c) : rc);
 }
 
 int shmq_consumer_extend(struct shmq_consumer *c)
@@ -768,7 +783,7 @@ int shmq_consumer_extend(struct shmq_consumer *c)
     int rc = usable(c);
     if (rc == SHMQ_OK && c->mode == SHMQI_MODE_SHARED)
         shmqi_member_renew(c);
-    return rc;
+    return shmqi_segment_result(c->segment, rc);
 }
 
 int shmq_consumer_position(struct shmq_consumer *c, uint64_t *ret_position)
@@ -778,9 +793,13 @@ int shmq_consumer_position(struct shmq_consumer *c, uint64_t *ret_position)
         return rc;
     if (!ret_position)
         return shmqi_fail(SHMQ_ERR_INVAL, "position: no place for it");
-    *ret_position = c->mode == SHMQI_MODE_SHARED ? shmqi_member_floor(c)
-                                                 : shmqi_reader_position(c);
-    return SHMQ_OK;
+    uint64_t position = c->mode == SHMQI_MODE_SHARED
+        ? shmqi_member_floor(c)
+        : shmqi_reader_position(c);
+    rc = shmqi_segment_result(c->segment, SHMQ_OK);
+    if (rc == SHMQ_OK)
+        *ret_position = position;
+    return rc;
 }
 
 int shmq_consumer_created_group(const struct shmq_consumer *c)
@@ -793,11 +812,8 @@ uint32_t shmq_consumer_endpoint(const struct shmq_consumer *c)
     return c->idx;
 }
 
-int shmq_consumer_drained(struct shmq_consumer *c)
+static int drained(struct shmq_consumer *c)
 {
-    int rc = usable(c);
-    if (rc)
-        return rc;
     uint64_t end = shmqi_ring_end(c->ring);
     if (c->mode == SHMQI_MODE_SHARED)
         return shmqi_member_floor(c) >= end;
@@ -806,6 +822,12 @@ int shmq_consumer_drained(struct shmq_consumer *c)
     if (shmqi_reader_flush(c))
         return stale(c);
     return (c->done_pos < c->freeze ? c->done_pos : c->freeze) >= end;
+}
+
+int shmq_consumer_drained(struct shmq_consumer *c)
+{
+    int rc = usable(c);
+    return rc ? rc : shmqi_segment_result(c->segment, drained(c));
 }
 
 int shmq_consumer_fd(struct shmq_consumer *c, int *ret_fd)

@@ -36,7 +36,7 @@ static int admin_begin(struct shmq_topic *topic, struct admin *a)
 static int admin_end(struct admin *a, int rc)
 {
     shmqi_endpoint_free(a->segment, a->idx, a->identity);
-    return rc;
+    return shmqi_segment_result(a->segment, rc);
 }
 
 static int no_such_group(const struct admin *a, const char *name)

@@ -297,7 +297,8 @@ _Static_assert(sizeof(struct shmqi_spsc_shm) == 24, "spsc header");
 #undef AT
 
 /* Addresses and constants of one attached topic: checked once, then private.
- * Nothing below is read from shared memory again. */
+ * Nothing below is read from shared memory again. `broken` is raised by the
+ * SIGBUS handler (mapping.h). */
 struct shmqi_ring {
     struct shmqi_data_shm *data;
     struct shmqi_control_shm *control;
@@ -324,6 +325,7 @@ struct shmqi_ring {
     uint64_t start_seq;
     uint64_t ttl_ns;
     uint32_t flags;
+    volatile uint32_t broken; /* a file was cut short: its content is lost */
 };
 
 #endif

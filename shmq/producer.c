@@ -70,6 +70,10 @@ int shmq_producer_open(struct shmq_topic *topic,
         return rc;
     }
     shmqi_segment_ref(s);
+    if (shmqi_segment_broken(s)) {
+        shmq_producer_close(p);
+        return shmqi_segment_fail_broken(s);
+    }
     *ret = p;
     return SHMQ_OK;
 }
@@ -125,6 +129,8 @@ static int forked(void)
 /* What a try's result means to the caller; drop-new counts. */
 static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
 {
+    if (rc != SHMQ_OK && shmqi_segment_broken(p->segment))
+        return shmqi_segment_fail_broken(p->segment);
     switch (rc) {
     case SHMQ_ERR_FULL:
         if (p->ring->on_full == SHMQ_ON_FULL_DROP_NEW)
@@ -167,7 +173,7 @@ struct job {
     uint64_t *ret_position;
 };
 
-static int try_job(struct shmq_producer *p, const struct job *j)
+static int try_ring(struct shmq_producer *p, const struct job *j)
 {
     bool mpmc = p->ring->ring == SHMQ_RING_MPMC;
     switch (j->kind) {
@@ -185,6 +191,13 @@ static int try_job(struct shmq_producer *p, const struct job *j)
             ? shmqi_mpmc_commit(p, j->loan, j->size, j->ret_position)
             : shmqi_spsc_take_loan(p, j->loan, j->size, j->ret_position);
     }
+}
+
+/* What was done on the memory that stands in for a broken file is undone. */
+static int try_job(struct shmq_producer *p, const struct job *j)
+{
+    int rc = try_ring(p, j);
+    return shmqi_segment_broken(p->segment) ? SHMQ_ERR_CORRUPT : rc;
 }
 
 static int timed_out(struct shmq_producer *p)
@@ -312,6 +325,8 @@ static __attribute__((noinline)) int publish_hard(struct shmq_producer *p,
     int rc = p->ring->ring == SHMQ_RING_SPSC
         ? shmqi_spsc_put_one(p, data, size, ret_position)
         : shmqi_mpmc_put_one(p, data, size, ret_position);
+    if (shmqi_segment_broken(p->segment))
+        rc = SHMQ_ERR_CORRUPT;
     if (rc == SHMQ_ERR_FULL)
         return publish_slow(p, data, size, wait, deadline, ret_position);
     return rc ? outcome(p, rc, 1) : SHMQ_OK;
@@ -330,7 +345,7 @@ int shmq_producer_publish(struct shmq_producer *p, const void *data,
     if (publishable(p, data, size) &&
         (p->spsc ? shmqi_spsc_easy(p, data, size, ret_position)
                  : shmqi_mpmc_easy(p, data, size, ret_position)))
-        return SHMQ_OK;
+        return shmqi_segment_result(p->segment, SHMQ_OK);
     return publish_hard(p, data, size, false, 0, ret_position);
 }
 
@@ -340,7 +355,7 @@ int shmq_producer_publish_wait(struct shmq_producer *p, const void *data,
     if (publishable(p, data, size) &&
         (p->spsc ? shmqi_spsc_easy(p, data, size, ret_position)
                  : shmqi_mpmc_easy(p, data, size, ret_position)))
-        return SHMQ_OK;
+        return shmqi_segment_result(p->segment, SHMQ_OK);
     return publish_hard(p, data, size, true, deadline_ns, ret_position);
 }
 
@@ -429,6 +444,7 @@ int shmq_producer_abort(struct shmq_producer *p, struct shmq_loan *loan)
         return shmqi_fail(SHMQ_ERR_INVAL, "abort: no producer or no loan");
     if (!shmqi_same_process(p->generation))
         return forked();
-    return p->ring->ring == SHMQ_RING_MPMC ? shmqi_mpmc_abort(p, loan)
-                                           : shmqi_spsc_abort(p, loan);
+    int rc = p->ring->ring == SHMQ_RING_MPMC ? shmqi_mpmc_abort(p, loan)
+                                             : shmqi_spsc_abort(p, loan);
+    return shmqi_segment_result(p->segment, rc);
 }

@@ -108,6 +108,7 @@ int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
 {
     uint32_t admin;
     uint64_t admin_identity;
+    shmqi_sigbus_unblock();
     int rc = shmqi_endpoint_claim(s, role, ret_idx, ret_identity);
     if (rc == SHMQ_OK) {
         (void)shmqi_reap_all(s, *ret_idx);

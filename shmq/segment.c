@@ -173,10 +173,8 @@ static int check_files(struct shmqi_files *f, struct shmqi_plan *plan)
 
 static void unmap(struct shmqi_segment *s)
 {
-    if (s->data_map)
-        (void)munmap(s->data_map, s->data_bytes);
-    if (s->control_map)
-        (void)munmap(s->control_map, s->control_bytes);
+    shmqi_mapping_drop(&s->data_map);
+    shmqi_mapping_drop(&s->control_map);
 }
 
 /* Maps the pages of [at, at + bytes) now; best effort. */
@@ -199,16 +197,16 @@ static void prefault(void *at, size_t bytes, bool writable)
 static int settle_map(const struct shmqi_segment *s, uint32_t flags)
 {
     if (flags & SHMQ_TOPIC_HUGE) {
-        (void)madvise(s->data_map, s->data_bytes, MADV_HUGEPAGE);
-        (void)madvise(s->control_map, s->control_bytes, MADV_HUGEPAGE);
+        (void)madvise(s->data_map.at, s->data_map.bytes, MADV_HUGEPAGE);
+        (void)madvise(s->control_map.at, s->control_map.bytes, MADV_HUGEPAGE);
     }
     if (flags & SHMQI_TOPIC_RESERVED) {
-        prefault(s->data_map, s->data_bytes, s->data_writable);
-        prefault(s->control_map, s->control_bytes, true);
+        prefault(s->data_map.at, s->data_map.bytes, s->data_writable);
+        prefault(s->control_map.at, s->control_map.bytes, true);
     }
     if ((flags & SHMQ_TOPIC_MLOCK) &&
-        (mlock(s->data_map, s->data_bytes) != 0 ||
-            mlock(s->control_map, s->control_bytes) != 0))
+        (mlock(s->data_map.at, s->data_map.bytes) != 0 ||
+            mlock(s->control_map.at, s->control_map.bytes) != 0))
         return SHMQ_ERR_LIMIT;
     return SHMQ_OK;
 }
@@ -216,33 +214,39 @@ static int settle_map(const struct shmqi_segment *s, uint32_t flags)
 static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     const struct shmqi_plan *plan)
 {
-    int prot = PROT_READ | (f->data_writable ? PROT_WRITE : 0);
-    s->data_bytes = plan->data_bytes;
-    s->control_bytes = plan->control_bytes;
-    void *d = mmap(NULL, s->data_bytes, prot, MAP_SHARED, f->data_fd, 0);
-    if (d == MAP_FAILED)
-        return shmqi_fail_sys(errno, "%s: cannot map the data file", f->topic);
-    s->data_map = d;
-    void *c = mmap(NULL, s->control_bytes, PROT_READ | PROT_WRITE, MAP_SHARED,
-        f->control_fd, 0);
-    if (c == MAP_FAILED) {
-        int err = errno;
+    volatile uint32_t *broken = &s->ring.broken;
+    int err = shmqi_mapping_make(&s->data_map, f->data_fd, plan->data_bytes,
+        f->data_writable, broken);
+    if (err)
+        return shmqi_fail_sys(err, "%s: cannot map the data file", f->topic);
+    err = shmqi_mapping_make(
+        &s->control_map, f->control_fd, plan->control_bytes, true, broken);
+    if (err) {
         unmap(s);
         return shmqi_fail_sys(err, "%s: cannot map the control file", f->topic);
     }
-    s->control_map = c;
+    void *d = s->data_map.at, *c = s->control_map.at;
     /* A core dump of one user of a topic is no place for the others' data. */
-    (void)madvise(d, s->data_bytes, MADV_DONTDUMP);
-    (void)madvise(c, s->control_bytes, MADV_DONTDUMP);
+    (void)madvise(d, s->data_map.bytes, MADV_DONTDUMP);
+    (void)madvise(c, s->control_map.bytes, MADV_DONTDUMP);
     if (settle_map(s, f->data.flags) != SHMQ_OK) {
         unmap(s);
         return shmqi_fail(SHMQ_ERR_LIMIT,
             "%s: cannot lock %llu bytes in memory; raise the limit of locked "
             "memory (ulimit -l)",
-            f->topic, (unsigned long long)(s->data_bytes + s->control_bytes));
+            f->topic, (unsigned long long)(
+                s->data_map.bytes + s->control_map.bytes));
     }
     shmqi_ring_map(&s->ring, &f->data, plan, d, c);
     return SHMQ_OK;
+}
+
+int shmqi_segment_fail_broken(const struct shmqi_segment *s)
+{
+    return shmqi_fail(SHMQ_ERR_CORRUPT,
+        "%s: another process cut its files short; close it, remove the topic "
+        "with --force, and look who may write it",
+        s->topic);
 }
 
 static bool is_file(int fd, dev_t device, ino_t inode)
@@ -432,6 +436,11 @@ int shmqi_segment_open(
             "%s: its two files do not belong together; remove "
             "it with --force",
             f.topic);
+    if (rc == SHMQ_OK && shmqi_segment_broken(*ret)) {
+        rc = shmqi_segment_fail_broken(*ret);
+        shmqi_segment_unref(*ret);
+        *ret = NULL;
+    }
     return rc;
 }
 

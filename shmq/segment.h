@@ -13,6 +13,7 @@
 #include <shmq/topic.h>
 
 #include "layout.h"
+#include "mapping.h"
 
 #define SHMQI_TOPIC_ROOM \
     (SHMQ_TOPIC_MAX + 9) /* system names: "@dead." more \
@@ -38,8 +39,7 @@ struct shmqi_segment {
     bool data_writable;
     bool inherited; /* from a parent: never unmapped or closed here */
     uid_t owner;
-    void *data_map, *control_map;
-    size_t data_bytes, control_bytes;
+    struct shmqi_mapping data_map, control_map;
     uint32_t refs;
     uint64_t *own; /* identities of this process's endpoints, by index */
     uint64_t *init_seen; /* by index: an INIT identity, and when first seen */
@@ -78,6 +78,22 @@ void shmqi_segment_unref(struct shmqi_segment *s);
 static inline bool shmqi_segment_deleted(const struct shmqi_segment *s)
 {
     return (shm_ld(G2, &s->ring.control->version) & SHMQI_DELETED) != 0;
+}
+
+/* True once a file of the topic was found cut short. Every public call looks
+ * here when it is through, so that nothing done on the memory that stands in
+ * for the file counts. */
+static inline bool shmqi_segment_broken(const struct shmqi_segment *s)
+{
+    return __builtin_expect(s->ring.broken != 0, 0);
+}
+/* CORRUPT, with the words for it. */
+int shmqi_segment_fail_broken(const struct shmqi_segment *s);
+
+/* `rc`, or CORRUPT when the topic broke. */
+static inline int shmqi_segment_result(const struct shmqi_segment *s, int rc)
+{
+    return shmqi_segment_broken(s) ? shmqi_segment_fail_broken(s) : rc;
 }
 
 /* The descriptors, or -1. An application may have closed them behind our back,

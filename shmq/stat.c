@@ -178,8 +178,10 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     for (uint32_t i = 0; i < r->name_cnt; i++)
         st.group_cnt += shmqi_bind_entry(shm_ld(J11, &r->names[i].bind)) != 0;
     st.ring_full = ring_full(r, waiting, st.published_position);
-    *ret = st;
-    return SHMQ_OK;
+    rc = shmqi_segment_result(s, SHMQ_OK);
+    if (rc == SHMQ_OK)
+        *ret = st;
+    return rc;
 }
 
 /* -- groups
@@ -235,7 +237,8 @@ static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
     struct depth d = depth_of(r, g->floor_position, end);
     g->lag_messages = d.messages;
     g->lag_bytes = d.bytes;
-    int64_t age = (int64_t)shmqi_now_realtime() - d.first_time;
+    /* Any bits may stand there as a time. */
+    int64_t age = (int64_t)(shmqi_now_realtime() - (uint64_t)d.first_time);
     g->oldest_unread_ns = d.messages && age > 0 ? age : 0;
     uint64_t w = shm_ld(J1, &shm->word);
     count_members(s, entry, shmqi_gword_unpack(w).generation, g);
@@ -275,11 +278,13 @@ int shmq_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
             fill_group(s, i, entry - 1, &all[cnt++]);
     }
     qsort(all, cnt, sizeof *all, by_name);
-    if (cap)
+    rc = shmqi_segment_result(s, SHMQ_OK);
+    if (rc == SHMQ_OK && cap)
         memcpy(buf, all, (cnt < cap ? cnt : cap) * sizeof *all);
     free(all);
-    *ret_cnt = cnt;
-    return SHMQ_OK;
+    if (rc == SHMQ_OK)
+        *ret_cnt = cnt;
+    return rc;
 }
 
 /* -- endpoints
@@ -360,6 +365,8 @@ int shmq_topic_endpoints(struct shmq_topic *topic,
         cnt++;
     }
     fill_blocks(s, buf, cnt < cap ? cnt : cap);
-    *ret_cnt = cnt;
-    return SHMQ_OK;
+    rc = shmqi_segment_result(s, SHMQ_OK);
+    if (rc == SHMQ_OK)
+        *ret_cnt = cnt;
+    return rc;
 }

@@ -231,8 +231,13 @@ int shmq_topic_open(const char *ns, const char *topic, struct shmq_topic **ret)
         free(t);
         return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
     }
+    shmqi_sigbus_unblock();
     int rc = shmqi_segment_open(ns, topic, &s);
-    if (rc == SHMQ_OK && shmqi_segment_deleted(s)) {
+    bool deleted = rc == SHMQ_OK && shmqi_segment_deleted(s);
+    if (rc == SHMQ_OK && shmqi_segment_broken(s)) {
+        rc = shmqi_segment_fail_broken(s);
+        shmqi_segment_unref(s);
+    } else if (deleted) {
         /* Its remover has not come to take the names away. */
         rc = shmqi_fail(SHMQ_ERR_NOENT,
             "%s: no such topic in namespace %s; "
@@ -292,7 +297,7 @@ int shmqi_topic_look(struct shmq_topic *t, struct shmqi_segment **ret)
             "topic: the handle belongs to the "
             "parent process; open it in the child");
     *ret = t->segment;
-    return SHMQ_OK;
+    return shmqi_segment_result(t->segment, SHMQ_OK);
 }
 
 int shmqi_topic_use(struct shmq_topic *t, struct shmqi_segment **ret)
@@ -307,7 +312,7 @@ int shmqi_topic_use(struct shmq_topic *t, struct shmqi_segment **ret)
             "it again",
             s->topic);
     *ret = s;
-    return SHMQ_OK;
+    return shmqi_segment_result(s, SHMQ_OK);
 }
 
 int shmq_topic_check(struct shmq_topic *t)
@@ -569,7 +574,7 @@ int shmq_topic_unlink(const char *ns, const char *topic, uint32_t flags)
     rc = shmqi_segment_open(f.ns, f.topic, &s);
     if (rc == SHMQ_OK)
         rc = unlink_open(s, flags);
-    else if ((rc == SHMQ_ERR_LAYOUT ||
+    else if ((rc == SHMQ_ERR_LAYOUT || rc == SHMQ_ERR_CORRUPT ||
                  (rc == SHMQ_ERR_PERM && geteuid() == 0)) &&
         (flags & SHMQ_UNLINK_FORCE))
         rc = unlink_both(f.ns, f.topic); /* nobody we could tell */
