@@ -15,15 +15,19 @@
 /* -- arenas -----------------------------------------------------------------
  */
 
-/* True: arena `idx` was free and is ours. Whoever reaped its owner may not have
- * been able to write here, so an owner that no endpoint carries is gone, too:
- * an identity is in the table before it owns an arena and leaves it after. */
-static inline bool shmqi_arena_take(
-    const struct shmqi_ring *r, uint32_t idx, uint64_t identity)
+static inline uint64_t shmqi_arena_owner(
+    const struct shmqi_ring *r, uint32_t idx)
 {
-    uint64_t owner = shm_ld(A1, &r->arenas[idx].owner);
-    return (owner == 0 || shmqi_identity_gone(r, owner)) &&
-        shm_cas(A2, &r->arenas[idx].owner, owner, identity);
+    return shm_ld(A1, &r->arenas[idx].owner);
+}
+
+/* True: arena `idx` is ours. Its owner was 0, or proven dead: whoever reaped it
+ * may not have been able to write here. An identity is in the table before it
+ * owns an arena and leaves it after. */
+static inline bool shmqi_arena_take(const struct shmqi_ring *r, uint32_t idx,
+    uint64_t owner, uint64_t identity)
+{
+    return shm_cas(A2, &r->arenas[idx].owner, owner, identity);
 }
 
 static inline void shmqi_arena_give(

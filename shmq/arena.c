@@ -74,7 +74,10 @@ static int take_free(
 {
     struct shmqi_ring *r = &s->ring;
     for (uint32_t i = 0; i < r->producer_cnt; i++) {
-        if (!shmqi_arena_take(r, i, identity))
+        /* Whoever reaped its owner may not have been able to write here. */
+        uint64_t owner = shmqi_arena_owner(r, i);
+        if ((owner != 0 && !shmqi_identity_dead(s, owner)) ||
+            !shmqi_arena_take(r, i, owner, identity))
             continue;
         a->idx = i;
         a->base = r->arena_base + ((uint64_t)i << r->arena_lg2);

@@ -48,18 +48,57 @@ static bool own_endpoint(
     return own;
 }
 
-static bool lock_is_free(struct shmqi_segment *s, uint64_t identity)
+/* Asks the kernel; false when it cannot tell. A free lock is F_UNLCK. */
+static bool ask_lock(
+    struct shmqi_segment *s, uint64_t identity, struct flock *ret)
+{
+    int fd = shmqi_segment_control_fd(s);
+    memset(ret, 0, sizeof *ret);
+    ret->l_type = F_WRLCK;
+    ret->l_whence = SEEK_SET;
+    ret->l_start = (off_t)identity;
+    ret->l_len = 1;
+    return fd >= 0 && fcntl(fd, F_GETLK, ret) == 0;
+}
+
+/* The lock is held; its holder gave up its memory all the same. The pid is the
+ * kernel's: one that a peer wrote could be that of any corpse. */
+static bool holder_is_dying(const struct flock *l)
+{
+    const struct shmqi_self *self = shmqi_self();
+    return self->pid_namespace != 0 && l->l_pid > 0 &&
+        (uint32_t)l->l_pid != self->pid &&
+        shmqi_process_has_no_memory((uint32_t)l->l_pid);
+}
+
+uint32_t shmqi_lock_holder(struct shmqi_segment *s, uint64_t identity)
 {
     struct flock l;
-    int fd = shmqi_segment_control_fd(s);
-    memset(&l, 0, sizeof l);
-    l.l_type = F_WRLCK;
-    l.l_whence = SEEK_SET;
-    l.l_start = (off_t)identity;
-    l.l_len = 1;
-    if (fd < 0 || fcntl(fd, F_GETLK, &l) != 0)
-        return false; /* no proof */
-    return l.l_type == F_UNLCK;
+    if (!ask_lock(s, identity & ~SHMQI_IDENTITY_INIT, &l) ||
+        l.l_type == F_UNLCK || l.l_pid <= 0)
+        return 0;
+    return (uint32_t)l.l_pid;
+}
+
+/* The kernel does not report locks of the process that asks. */
+static bool own_identity(struct shmqi_segment *s, uint64_t identity)
+{
+    bool own = false;
+    shmqi_process_lock();
+    for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++)
+        own |= s->own[i] == identity;
+    shmqi_process_unlock();
+    return own;
+}
+
+bool shmqi_identity_dead(struct shmqi_segment *s, uint64_t identity)
+{
+    struct flock l;
+    if (!shmqi_identity_gone(&s->ring, identity))
+        return false;
+    if (own_identity(s, identity) || !ask_lock(s, identity, &l))
+        return false;
+    return l.l_type == F_UNLCK || holder_is_dying(&l);
 }
 
 /* For the case that /proc hides other users' processes. */
@@ -110,18 +149,17 @@ bool shmqi_endpoint_dead(
     uint64_t id = identity & ~SHMQI_IDENTITY_INIT;
     if (id == 0 || own_endpoint(s, idx, id))
         return false;
-    bool lock_free = lock_is_free(s, id);
+    struct flock l;
+    if (!ask_lock(s, id, &l))
+        return false; /* no proof */
+    bool lock_free = l.l_type == F_UNLCK;
     if (identity & SHMQI_IDENTITY_INIT)
         return lock_free && stays_half_made(s, idx, id);
     if (!shmqi_peer_read(&s->ring, idx, &peer) || peer.identity != id)
         return false; /* somebody else's business by now */
     if (lock_free)
         return !shmqi_peer_pid_valid(&peer);
-    const struct shmqi_self *self = shmqi_self();
-    if (peer.pid_namespace == 0 || peer.pid_namespace != self->pid_namespace ||
-        peer.pid == self->pid)
-        return false;
-    return shmqi_process_has_no_memory(peer.pid);
+    return holder_is_dying(&l);
 }
 
 /* -- attach and detach ------------------------------------------------------

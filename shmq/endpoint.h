@@ -7,8 +7,9 @@
  *     lock free AND NOT (same pid namespace AND a process with this pid, start
  *     time and image exists AND is no zombie)
  * where the second half covers an application that closed our descriptor
- * behind our back; or, in one pid namespace, every thread of the process has
- * already given up its memory (it will free the lock when it is done).
+ * behind our back; or, where the kernel tells the pid of the lock's holder,
+ * every thread of that process has already given up its memory (it will free
+ * the lock when it is done).
  *
  * An identity is a 62-bit random number and never comes back, so a stalled
  * reaper that looks again at the identity cannot mistake the next owner of the
@@ -32,6 +33,17 @@ struct shmqi_peer {
 /* False when the entry is free or changed while being read. */
 bool shmqi_peer_read(
     const struct shmqi_ring *r, uint32_t idx, struct shmqi_peer *ret);
+
+/* True when memory that this identity owned may be taken over: no endpoint
+ * carries it any more, and the kernel says that its process is gone. The table
+ * alone is no proof: members write it, who may not write records, and must not
+ * be able to give a living producer's memory to a second one. */
+bool shmqi_identity_dead(struct shmqi_segment *s, uint64_t identity);
+
+/* The pid, in our pid namespace, of the process that holds the liveness lock of
+ * `identity`: the kernel's word, not the table's. 0: nobody, ourselves, or not
+ * visible. */
+uint32_t shmqi_lock_holder(struct shmqi_segment *s, uint64_t identity);
 
 /* How long an entry in the making whose lock is free must look so. */
 #define SHMQI_HALF_MADE_NS 10000000ull

@@ -275,14 +275,17 @@ static int kill_and_reap(
             "evict: endpoint %u is this very "
             "process; close it instead",
             idx);
+    /* The pid in the table is what a peer wrote: whom it names must also hold
+     * the endpoint's lock, else a peer could have anybody killed. */
     int fd = (int)syscall(SYS_pidfd_open, (pid_t)peer->pid, 0);
-    if (fd < 0 || !shmqi_peer_pid_valid(peer)) {
+    if (fd < 0 || !shmqi_peer_pid_valid(peer) ||
+        shmqi_lock_holder(a->segment, peer->identity) != peer->pid) {
         if (fd >= 0)
             (void)close(fd);
         return shmqi_fail(SHMQ_ERR_BUSY,
-            "%s: endpoint %u lives in another pid "
-            "namespace; kill it there",
-            a->segment->topic, idx);
+            "%s: endpoint %u lives in another pid namespace, or pid %u does "
+            "not hold its lock; kill it there, or by hand",
+            a->segment->topic, idx, peer->pid);
     }
     long rc = syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
     int err = errno;

@@ -40,7 +40,7 @@ static int take_role(struct shmq_producer *p)
     struct shmqi_segment *s = p->segment;
     for (int i = 0; i < 16; i++) {
         uint64_t holder = shmqi_writer_holder(&s->ring);
-        if (holder != 0 && !shmqi_identity_gone(&s->ring, holder)) {
+        if (holder != 0 && !shmqi_identity_dead(s, holder)) {
             (void)shmqi_reap_all(s, p->idx);
             if (shmqi_writer_holder(&s->ring) == holder)
                 return role_busy(s, holder);

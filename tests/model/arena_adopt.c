@@ -85,7 +85,9 @@ static void *second(void *arg)
     pthread_join(ta, NULL);
     m_reap(&m_ring, 1, 0, A_IDENTITY);
     shmqi_clear_producer(&m_ring, A_IDENTITY);
-    bool mine = shmqi_arena_take(&m_ring, 0, B_IDENTITY);
+    uint64_t owner = shmqi_arena_owner(&m_ring, 0);
+    bool mine = (owner == 0 || shmqi_identity_gone(&m_ring, owner)) &&
+        shmqi_arena_take(&m_ring, 0, owner, B_IDENTITY);
     assert(mine && "the dead one's arena is not free");
     if (shmqi_adopt_begin(&m_ring, &gate_b))
         return arg;
