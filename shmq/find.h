@@ -56,15 +56,34 @@ SHMQI_FIND enum shmqi_taken shmqi_find_in(const struct shmqi_finder *f,
     return SHMQI_TAKE_NEXT;
 }
 
+/* The group's floor. A member's own idea of where that is goes with it; but not
+ * further than it can have moved without asking the ring itself, else a floor
+ * that a peer moves in large steps would end where the modular laps of slots
+ * mean another time. */
+static inline uint64_t shmqi_find_floor(struct shmqi_finder *f)
+{
+    const struct shmqi_ring *r = f->ring;
+    uint64_t n = 1ull << r->cap_lg2;
+    uint64_t floor = shmqi_claims_floor(&f->claims, f->near);
+    if (__builtin_expect(floor - f->near > n, 0)) {
+        uint64_t tail = shm_ld(G1, &r->data->tail);
+        floor = shmqi_claims_floor(&f->claims, tail);
+        if (tail > n && floor < tail - n &&
+            r->on_full != SHMQ_ON_FULL_DROP_OLD)
+            floor = tail - n;
+    }
+    f->near = floor;
+    return floor;
+}
+
 /* One look at the place where fresh frames begin. *ret_idle: there is none. */
 SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
     struct shmqi_finder *f, shmqi_take_fn *take, void *ctx, bool *ret_idle)
 {
     const struct shmqi_claims *c = &f->claims;
     uint64_t nw = shm_ld(S5, &c->group->next), w;
-    uint64_t floor = shmqi_claims_floor(c, f->near);
+    uint64_t floor = shmqi_find_floor(f);
     uint64_t seq = shmqi_seq_expand(nw, floor);
-    f->near = floor;
     if (seq < floor)
         seq = floor;
     if (shmqi_next_epoch(nw) != f->epoch) {

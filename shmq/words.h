@@ -105,10 +105,16 @@ static inline uint64_t shmqi_next_epoch(uint64_t w)
 {
     return w >> SHMQI_NEXT_BITS;
 }
+/* near + d, but never below 0: the other end of the number range has slot laps
+ * that look like those of an unused ring. */
+static inline uint64_t shmqi_expand(uint64_t near, int64_t d)
+{
+    return d < 0 && (uint64_t)-d > near ? 0 : near + (uint64_t)d;
+}
 /* The full sequence of a 40-bit one that lies within 2^39 of `near`. */
 static inline uint64_t shmqi_seq_expand(uint64_t low, uint64_t near)
 {
-    return near + (uint64_t)shmqi_sext(low - near, SHMQI_NEXT_BITS);
+    return shmqi_expand(near, shmqi_sext(low - near, SHMQI_NEXT_BITS));
 }
 
 /* -- cursor (floor, seen) ------------------------------------------------ */
@@ -136,7 +142,7 @@ static inline uint64_t shmqi_cursor_place(uint64_t w)
 static inline uint64_t shmqi_cursor_pos(uint64_t w, uint64_t near_seq)
 {
     uint64_t near = shmqi_pos(near_seq, 0);
-    return near + (uint64_t)shmqi_sext(w - near, SHMQI_PLACE_BITS);
+    return shmqi_expand(near, shmqi_sext(w - near, SHMQI_PLACE_BITS));
 }
 
 /* -- group --------------------------------------------------------------- */
