@@ -13,6 +13,8 @@
 #ifndef SHMQI_CLAIMS_H
 #define SHMQI_CLAIMS_H
 
+#include <shmq/group.h>
+
 #include "layout.h"
 #include "words.h"
 
@@ -25,6 +27,13 @@ struct shmqi_claims {
     uint32_t lg2;
     uint32_t endpoint_cnt;
 };
+
+/* Whether attribute word `attrs` means a shared group. Any bits may stand there,
+ * and an spsc topic has no claim words. */
+static inline bool shmqi_attrs_shared(const struct shmqi_ring *r, uint64_t attrs)
+{
+    return r->ring == SHMQ_RING_MPMC && (attrs & 0xff) == SHMQ_GROUP_SHARED;
+}
 
 /* The claims of group `entry`. */
 static inline struct shmqi_claims shmqi_claims_of(

@@ -74,7 +74,7 @@ static inline void shmqi_clear_membership(const struct shmqi_ring *r,
     if (shmqi_naming(entry, gw.generation) == name &&
         gw.state == SHMQI_GROUP_READY) {
         struct shmqi_group_shm *g = &r->groups[entry];
-        if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
+        if (shmqi_attrs_shared(r, shm_ld(N1, &g->attrs))) {
             (void)shmqi_clear_claims(r, self, entry, victim, identity, false);
             shmqi_clear_freeing(r, entry, victim, identity);
         } else {

@@ -234,7 +234,7 @@ static int take_from(struct admin *a, uint32_t entry, uint32_t idx,
     struct shmqi_ring *r = &a->segment->ring;
     if (shmqi_view_is_up(r, idx))
         return may_view(a, peer, idx);
-    if ((shm_ld(N1, &r->groups[entry].attrs) & 0xff) != SHMQ_GROUP_SHARED)
+    if (!shmqi_attrs_shared(r, shm_ld(N1, &r->groups[entry].attrs)))
         shmqi_role_evict(&r->groups[entry], peer->identity);
     else if (!shmqi_clear_claims(r, a->idx, entry, idx, peer->identity, true))
         return may_view(a, peer, idx);

@@ -12,6 +12,9 @@
 #include "wait.h"
 
 #define GROUP_TRIES 64u
+#define ATTEMPTS_MIN 2u
+#define ATTEMPTS_MAX 100u
+#define LEASE_MAX_NS (86400ull * 1000000000)
 
 /* -- creating ----------------------------------------------------------------
  */
@@ -22,17 +25,33 @@ void shmqi_group_read_attrs(
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint64_t a = shm_ld(N1, &g->attrs);
     uint64_t words[SHMQI_NAME_WORDS + 1];
+    /* Nonsense becomes what does least harm. */
+    uint32_t absent = (uint32_t)(a >> 8) & 0xff;
+    uint32_t attempts = (uint32_t)(a >> 16) & 0xffff;
     m->entry = entry;
-    m->kind = (uint32_t)a & 0xff;
-    m->absent = (uint32_t)(a >> 8) & 0xff;
-    m->max_attempts = (uint32_t)(a >> 16) & 0xffff;
+    m->kind = shmqi_attrs_shared(&s->ring, a) ? SHMQ_GROUP_SHARED
+                                              : SHMQ_GROUP_EXCLUSIVE;
+    m->absent =
+        absent == SHMQ_ABSENT_RELEASE ? SHMQ_ABSENT_RELEASE : SHMQ_ABSENT_KEEP;
+    m->max_attempts = attempts < ATTEMPTS_MIN ? ATTEMPTS_MIN
+        : attempts > ATTEMPTS_MAX             ? ATTEMPTS_MAX
+                                              : attempts;
     m->name_idx = (uint32_t)(a >> 32) & 0xffffff;
     m->views = (a & SHMQI_ATTR_VIEWS) != 0;
     m->lease_ns = shm_ld(N1, &g->lease_ns);
+    if (m->lease_ns > LEASE_MAX_NS)
+        m->lease_ns = LEASE_MAX_NS;
     for (uint32_t i = 0; i < SHMQI_NAME_WORDS + 1; i++)
         words[i] = shm_ld(N1, &g->dead_letter[i]);
     memcpy(m->dead_letter, words, sizeof words);
     m->dead_letter[sizeof words - 1] = '\0';
+}
+
+static void default_dead_letter(
+    const struct shmqi_segment *s, struct shmqi_member *m)
+{
+    (void)strcat(strcpy(m->dead_letter, "@dead."), s->topic);
+    m->dead_letter[SHMQI_NAME_WORDS * 8 + 7] = '\0';
 }
 
 static int fill_defaults(const struct shmqi_segment *s,
@@ -47,7 +66,7 @@ static int fill_defaults(const struct shmqi_segment *s,
     m->max_attempts = asked->max_attempts ? asked->max_attempts : 16;
     m->lease_ns = asked->lease_ns;
     m->views = m->lease_ns == 0 && s->ring.on_full != SHMQ_ON_FULL_DROP_OLD &&
-        s->data_writable;
+        s->data_writable && !s->untrusted_members;
     if (m->kind > SHMQ_GROUP_EXCLUSIVE || m->absent > SHMQ_ABSENT_RELEASE)
         return shmqi_fail(SHMQ_ERR_INVAL, "group: kind or absent is not legal");
     if (spsc && m->kind == SHMQ_GROUP_SHARED)
@@ -55,7 +74,7 @@ static int fill_defaults(const struct shmqi_segment *s,
             "%s: groups of an spsc topic are "
             "exclusive; use an mpmc topic to share",
             s->topic);
-    if (m->max_attempts < 2 || m->max_attempts > 100)
+    if (m->max_attempts < ATTEMPTS_MIN || m->max_attempts > ATTEMPTS_MAX)
         return shmqi_fail(SHMQ_ERR_INVAL,
             "group: max attempts %u; use 2 to "
             "100",
@@ -65,10 +84,10 @@ static int fill_defaults(const struct shmqi_segment *s,
             "group: an exclusive group has no "
             "lease; evict its reader, or share the group");
     if (m->lease_ns &&
-        (m->lease_ns < 1000000 || m->lease_ns > 86400ull * 1000000000))
+        (m->lease_ns < 1000000 || m->lease_ns > LEASE_MAX_NS))
         return shmqi_fail(SHMQ_ERR_INVAL, "group: a lease is 1 ms to 24 h");
     if (!asked->dead_letter)
-        (void)strcat(strcpy(m->dead_letter, "@dead."), s->topic);
+        default_dead_letter(s, m);
     else if (shmqi_topic_name_check(asked->dead_letter, true) != SHMQ_OK)
         return SHMQ_ERR_INVAL;
     else
@@ -120,7 +139,7 @@ static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
     shm_st(N2, &g->next,
         shmqi_next(
             shmqi_next_epoch(shm_ld(N1, &g->next)) + 1, shmqi_pos_seq(pos)));
-    if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
+    if (shmqi_attrs_shared(r, shm_ld(N1, &g->attrs))) {
         struct shmqi_claims c = shmqi_claims_of(r, entry);
         shmqi_claims_reset(&c, pos);
     }
@@ -299,6 +318,17 @@ static bool join_entry(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     return true;
 }
 
+/* Where poison records go says a word that every member may write, and this
+ * process carries them there with its own rights. So it is believed only when
+ * the owner alone can have written it, or when the application asked for that
+ * very topic; else they go to this topic's own. */
+static void believe_dead_letter(const struct shmqi_segment *s,
+    const struct shmq_group_attrs *asked, struct shmqi_member *m)
+{
+    if (!s->owner_only && !asked->dead_letter)
+        default_dead_letter(s, m);
+}
+
 int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
     const struct shmq_group_attrs *attrs, const struct shmq_start *start,
     bool no_create, struct shmqi_member *ret)
@@ -343,6 +373,7 @@ int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
             name, s->topic);
     m.created = created;
     rc = attrs_agree(s, name, attrs, &m);
+    believe_dead_letter(s, attrs, &m);
     if (rc)
         shmqi_group_leave(s, self, &m);
     else

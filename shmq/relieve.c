@@ -12,7 +12,7 @@ static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
     struct shmqi_group_shm *g = &s->ring.groups[entry];
     uint32_t state = shmqi_gword_unpack(shm_ld(J1, &g->word)).state;
     return state == SHMQI_GROUP_READY &&
-        (shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED;
+        shmqi_attrs_shared(&s->ring, shm_ld(N1, &g->attrs));
 }
 
 /* Names the entry and looks once more. READY after naming: whoever deletes it
@@ -76,7 +76,7 @@ static uint32_t holder_of(
     uint32_t idx = UINT32_MAX;
     if (gw.state == SHMQI_GROUP_CREATING || gw.state == SHMQI_GROUP_GATING)
         return gw.endpoint; /* stopped while making it */
-    if ((shm_ld(N1, &g->attrs) & 0xff) == SHMQ_GROUP_SHARED) {
+    if (shmqi_attrs_shared(r, shm_ld(N1, &g->attrs))) {
         struct shmqi_claims c = shmqi_claims_of(&s->ring, entry);
         uint64_t seq = shmqi_pos_seq(floor);
         uint64_t k = shm_ld(S2, shmqi_claim_at(&c, seq));

@@ -59,8 +59,8 @@ static void count_mpmc(
 static void count_spsc(
     const struct shmqi_ring *r, uint64_t from, uint64_t to, struct depth *d)
 {
-    uint64_t w;
-    for (uint64_t p = from; p < to; p += shmqi_commit_len(w)) {
+    uint64_t w, left = r->arena_bytes / 8; /* no more fit into the ring */
+    for (uint64_t p = from; p < to && left-- > 0; p += shmqi_commit_len(w)) {
         enum shmqi_spsc_seen seen = shmqi_spsc_look(r, p, &w);
         if (seen == SHMQI_SPSC_EMPTY || seen == SHMQI_SPSC_NONSENSE)
             return;
