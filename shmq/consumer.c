@@ -50,7 +50,7 @@ static int open_group(
     if (rc)
         return rc;
     c->copies = (o->flags & SHMQ_CONSUMER_COPY) || !c->member.views ||
-        !s->data_writable;
+        !s->data_writable || s->untrusted_members;
     c->mode = c->member.kind == SHMQ_GROUP_SHARED ? SHMQI_MODE_SHARED
                                                   : SHMQI_MODE_EXCLUSIVE;
     rc = c->mode == SHMQI_MODE_SHARED ? shmqi_member_open(c)

@@ -26,8 +26,8 @@ static struct shmq_producer *producer_of(struct shmq_consumer *c)
         struct shmq_topic_attrs a;
         memset(&a, 0, sizeof a);
         a.struct_bytes = sizeof a;
-        a.mode = c->segment->constants.mode;
-        a.data_mode = c->segment->constants.data_mode;
+        a.mode = c->segment->control_mode;
+        a.data_mode = c->segment->data_mode;
         a.arena_bytes = c->ring->arena_bytes > 256u << 10 ? c->ring->arena_bytes
                                                           : 256u << 10;
         a.max_message_bytes = c->ring->max_message;
@@ -59,7 +59,8 @@ bool shmqi_dead_letter_copy(struct shmq_consumer *c,
     struct shmq_record rec = {msg->data, msg->size, attrs, n, 0};
     struct shmq_producer *p = producer_of(c);
     int rc = p ? shmq_producer_publish_batch(p, &rec, 1, NULL) : SHMQ_ERR_FULL;
-    if (rc == SHMQ_ERR_CLOSED) { /* removed meanwhile: made anew next time */
+    if (rc == SHMQ_ERR_CLOSED || rc == SHMQ_ERR_CORRUPT) {
+        /* Removed or destroyed meanwhile: opened anew next time. */
         shmq_producer_close(c->dead_producer);
         shmq_topic_close(c->dead_topic);
         c->dead_producer = NULL;

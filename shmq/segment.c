@@ -45,7 +45,9 @@ static bool constants_legal(const struct shmqi_constants_shm *c)
     if (c->max_producers < 1 || c->max_producers > 256 || c->max_groups < 1 ||
         c->max_groups > 256 || c->max_members < 1 || c->max_members > 512)
         return false;
-    if (c->max_message_bytes + 128 > c->arena_bytes / 2)
+    if (c->max_message_bytes > c->arena_bytes / 2 - 128)
+        return false;
+    if (((c->mode | c->data_mode) & ~0777u) != 0)
         return false;
     if (spsc)
         return c->max_producers == 1 && c->cap_lg2 == 0 && c->claim_lg2 == 0;
@@ -350,6 +352,13 @@ static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
     s->spare_fd = -1;
     s->data_fd = f->data_fd;
     s->data_writable = f->data_writable;
+    s->control_mode = f->control_stat.st_mode & 0777;
+    s->data_mode = f->data_stat.st_mode & 0777;
+    s->untrusted_members = (s->control_mode & ~s->data_mode & 0022) != 0 ||
+        f->control_stat.st_uid != f->data_stat.st_uid ||
+        ((s->control_mode & 0020) != 0 &&
+            f->control_stat.st_gid != f->data_stat.st_gid);
+    s->owner_only = (s->control_mode & 0022) == 0;
     s->refs = 1;
     s->next = segments;
     segments = s;

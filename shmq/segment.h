@@ -37,6 +37,11 @@ struct shmqi_segment {
     int spare_fd; /* a second descriptor of the same file, see open_once */
     int data_fd; /* use through shmqi_segment_data_fd() */
     bool data_writable;
+    /* Somebody may write the control file and not the data file: then floors
+     * prove nothing, and nobody gets views (see docs/hostile-peer.md). */
+    bool untrusted_members;
+    bool owner_only; /* nobody but its owner may write the control file */
+    mode_t control_mode, data_mode; /* as they are, not as the file says */
     bool inherited; /* from a parent: never unmapped or closed here */
     uid_t owner;
     struct shmqi_mapping data_map, control_map;

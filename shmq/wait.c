@@ -224,7 +224,7 @@ int shmqi_poll_open(
     shmqi_doorbell_path(path, s, identity);
     p->epoll_fd = p->fifo_fd = p->timer_fd = -1;
     p->armed = false;
-    if (poll_open_fds(p, path, (mode_t)s->constants.mode) == 0)
+    if (poll_open_fds(p, path, s->control_mode) == 0)
         return SHMQ_OK;
     int err = errno;
     shmqi_poll_close(p, s, identity);
