@@ -131,9 +131,10 @@ int shmqi_held_hand(
 {
     struct shmqi_held *h = &c->held[slot];
     struct shmqi_view v;
-    if (!shmqi_record_view(h->bytes, h->len, h->next_off, &v))
-        return SHMQ_ERR_CORRUPT;
     uint32_t idx = h->next_idx;
+    /* A claim word may say that more records are done than there are. */
+    if (idx >= h->cnt || !shmqi_record_view(h->bytes, h->len, h->next_off, &v))
+        return SHMQ_ERR_CORRUPT;
     ret->data = v.data;
     ret->size = v.size;
     ret->position = shmqi_held_pos(c, h, idx);

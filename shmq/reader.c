@@ -16,6 +16,7 @@
 #include "seek.h"
 
 #define TAKE_TRIES 64
+#define SKIP_LAPS 4
 
 static bool is_mpmc(const struct shmq_consumer *c)
 {
@@ -567,7 +568,7 @@ static int fill_spsc(
 
 static int next_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
-    uint64_t w;
+    uint64_t w, skipped = 0;
     for (;;) {
         enum shmqi_spsc_seen seen = c->copies
             ? shmqi_spsc_look_racy(c->ring, c->next, &w)
@@ -589,6 +590,10 @@ static int next_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
         c->next += len;
         if (c->first == c->last)
             c->done_pos = c->next;
+        /* A peer may write pads as fast as they are passed. */
+        skipped += len;
+        if (skipped > SKIP_LAPS * c->ring->arena_bytes)
+            return SHMQ_ERR_EMPTY;
     }
     uint32_t slot = 0;
     struct shmqi_held *h = new_held(c, &slot);
