@@ -153,6 +153,9 @@ bool shmqi_endpoint_dead(
     if (!ask_lock(s, id, &l))
         return false; /* no proof */
     bool lock_free = l.l_type == F_UNLCK;
+    /* A peer may have copied one of our identities into this entry. */
+    if (lock_free && own_identity(s, id))
+        return false;
     if (identity & SHMQI_IDENTITY_INIT)
         return lock_free && stays_half_made(s, idx, id);
     if (!shmqi_peer_read(&s->ring, idx, &peer) || peer.identity != id)
@@ -278,6 +281,6 @@ void shmqi_endpoint_free(
 void shmqi_doorbell_path(
     char ret[256], const struct shmqi_segment *s, uint64_t identity)
 {
-    (void)snprintf(ret, 256, "%s/shmq.%s.b.%016llx", SHMQI_DIR, s->ns,
-        (unsigned long long)identity);
+    (void)snprintf(ret, 256, "%s/shmq.%s.b.%llx.%016llx", SHMQI_DIR, s->ns,
+        (unsigned long long)s->inode, (unsigned long long)identity);
 }

@@ -65,7 +65,10 @@ int shmqi_endpoint_claim(struct shmqi_segment *s, uint32_t role,
 void shmqi_endpoint_free(
     struct shmqi_segment *s, uint32_t idx, uint64_t identity);
 
-/* Path of the doorbell FIFO that an endpoint may have. */
+/* Path of the doorbell FIFO that an endpoint may have. Besides the identity,
+ * which stands in shared memory, it holds the inode of the control file, which
+ * nobody can write: so no topic can have another one's doorbells rung or
+ * removed. */
 void shmqi_doorbell_path(
     char ret[256], const struct shmqi_segment *s, uint64_t identity);
 
