@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -18,7 +19,8 @@
 #include "support/proc.h"
 #include "support/support.h"
 
-#define GAMES_PER_CHILD 200
+#define GAMES_PER_CHILD 1000u
+#define SHIFT_NS 5000000000u
 
 /* Shared by the referee and the player. */
 struct score {
@@ -53,14 +55,23 @@ static void note(void)
 }
 
 struct shift {
-    uint64_t first, cnt, until_ns;
+    uint64_t first, cnt, ns;
 };
+
+/* The games have a clock of their own. */
+static uint64_t clock_ns(void)
+{
+    struct timeval now;
+    (void)gettimeofday(&now, NULL);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_usec * 1000u;
+}
 
 static int play(void *ctx)
 {
     const struct shift *s = ctx;
     (void)signal(SIGALRM, too_late);
-    for (uint64_t i = 0; i < s->cnt && t_now_ns() < s->until_ns; i++) {
+    uint64_t until_ns = clock_ns() + s->ns;
+    for (uint64_t i = 0; i < s->cnt && clock_ns() < until_ns; i++) {
         score->seed = s->first + i;
         scribble_game(s->first + i);
         score->games++;
@@ -80,12 +91,10 @@ static void remove_files(void)
 /* False when a game was lost. */
 static bool run(uint64_t first, uint64_t seconds, uint64_t scribbles)
 {
-    uint64_t end = t_now_ns() + seconds * 1000000000u;
-    for (uint64_t seed = first;
-         t_now_ns() < end || score->scribbles < scribbles;
-         seed += GAMES_PER_CHILD) {
-        struct shift s = {seed, GAMES_PER_CHILD,
-            score->scribbles < scribbles ? UINT64_MAX : end};
+    uint64_t end = clock_ns() + seconds * 1000000000u;
+    score->seed = first - 1;
+    while (clock_ns() < end || score->scribbles < scribbles) {
+        struct shift s = {score->seed + 1, GAMES_PER_CHILD, SHIFT_NS};
         struct t_proc player;
         t_spawn(&player, play, &s);
         int status = t_bury(&player);

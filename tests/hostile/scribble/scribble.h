@@ -41,6 +41,10 @@ const char *scribble_call(void); /* the one that is running */
 /* More accesses in one call mean that it does not end. */
 #define SCRIBBLE_STEPS_LIMIT 40000000ull
 
+/* -- scribble_world.c: the process's clock, sleep and chance follow the seed.
+ */
+void scribble_world(uint64_t seed);
+
 /* -- scribble_game.c ------------------------------------------------------- */
 
 /* Plays one game: a topic, its users, a hostile peer. Ends the process with a

@@ -23,7 +23,7 @@ static struct scribble_plan plan;
 static uint64_t chance;
 static bool active;
 static uint64_t old_values[OLD_CNT]; /* seen in the files earlier */
-static uint64_t cnt, again_cnt;
+static uint64_t cnt, again_cnt, old_idx;
 /* Words looked at in this call: address, and the call. */
 static struct {
     const void *word;
@@ -87,8 +87,8 @@ static uint64_t evil(uint64_t was)
         return r;
     case 7: /* replayed */
         return old_values[r % OLD_CNT];
-    case 8: /* looks like an address */
-        return (uint64_t)(uintptr_t)any_word();
+    case 8: /* looks like an address; not a real one, so that seeds replay */
+        return 0x7ffff0000000ull + (r & 0xffffff8);
     case 9: /* of another field */
         return load8(any_word());
     case 10:
@@ -115,14 +115,17 @@ static void write_evil(uint8_t *word, size_t bytes)
     uint64_t was = 0, now;
     memcpy(&was, word, bytes);
     now = evil(was);
-    old_values[cnt % OLD_CNT] = was;
+    old_values[old_idx++ % OLD_CNT] = was;
     memcpy(word, &now, bytes);
     cnt++;
 }
 
 static bool seen_before(const void *word)
 {
-    size_t i = ((uintptr_t)word >> 3) * 0x9e3779b97f4a7c15ull >> 50;
+    size_t off = inside(&data, word, 1)
+        ? (size_t)((const uint8_t *)word - data.at)
+        : (size_t)((const uint8_t *)word - control.at) + (1u << 30);
+    size_t i = (off >> 3) * 0x9e3779b97f4a7c15ull >> 50;
     bool was = seen[i].word == word && seen[i].call == call_no;
     seen[i].word = word;
     seen[i].call = call_no;
@@ -258,6 +261,8 @@ void scribble_aim(
     data.bytes = data_bytes;
     control.at = control_at;
     control.bytes = control_bytes;
+    memset(seen, 0, sizeof seen);
+    call_no = old_idx = 0;
     shmqi_hooks = &hooks;
 }
 
