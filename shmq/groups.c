@@ -150,8 +150,8 @@ static int reserve_claims(struct shmqi_segment *s, uint32_t entry)
     struct shmqi_plan plan;
     (void)shmqi_plan(&s->constants, &plan);
     uint64_t bytes = 8ull << s->ring.claim_lg2;
-    off_t at = (off_t)shmqi_claims_offset(&plan, entry, s->ring.claim_lg2);
-    int err = posix_fallocate(shmqi_segment_control_fd(s), at, (off_t)bytes);
+    int err = shmqi_segment_reserve(shmqi_segment_control_fd(s),
+        shmqi_claims_offset(&plan, entry, s->ring.claim_lg2), bytes);
     if (err)
         return shmqi_fail_sys(err,
             "%s: cannot reserve a group's claims; free "

@@ -322,6 +322,12 @@ static void read_schema(struct shmqi_segment *s)
     s->schema[n] = '\0';
 }
 
+int shmqi_segment_reserve(int fd, uint64_t at, uint64_t bytes)
+{
+    int rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)bytes);
+    return rc == 0 ? 0 : errno;
+}
+
 static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
     struct shmqi_segment **ret)
 {
