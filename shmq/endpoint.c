@@ -32,6 +32,7 @@ bool shmqi_peer_read(
     p.since_ns = f.since_ns;
     memcpy(p.comm, f.comm, sizeof p.comm);
     p.comm[sizeof p.comm - 1] = '\0';
+    shmqi_make_printable(p.comm);
     *ret = p;
     return true;
 }

@@ -23,6 +23,9 @@
 #include "process.h"
 #include "segment.h"
 
+/* Replaces what no terminal should be sent. */
+void shmqi_make_printable(char *text);
+
 /* What an endpoint says of itself, copied. */
 struct shmqi_peer {
     uint64_t identity, pid_namespace, start_time, image, since_ns;

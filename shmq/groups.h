@@ -49,7 +49,8 @@ int shmqi_group_name_check(const char *name);
  * EXISTS (another name of the same hash). */
 int shmqi_group_name(
     struct shmqi_segment *s, const char *name, bool insert, uint32_t *ret_idx);
-/* Copies the name of a name-table index; "" when incomplete. */
+/* Copies the name of a name-table index; "" when incomplete. Printable whatever
+ * stands there, since it goes into error texts. */
 void shmqi_group_name_read(
     const struct shmqi_ring *r, uint32_t idx, char ret[SHMQ_GROUP_MAX + 1]);
 

@@ -20,6 +20,13 @@ int shmqi_group_name_check(const char *name)
         name ? name : "", SHMQ_GROUP_MAX);
 }
 
+void shmqi_make_printable(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < 0x20 || (unsigned char)*text > 0x7e)
+            *text = '?';
+}
+
 static uint64_t hash_of(const char *name)
 {
     uint64_t h = 0xcbf29ce484222325ull;
@@ -74,4 +81,5 @@ void shmqi_group_name_read(
             words[i] = shm_ld(J14, &r->names[idx].bytes[i]);
     memcpy(ret, words, SHMQ_GROUP_MAX);
     ret[SHMQ_GROUP_MAX] = '\0';
+    shmqi_make_printable(ret);
 }
