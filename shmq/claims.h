@@ -32,7 +32,12 @@ struct shmqi_claims {
  * and an spsc topic has no claim words. */
 static inline bool shmqi_attrs_shared(const struct shmqi_ring *r, uint64_t attrs)
 {
+#ifdef SHMQ_BUG_KIND_TRUSTED
+    (void)r;
+    return (attrs & 0xff) == SHMQ_GROUP_SHARED;
+#else
     return r->ring == SHMQ_RING_MPMC && (attrs & 0xff) == SHMQ_GROUP_SHARED;
+#endif
 }
 
 /* The claims of group `entry`. */

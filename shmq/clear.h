@@ -146,8 +146,10 @@ static inline bool shmqi_clear_identity(
 static inline bool shmqi_lease_over(
     const struct shmqi_ring *r, uint32_t owner, uint64_t now)
 {
+#ifndef SHMQ_BUG_ENDPOINT_UNCHECKED
     if (owner >= r->endpoint_cnt)
         return false;
+#endif
     uint64_t deadline = shm_ld(S11, &r->endpoints[owner].lease);
     uint64_t identity = shm_ld(E6, &r->endpoints[owner].identity);
     return identity != 0 && deadline != 0 && now > deadline;

@@ -66,6 +66,12 @@ static inline bool shmqi_frame_open(
     const uint8_t *bytes = r->arena_base + off;
     shmqi_copy_racy(&ret->head, bytes, sizeof ret->head);
     uint64_t len = ret->head.len_bytes;
+#ifdef SHMQ_BUG_FRAME_UNBOUNDED
+    room = UINT64_MAX;
+#endif
+#ifdef SHMQ_BUG_HEADER_TRUSTED /* the size in the file, not the mapped one */
+    shmqi_copy_racy(&room, &r->data->constants.arena_bytes, sizeof room);
+#endif
     uint64_t min = sizeof ret->head +
         (uint64_t)ret->head.record_cnt * sizeof(struct shmqi_record_shm);
     if (len > room || (len & 7) || ret->head.record_cnt == 0 ||
@@ -98,8 +104,10 @@ static inline bool shmqi_record_view(
     shmqi_copy_racy(&head, bytes + off, sizeof head);
     uint64_t attrs = shmqi_pad8(head.attr_bytes);
     uint64_t end = off + sizeof head + attrs + shmqi_pad8(head.size);
+#ifndef SHMQ_BUG_RECORD_UNBOUNDED
     if (end > len)
         return false;
+#endif
     ret->attrs = bytes + off + sizeof head;
     ret->data = ret->attrs + attrs;
     ret->size = head.size;

@@ -324,6 +324,9 @@ static void read_schema(struct shmqi_segment *s)
 
 int shmqi_segment_reserve(int fd, uint64_t at, uint64_t bytes)
 {
+#ifdef SHMQ_BUG_RESERVE_GROWS
+    return posix_fallocate(fd, (off_t)at, (off_t)bytes);
+#endif
     int rc = fallocate(fd, FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)bytes);
     return rc == 0 ? 0 : errno;
 }
@@ -365,6 +368,12 @@ static int add(struct shmqi_files *f, const struct shmqi_plan *plan,
         ((s->control_mode & 0020) != 0 &&
             f->control_stat.st_gid != f->data_stat.st_gid);
     s->owner_only = (s->control_mode & 0022) == 0;
+#ifdef SHMQ_BUG_VIEWS_FOR_ALL
+    s->untrusted_members = false;
+#endif
+#ifdef SHMQ_BUG_DEAD_LETTER_TRUSTED
+    s->owner_only = true;
+#endif
     s->refs = 1;
     s->next = segments;
     segments = s;

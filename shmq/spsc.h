@@ -48,8 +48,9 @@ static inline shmqi_word *shmqi_spsc_at(
 {
 #ifdef SHMQ_BUG_POSITION_UNALIGNED
     return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 1)));
-#endif
+#else
     return (shmqi_word *)(void *)(r->arena_base + (pos & (r->arena_bytes - 8)));
+#endif
 }
 
 /* A known record boundary at or after `want`, so that those who join at the
@@ -257,8 +258,14 @@ static inline uint64_t shmqi_spsc_walk(
             return pos;
         uint64_t len = shmqi_commit_len(w);
         uint64_t off = pos & (r->arena_bytes - 1);
+#ifdef SHMQ_BUG_WALK_UNBOUNDED
+        i = 0;
+        if (!shmqi_commit_fits(w, pos) || len > r->arena_bytes - off)
+            return UINT64_MAX;
+#else
         if (!shmqi_commit_fits(w, pos) || len < 8 || len > r->arena_bytes - off)
             return UINT64_MAX;
+#endif
         pos += len;
     }
     return pos;

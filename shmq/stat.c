@@ -274,7 +274,11 @@ int shmq_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < s->ring.name_cnt && cnt < s->ring.group_cnt; i++) {
         uint32_t entry = shmqi_bind_entry(shm_ld(J11, &s->ring.names[i].bind));
+#ifdef SHMQ_BUG_ENTRY_UNCHECKED
+        if (entry != 0)
+#else
         if (entry != 0 && entry <= s->ring.group_cnt)
+#endif
             fill_group(s, i, entry - 1, &all[cnt++]);
     }
     qsort(all, cnt, sizeof *all, by_name);

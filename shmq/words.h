@@ -109,7 +109,11 @@ static inline uint64_t shmqi_next_epoch(uint64_t w)
  * that look like those of an unused ring. */
 static inline uint64_t shmqi_expand(uint64_t near, int64_t d)
 {
+#ifdef SHMQ_BUG_CURSOR_TRUSTED
+    return near + (uint64_t)d;
+#else
     return d < 0 && (uint64_t)-d > near ? 0 : near + (uint64_t)d;
+#endif
 }
 /* The full sequence of a 40-bit one that lies within 2^39 of `near`. */
 static inline uint64_t shmqi_seq_expand(uint64_t low, uint64_t near)
