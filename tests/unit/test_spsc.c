@@ -430,6 +430,50 @@ TEST(several_groups_read_one_ring)
     shmq_topic_close(topic);
 }
 
+/* Looking back at an earlier producer's record must not rename the last one. */
+TEST(each_record_names_its_own_producer_after_a_seek)
+{
+    struct shmq_topic_attrs attrs = t_spsc(4096);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_consumer *c = t_ephemeral(topic, SHMQ_START_EARLIEST);
+    struct shmq_start earliest = t_start(SHMQ_START_EARLIEST, 0);
+    struct shmq_message msg;
+    uint64_t identity[3];
+
+    for (uint64_t i = 0; i < 3; i++) {
+        struct shmq_producer *p = t_producer(topic);
+        identity[i] = shmq_producer_identity(p);
+        t_publish_run(p, i, 1);
+        shmq_producer_close(p);
+    }
+    for (int round = 0; round < 2; round++) {
+        for (uint64_t i = 0; i < 3; i++) {
+            T_OK(shmq_consumer_receive(c, &msg));
+            T_CARRIES(&msg, i, 16);
+            T_EQ(msg.producer, identity[i]);
+            T_OK(shmq_consumer_release(c, &msg));
+        }
+        T_OK(shmq_consumer_seek(c, &earliest));
+    }
+    T_OK(shmq_consumer_receive(c, &msg));
+    T_RC(shmq_consumer_nack(c, &msg), SHMQ_ERR_INVAL);
+    shmq_consumer_close(c);
+    struct shmq_consumer *x = t_exclusive(topic, "x");
+    struct shmq_message first;
+    T_OK(shmq_consumer_receive(x, &first));
+    T_OK(shmq_consumer_receive(x, &msg));
+    T_OK(shmq_consumer_receive(x, &msg));
+    T_EQ(msg.producer, identity[2]);
+    T_OK(shmq_consumer_nack(x, &first)); /* back without a new role_cnt */
+    for (uint64_t i = 0; i < 3; i++) {
+        T_OK(shmq_consumer_receive(x, &msg));
+        T_EQ(msg.producer, identity[i]);
+        T_OK(shmq_consumer_release(x, &msg));
+    }
+    shmq_consumer_close(x);
+    shmq_topic_close(topic);
+}
+
 static const struct CMUnitTest tests[] = {
     T(records_of_every_size_arrive_whole),
     T(a_record_over_the_maximum_is_too_large),
@@ -443,5 +487,6 @@ static const struct CMUnitTest tests[] = {
     T(unnamed_readers_get_counted_gaps_and_whole_records),
     T(readers_join_and_seek_at_record_boundaries_only),
     T(several_groups_read_one_ring),
+    T(each_record_names_its_own_producer_after_a_seek),
 };
 T_MAIN(tests)
