@@ -126,7 +126,7 @@ static int sweep_spsc(struct sweep *s)
 {
     struct shmq_consumer *c = s->c;
     struct shmq_message msg;
-    uint64_t head[3];
+    uint64_t head[3], mask = s->r->arena_bytes - 1;
     uint32_t pads = 0;
     int rc;
     msg.attempt = msg.flags = 0;
@@ -136,7 +136,12 @@ static int sweep_spsc(struct sweep *s)
         uint64_t w = shm_ld(R1, commit);
         const uint8_t *at = (const uint8_t *)(void *)commit;
         __builtin_prefetch(at + 64);
-        shmqi_copy_racy(head, at + 8, sizeof head);
+        /* At the very end of the ring, where only a pad fits, a header would
+         * be read from behind the file. Zero: no record fits there. */
+        if (__builtin_expect((pos & mask) <= mask + 1 - SHMQI_SPSC_HEAD, 1))
+            shmqi_copy_racy(head, at + 8, sizeof head);
+        else
+            memset(head, 0, sizeof head);
         uint64_t size = (uint32_t)head[2];
         uint32_t attrs = (uint32_t)(head[2] >> 32) & 0xffff;
         uint64_t before = SHMQI_SPSC_HEAD + shmqi_pad8(attrs);
