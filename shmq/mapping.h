@@ -7,7 +7,7 @@
  * A fault inside (the page is gone: truncated, or no memory left behind a hole)
  * puts empty private memory in the place of the whole file and raises *broken.
  * What then runs on sees zeros, as if a peer had written them, and every public
- * call ends with a look at *broken: see shmq/sigbus.h, decision 0016. */
+ * call ends with a look at *broken: see shmq/sigbus.h, decision 0017. */
 #ifndef SHMQI_MAPPING_H
 #define SHMQI_MAPPING_H
 

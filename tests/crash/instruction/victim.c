@@ -43,10 +43,10 @@ void v_topic(struct victim *v)
 {
     v_must(shmq_topic_open(page->ns, TOPIC, &v->topic), "open");
     struct shmqi_segment *s = v->topic->segment;
-    page->map[0] = s->data_map;
-    page->map[1] = s->control_map;
-    page->map_bytes[0] = s->data_bytes;
-    page->map_bytes[1] = s->control_bytes;
+    page->map[0] = s->data_map.at;
+    page->map[1] = s->control_map.at;
+    page->map_bytes[0] = s->data_map.bytes;
+    page->map_bytes[1] = s->control_map.bytes;
 }
 
 void v_producer(struct victim *v)
