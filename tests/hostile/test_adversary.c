@@ -171,9 +171,10 @@ static void cut_round(bool spsc, char kind, int part)
         0);
     board->truncations++;
     uint64_t end = t_now_ns() + 5000 * T_MS;
-    if (part == 2) {
-        watch(100 * T_MS);
-        return; /* some need nothing of the half that is gone */
+    if (part != 0) {
+        watch(200 * T_MS);
+        return; /* some need nothing of what is gone: a full ring, an idle one
+                 */
     }
     while (!lost && !all_noticed(before)) {
         watch(10 * T_MS);
