@@ -4,24 +4,23 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/points.h"
 #include "support/support.h"
 
 #ifdef SHMQ_HOOKS
-extern void (*shmqi_hook)(const char *point); /* called by the library */
-void (*shmqi_hook)(const char *point);
-
 static struct shmq_topic *topic;
 static struct shmq_consumer *member;
 static uint32_t joined;
 
 /* The mark is the only such operation on the version in unlink. */
-static void join_before_mark(const char *point)
+static void join_before_mark(const char *op, const char *edge)
 {
     struct shmq_consumer_options options = t_options("g", 0);
 
-    if (strcmp(point, "cas:J4") != 0 && strcmp(point, "or:J4") != 0)
+    if (strcmp(edge, "J4") != 0 ||
+        (strcmp(op, "cas") != 0 && strcmp(op, "rmw") != 0))
         return;
-    shmqi_hook = NULL;
+    t_points(NULL);
     T_OK(shmq_consumer_open(topic, &options, &member));
     joined++;
 }
@@ -31,7 +30,7 @@ static void a_member_that_joins_just_before_the_mark_keeps_its_topic(void)
     struct shmq_producer *producer;
 
     topic = t_topic("t", NULL);
-    shmqi_hook = join_before_mark;
+    t_points(join_before_mark);
     T_RC(shmq_topic_unlink(t_ns, "t", 0), SHMQ_ERR_BUSY);
     T_EQ(joined, 1);
     T_OK(shmq_topic_check(topic));
@@ -50,7 +49,7 @@ static void with_force_it_is_removed_all_the_same(void)
     struct shmq_message msg;
 
     topic = t_topic("t", NULL);
-    shmqi_hook = join_before_mark;
+    t_points(join_before_mark);
     T_OK(shmq_topic_unlink(t_ns, "t", SHMQ_UNLINK_FORCE));
     T_EQ(joined, 2);
     T_RC(shmq_consumer_receive(member, &msg), SHMQ_ERR_CLOSED);
