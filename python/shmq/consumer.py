@@ -1,0 +1,270 @@
+"""Receiving: iterate, or receive and release; `async for` on the descriptor."""
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from dataclasses import dataclass
+from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Dict,
+                    Iterator, List, Optional, Union)
+
+from . import _native as n
+from ._handle import Handle, wait
+from ._view import View
+from .errors import Stale, check
+
+if TYPE_CHECKING:
+    from .topic import Topic
+
+EMPTY, GAP = -2, -6
+KINDS = {None: 0, "shared": 1, "exclusive": 2}
+ABSENT = {None: 0, "keep": 1, "release": 2}
+REASONS = {1: "dropped", 2: "retention", 3: "corrupt", 4: "truncated"}
+COPY = 2
+AT_ONCE = 64  # records between two turns of other tasks
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Records in [from_position, to_position) were lost to this reader."""
+
+    from_position: int
+    to_position: int
+    frames: int
+    messages: Optional[int]
+    reason: str
+
+
+class Message:
+    """A received record, held until it is released or given back."""
+
+    def __init__(self, raw: n.Message,
+                 finish: Callable[[str, n.Message, int], None]) -> None:
+        self._raw = raw
+        self._finish = finish
+        self._held = True
+        self._view = View(raw.data, raw.size, readonly=True)
+        self.position: int = raw.position
+        self.producer: int = raw.producer
+        self.sequence: int = raw.sequence
+        self.time_ns: int = raw.time_ns
+        self.attempt: int = raw.attempt
+        self.redelivered: bool = bool(raw.flags & 1)
+
+    @property
+    def data(self) -> memoryview:
+        """The payload, read-only, without a copy; valid until released."""
+        self._check()
+        return self._view.data
+
+    def _check(self) -> None:
+        if not self._held:
+            raise ValueError("this message has been released")
+
+    def attribute(self, kind: int, nth: int = 0) -> Optional[bytes]:
+        """Value of the nth attribute of a type, see shmq/message.h."""
+        self._check()
+        attr = n.Attr()
+        if n.lib.shmq_message_attr(ctypes.byref(self._raw), kind, nth,
+                                   ctypes.byref(attr)) != 0:
+            return None
+        return ctypes.string_at(attr.value, attr.value_bytes) \
+            if attr.value_bytes else b""
+
+    @property
+    def key(self) -> Optional[bytes]:
+        return self.attribute(1)
+
+    @property
+    def headers(self) -> Dict[str, bytes]:
+        """Free name/value pairs; of several of a name the last one."""
+        self._check()
+        found: Dict[str, bytes] = {}
+        attr = n.Attr()
+        nth = 0
+        while n.lib.shmq_message_attr(ctypes.byref(self._raw), 5, nth,
+                                      ctypes.byref(attr)) == 0:
+            found[attr.name.decode(errors="replace")] = ctypes.string_at(
+                attr.value, attr.value_bytes) if attr.value_bytes else b""
+            nth += 1
+        return found
+
+    def _end(self, how: str, delay_ns: int = 0) -> None:
+        self._check()
+        self._view.end()  # BufferError while parts of it are in use
+        self._held = False
+        self._finish(how, self._raw, delay_ns)
+
+    def release(self) -> None:
+        """Acknowledges it, and ends the view. Stale: it has moved to another
+        member meanwhile and may be handled twice."""
+        self._end("release")
+
+    def nack(self, delay: float = 0) -> None:
+        """Gives it back for another try, after `delay` seconds at the
+        earliest."""
+        self._end("nack", int(delay * 1e9))
+
+    @property
+    def held(self) -> bool:
+        return self._held
+
+    def __enter__(self) -> "Message":
+        self._check()
+        return self
+
+    def __exit__(self, kind: object, *rest: object) -> None:
+        """Acknowledges it; after an exception gives it back."""
+        if not self._held:
+            return
+        if kind is None:
+            self.release()
+        else:
+            self.nack()
+
+
+class Consumer(Handle):
+    """A member of a group, or (group None) an ephemeral reader.
+
+    Iterating waits for records, each acknowledged when the next is asked for;
+    leaving the loop by an exception or a break leaves the last one held: it
+    goes back when the consumer closes. Gaps are collected in `gaps`."""
+
+    _close_function = "shmq_consumer_close"
+
+    def __init__(self, topic: "Topic", group: Optional[str] = None, *,
+                 kind: Optional[str] = None, absent: Optional[str] = None,
+                 max_attempts: int = 0, lease: float = 0,
+                 dead_letter: Optional[str] = None,
+                 start: Union[str, int, None] = None, prefetch: int = 0,
+                 copy: bool = False) -> None:
+        """`kind` shared or exclusive; `lease` in seconds; `start` "earliest",
+        "latest" or a position."""
+        options = n.ConsumerOptions(
+            struct_bytes=ctypes.sizeof(n.ConsumerOptions),
+            flags=COPY if copy else 0,
+            group=None if group is None else group.encode(),
+            prefetch_frames=prefetch)
+        options.attrs = n.GroupAttrs(
+            kind=KINDS[kind], absent=ABSENT[absent], max_attempts=max_attempts,
+            lease_ns=int(lease * 1e9),
+            dead_letter=None if dead_letter is None else dead_letter.encode())
+        options.start = start_of(start)
+        handle = ctypes.c_void_p()
+        check(n.lib.shmq_consumer_open(
+            topic.handle, ctypes.byref(options), ctypes.byref(handle)))
+        super().__init__(handle)
+        self.gaps: List[Gap] = []
+        self._current: Optional[Message] = None
+
+    def _finish(self, how: str, raw: n.Message, delay_ns: int) -> None:
+        if self._handle is None:
+            return  # closed: it went back then
+        if how == "release":
+            code = n.lib.shmq_consumer_release(self.handle, ctypes.byref(raw))
+        elif delay_ns:
+            code = n.lib.shmq_consumer_nack_later(
+                self.handle, ctypes.byref(raw), delay_ns)
+        else:
+            code = n.lib.shmq_consumer_nack(self.handle, ctypes.byref(raw))
+        check(code)
+
+    def _note_gap(self) -> None:
+        gap = n.Gap()
+        check(n.lib.shmq_consumer_gap(self.handle, ctypes.byref(gap)))
+        self.gaps.append(Gap(
+            gap.from_, gap.to, gap.frames,
+            None if gap.messages == n.FOREVER else gap.messages,
+            REASONS.get(gap.reason, "unknown")))
+
+    def receive_nowait(self) -> Optional[Message]:
+        """The next record, or None."""
+        raw = n.Message()
+        while True:
+            code = n.lib.shmq_consumer_receive(self.handle, ctypes.byref(raw))
+            if code == EMPTY:
+                return None
+            if code != GAP:
+                check(code)
+                return Message(raw, self._finish)
+            self._note_gap()
+
+    def receive(self, timeout: Optional[float] = None) -> Message:
+        """The next record; Timeout after so many seconds."""
+        raw = n.Message()
+
+        def call(deadline: int) -> int:
+            code = GAP
+            while code == GAP:
+                code = n.lib.shmq_consumer_receive_wait(
+                    self.handle, deadline, ctypes.byref(raw))
+                if code == GAP:
+                    self._note_gap()
+            return code
+
+        wait(call, timeout)
+        return Message(raw, self._finish)
+
+    def _settle(self) -> None:
+        """Acknowledges the last record of an iteration."""
+        last, self._current = self._current, None
+        if last is not None and last.held:
+            try:
+                last.release()
+            except Stale:
+                pass  # its new owner's now
+
+    def __iter__(self) -> Iterator[Message]:
+        while True:
+            self._current = self.receive()
+            yield self._current
+            self._settle()
+
+    async def receive_async(self) -> Message:
+        """As receive(), in an asyncio loop."""
+        loop = asyncio.get_running_loop()
+        fd = self.fileno()
+        while True:
+            message = self.receive_nowait()
+            if message is not None:
+                return message
+            ready = loop.create_future()
+            loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+            try:
+                await ready
+            finally:
+                loop.remove_reader(fd)
+
+    async def __aiter__(self) -> AsyncIterator[Message]:
+        taken = 0
+        while True:
+            self._current = await self.receive_async()
+            yield self._current
+            self._settle()
+            taken += 1
+            if taken % AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def fileno(self) -> int:
+        """The pollable descriptor: receive until None, then wait for it."""
+        fd = ctypes.c_int()
+        check(n.lib.shmq_consumer_fd(self.handle, ctypes.byref(fd)))
+        return fd.value
+
+    def seek(self, start: Union[str, int]) -> None:
+        """Moves an ephemeral or exclusive reader."""
+        check(n.lib.shmq_consumer_seek(
+            self.handle, ctypes.byref(start_of(start))))
+
+    @property
+    def drained(self) -> bool:
+        """Everything published before now has been acknowledged."""
+        return check(n.lib.shmq_consumer_drained(self.handle)) == 1
+
+
+def start_of(start: Union[str, int, None]) -> n.Start:
+    words: Dict[Any, int] = {None: 0, "earliest": 1, "latest": 2}
+    if isinstance(start, int):
+        return n.Start(kind=3, value=start)
+    if start not in words:
+        raise ValueError(f"{start!r}: give earliest, latest or a position")
+    return n.Start(kind=words[start])
