@@ -78,6 +78,20 @@ static inline int shmqi_mpmc_publish(const struct shmqi_ring *r,
     return SHMQ_ERR_FULL;
 }
 
+/* One try at sequence `t`, where the gate need not move; true when it is
+ * published (and tail is to be moved). */
+static inline bool shmqi_mpmc_try(const struct shmqi_ring *r,
+    const struct shmqi_gate *gate, uint64_t t, shmqi_word *slot, uint64_t frame)
+{
+    uint64_t version = shm_ld(P2, &r->control->version);
+    if (version != gate->version || t >= gate->seq + (1ull << r->cap_lg2) ||
+        t >= SHMQI_SEQ_END)
+        return false;
+    uint64_t w = shm_ld(P3, slot);
+    return shmqi_slot_age(w, t, r->cap_lg2) == -1 &&
+        shm_cas(P4, slot, w, shmqi_slot(shmqi_slot_lap(t, r->cap_lg2), frame));
+}
+
 /* Moves tail over a publish whose publisher has not done it. */
 static inline void shmqi_mpmc_help_tail(const struct shmqi_ring *r)
 {

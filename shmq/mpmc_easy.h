@@ -46,20 +46,6 @@ static inline void shmqi_frame_head(
     shmqi_put_word(at + offsetof(struct shmqi_frame_shm, flags), 0);
 }
 
-/* One try at sequence `t`; true when it is published. */
-static inline bool shmqi_mpmc_try(
-    const struct shmq_producer *p, uint64_t t, shmqi_word *slot, uint64_t frame)
-{
-    const struct shmqi_ring *r = p->ring;
-    uint64_t version = shm_ld(P2, &r->control->version);
-    if (version != p->gate.version || t >= p->gate.seq + (1ull << r->cap_lg2) ||
-        t >= SHMQI_SEQ_END)
-        return false;
-    uint64_t w = shm_ld(P3, slot);
-    return shmqi_slot_age(w, t, r->cap_lg2) == -1 &&
-        shm_cas(P4, slot, w, shmqi_slot(shmqi_slot_lap(t, r->cap_lg2), frame));
-}
-
 /* True when the record was published; false: go the long way. The caller has
  * checked the handle and that there is data. */
 static inline __attribute__((always_inline)) bool shmqi_mpmc_easy(
@@ -87,7 +73,7 @@ static inline __attribute__((always_inline)) bool shmqi_mpmc_easy(
     shmqi_copy(at + before, data, size);
     uint64_t frame =
         (((uint64_t)a->idx << r->arena_lg2) + off) / SHMQI_FRAME_UNIT;
-    if (__builtin_expect(!shmqi_mpmc_try(p, t, slot, frame), 0))
+    if (__builtin_expect(!shmqi_mpmc_try(r, &p->gate, t, slot, frame), 0))
         return false;
     (void)shm_cas(P5, &r->data->tail, t, t + 1);
     p->sequence++;

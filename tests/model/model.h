@@ -279,15 +279,31 @@ static inline void m_reap(const struct shmqi_ring *r, uint32_t self,
  */
 #define M_RECORD 32u
 
-static inline int m_spsc_put(const struct shmqi_ring *r, struct shmqi_writer *w)
+/* Publishes `len` bytes with payload `value`: the easy way (spsc_easy.h) where
+ * the writer allows it, else the long one. */
+static inline int m_spsc_write(const struct shmqi_ring *r,
+    struct shmqi_writer *w, uint64_t len, uint64_t value)
 {
-    uint64_t pos;
-    int rc = shmqi_spsc_reserve(r, w, M_RECORD, &pos);
+    uint64_t pos = w->pos;
+    bool easy = pos + len <= w->easy_end;
+    int rc = easy ? SHMQ_OK : shmqi_spsc_reserve(r, w, len, &pos);
     if (rc)
         return rc;
-    M_INIT(shmqi_spsc_at(r, pos + 8), pos + 1);
-    shmqi_spsc_finish(r, w, M_RECORD);
+    /* From the end: the commit word of what was there stays longest. */
+    for (uint64_t i = len - 8; i >= 8; i -= 8)
+        shm_st(N2, shmqi_spsc_at(r, pos + i), value ? value : pos + 1);
+    if (easy) {
+        shmqi_spsc_finish_easy(r, w, len);
+    } else {
+        shmqi_spsc_finish(r, w, len);
+        shmqi_spsc_ease(r, w);
+    }
     return SHMQ_OK;
+}
+
+static inline int m_spsc_put(const struct shmqi_ring *r, struct shmqi_writer *w)
+{
+    return m_spsc_write(r, w, M_RECORD, 0);
 }
 
 /* A gating reader looks at `pos`: true when there is a record. Whether its

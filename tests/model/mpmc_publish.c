@@ -2,15 +2,18 @@
  *
  * -DP producers publish one frame each, -DC members claim. Shown: each frame is
  * published once, in a place of its own, whole; no frame is claimed twice; when
- * all is quiet the members find what is left. Must fail: EDGE_P4 or EDGE_C1
- * relaxed: a frame is seen before its bytes.
+ * all is quiet the members find what is left. -DEASY=1: publishers go the easy
+ * way first. Must fail: EDGE_P4 or EDGE_C1 relaxed: a frame is seen before its
+ * bytes.
  *
  * ok:
+ * ok: -DEASY=1
  * ok: -DLOOKS=2
  * ok: -DP=3 -DC=1
  * big: -DP=3 -DC=1 -DLOOKS=2
  * big: -DP=2 -DC=2 -DLOOKS=3
  * mutate(PC):
+ * mutate(P): -DEASY=1
  * bad: -DEDGE_P4=memory_order_relaxed
  * bad: -DEDGE_C1=memory_order_relaxed */
 #define M_ENDPOINTS 4
@@ -26,6 +29,9 @@
 #ifndef LOOKS
 #define LOOKS 1
 #endif
+#ifndef EASY
+#define EASY 0
+#endif
 #include "model.h"
 
 static struct shmqi_gate gates[3];
@@ -37,6 +43,17 @@ static uint64_t ids[3] = {0, 1, 2};
 static void *producer(void *arg)
 {
     uint64_t i = *(uint64_t *)arg;
+    if (EASY) { /* as shmqi_mpmc_easy() */
+        uint64_t t = shm_ld(P1, &m_data.tail);
+        M_INIT(m_frame_at(&m_ring, i), 10 + i);
+        if (shmqi_mpmc_try(
+                &m_ring, &gates[i], t, shmqi_slot_at(&m_ring, t), i)) {
+            (void)shm_cas(P5, &m_data.tail, t, t + 1);
+            seqs[i] = t;
+            M_INIT(&m_truth[t], 10 + i);
+            return NULL;
+        }
+    }
     int rc = m_mpmc_put(&m_ring, &gates[i], i, 10 + i, &seqs[i]);
     assert(rc == SHMQ_OK);
     return NULL;

@@ -7,11 +7,14 @@
  * -DCOPIES=1: R does not gate; P1 is killed inside a long record that laps old
  * ones, P2 publishes a short one; R's validated copy of an old one is whole.
  * Each record names its author.
+ * -DEASY=1: a roomy ring, so that P1 goes the easy way and its hint lags.
  *
  * ok:
+ * ok: -DEASY=1
  * ok: -DCOPIES=1
  * mutate(AWR):
  * mutate(AWR): -DCOPIES=1
+ * mutate(W): -DEASY=1
  * bad: -DCOPIES=1 -DEDGE_W3=memory_order_relaxed
  * bad: -DCOPIES=1 -DEDGE_R2=memory_order_relaxed */
 #define M_MORTAL 1
@@ -20,7 +23,10 @@
 #ifndef COPIES
 #define COPIES 0
 #endif
-#define M_ARENA_LG2 (COPIES ? 8 : 7)
+#ifndef EASY
+#define EASY 0
+#endif
+#define M_ARENA_LG2 (EASY ? 11 : COPIES ? 8 : 7)
 #include "model.h"
 
 static struct shmqi_writer w1, w2;
@@ -31,15 +37,7 @@ static pthread_t t1;
 
 static int put(struct shmqi_writer *w, uint64_t len, uint64_t value)
 {
-    uint64_t pos;
-    int rc = shmqi_spsc_reserve(&m_ring, w, len, &pos);
-    if (rc)
-        return rc;
-    /* From the end: the commit word of what was there stays longest. */
-    for (uint64_t i = len - 8; i >= 8; i -= 8)
-        shm_st(N2, shmqi_spsc_at(&m_ring, pos + i), value);
-    shmqi_spsc_finish(&m_ring, w, len);
-    return SHMQ_OK;
+    return m_spsc_write(&m_ring, w, len, value);
 }
 
 static void *first(void *arg)

@@ -8,22 +8,22 @@
  *
  * ok:
  * ok: -DRECORDS=7
- * ok: -DBATCHES=3
+ * ok: -DBATCHES=4
  * big: -DRECORDS=12
- * big: -DBATCHES=6
+ * big: -DBATCHES=5
  * mutate(WRG):
- * mutate(WR): -DBATCHES=3
+ * mutate(WR): -DBATCHES=4
  * bad: -DEDGE_W1=memory_order_relaxed
  * bad: -DEDGE_R1=memory_order_relaxed
  * bad: -DEDGE_J10=memory_order_relaxed */
 #define M_PRODUCERS 1
-#define M_ARENA_LG2 7
+#ifndef BATCHES
+#define BATCHES 0
+#endif
+#define M_ARENA_LG2 (BATCHES ? 8 : 7)
 #define M_GROUPS 1
 #ifndef RECORDS
 #define RECORDS 5
-#endif
-#ifndef BATCHES
-#define BATCHES 0
 #endif
 #include "model.h"
 
@@ -34,14 +34,7 @@ static uint64_t published, received;
 
 static int put(uint64_t value)
 {
-    uint64_t pos;
-    int rc = shmqi_spsc_reserve(&m_ring, &writer, LEN, &pos);
-    if (rc)
-        return rc;
-    for (uint64_t i = 8; i < LEN; i += 8)
-        M_INIT(shmqi_spsc_at(&m_ring, pos + i), value);
-    shmqi_spsc_finish(&m_ring, &writer, LEN);
-    return SHMQ_OK;
+    return m_spsc_write(&m_ring, &writer, LEN, value);
 }
 
 /* Two records as one publish, as shmqi_spsc_put(). */
