@@ -38,6 +38,48 @@ TEST(an_aborted_loan_stays_given_up)
     shmq_topic_close(topic);
 }
 
+static int publish_slowly(void *ctx)
+{
+    struct shmq_producer *producer;
+
+    (void)ctx;
+    producer = t_producer(t_open("t"));
+    (void)t_hear();
+    for (uint64_t i = 0; i < 1000; i++) {
+        t_publish_run(producer, i, 1);
+        t_sleep_ns(10000);
+    }
+    return 0;
+}
+
+/* A record committed while a copying reader finds the ring empty is no gap. */
+TEST(a_record_that_is_just_committed_is_not_lost)
+{
+    struct shmq_topic_attrs attrs = t_spsc(65536);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_consumer_options options = t_options("g", SHMQ_GROUP_EXCLUSIVE);
+    struct shmq_consumer *c;
+    struct t_proc proc;
+
+    options.flags |= SHMQ_CONSUMER_COPY;
+    c = t_consumer(topic, &options);
+    t_spawn(&proc, publish_slowly, NULL);
+    t_send(&proc, 1);
+    for (uint64_t i = 0; i < 1000;) {
+        struct shmq_message msg;
+        int rc = shmq_consumer_receive(c, &msg);
+        if (rc == SHMQ_ERR_EMPTY)
+            continue;
+        T_OK(rc);
+        T_EQ(t_tag(&msg), i);
+        T_OK(shmq_consumer_release(c, &msg));
+        i++;
+    }
+    t_join(&proc);
+    shmq_consumer_close(c);
+    shmq_topic_close(topic);
+}
+
 /* Acknowledged before it is released, in a shared group. */
 TEST(an_ack_waits_for_the_view_of_a_shared_record)
 {
@@ -262,6 +304,7 @@ static const struct CMUnitTest tests[] = {
     T(loans_of_the_dead_do_not_count),
     T(arenas_are_not_lost_to_reapers_without_write_access),
     T(an_aborted_loan_stays_given_up),
+    T(a_record_that_is_just_committed_is_not_lost),
     T(an_ack_waits_for_the_view_of_a_shared_record),
     T(a_nack_waits_for_views_of_its_frame),
     T(the_dead_do_not_gate_for_a_removed_group),
