@@ -181,8 +181,7 @@ void t_cont(struct t_proc *proc)
     siginfo_t info;
 
     T_TRUE(kill(proc->pid, SIGCONT) == 0);
-    /* One that has ended since then is not reported as continued any more. */
-    T_TRUE(proc_await(proc->pid, WCONTINUED | WEXITED | WNOWAIT, &info));
+    T_TRUE(proc_await(proc->pid, WCONTINUED, &info));
 }
 
 /* Async-signal-safe: the watchdog calls it too. */
