@@ -1,5 +1,7 @@
 /* test_process_kill.c - processes killed or stopped at random points under
  * load. */
+#include <sys/wait.h>
+
 #include "support/unit.h"
 
 #include <stdlib.h>
@@ -7,6 +9,12 @@
 #include "support/proc.h"
 
 #define RECORDS_MAX 4000000u
+
+/* It was alive until it was killed: none of its checks had failed. */
+static void bury(struct t_proc *proc)
+{
+    T_TRUE(WIFSIGNALED(t_bury(proc)));
+}
 
 /* Memory of parent and children, outside the library. */
 struct shared {
@@ -111,7 +119,7 @@ static void kill_producers(
         read_all(c, &next);
         T_TRUE(next >= load(&shared->acknowledged));
         T_TRUE(next <= load(&shared->acknowledged) + 2);
-        (void)t_bury(&proc);
+        bury(&proc);
     }
     shmq_consumer_close(c);
     shmq_topic_close(topic);
@@ -154,7 +162,7 @@ TEST(dead_producers_use_up_no_limit_while_their_records_are_unread)
         (void)t_recv(&proc);
         t_sleep_ns(t_below(&rnd, 500000));
         t_kill(&proc);
-        (void)t_bury(&proc);
+        bury(&proc);
         totals += load(&shared->acknowledged);
         if (round % 8 != 7)
             continue;
@@ -245,7 +253,7 @@ static void stop_at_random(uint64_t lease_ns, uint32_t stops)
         T_EVENTUALLY(load(&shared->taken) > taken);
     }
     t_kill(&procs[0]);
-    (void)t_bury(&procs[0]);
+    bury(&procs[0]);
     last = t_consumer(topic, &options);
     T_EVENTUALLY(shmq_consumer_drained(last) == 1);
     published = load(&shared->acknowledged);
@@ -258,7 +266,7 @@ static void stop_at_random(uint64_t lease_ns, uint32_t stops)
     shmq_consumer_close(last);
     for (uint32_t i = 1; i < 4; i++) {
         t_kill(&procs[i]);
-        (void)t_bury(&procs[i]);
+        bury(&procs[i]);
     }
     shmq_topic_close(topic);
 }
@@ -299,16 +307,16 @@ TEST(killed_members_lose_nothing_and_redeliveries_are_flagged)
         uint64_t end_ns = t_now_ns() + t_below(&rnd, 10000000);
         T_EVENTUALLY(load(&shared->taken) > taken && t_now_ns() > end_ns);
         t_kill(victim);
-        (void)t_bury(victim);
+        bury(victim);
         t_spawn(victim, consume_for_ever, shared);
     }
     t_kill(&producer);
-    (void)t_bury(&producer);
+    bury(&producer);
     last = t_shared(topic, "s");
     T_EVENTUALLY(shmq_consumer_drained(last) == 1);
     for (uint32_t i = 0; i < 3; i++) {
         t_kill(&members[i]);
-        (void)t_bury(&members[i]);
+        bury(&members[i]);
     }
     t_expect_empty(last);
     published = load(&shared->acknowledged);
@@ -376,10 +384,10 @@ static void kill_exclusive_readers(const struct shmq_topic_attrs *attrs)
         t_spawn(&reader, consume_alone_for_ever, shared);
         T_EVENTUALLY(load(&shared->taken) > taken && t_now_ns() > end_ns);
         t_kill(&reader);
-        (void)t_bury(&reader);
+        bury(&reader);
     }
     t_kill(&producer);
-    (void)t_bury(&producer);
+    bury(&producer);
     last = t_exclusive(topic, "x");
     while ((rc = shmq_consumer_receive(last, &msg)) == 0) {
         shared->seen[t_tag(&msg)] = 1;
@@ -435,7 +443,7 @@ TEST(endpoints_of_dead_processes_use_up_no_limit)
         T_EQ(t_recv(&proc), 1);
         t_kill(&proc);
         if (i % 2)
-            (void)t_bury(&proc);
+            bury(&proc);
     }
     T_EQ(t_stat(topic).producer_cnt, 0);
     T_EQ(t_stat(topic).member_cnt, 0);
