@@ -11,8 +11,7 @@
  * ok:
  * ok: -DLATEST=1
  * ok: -DRECORDS=4
- * ok: -DRECORDS=4 -DLATEST=1
- * big: -DRECORDS=6 -DLATEST=1
+ * big: -DRECORDS=4 -DLATEST=1
  * mutate(GJWR): -DLATEST=1
  * mutate(GJWR):
  * ok: -DLATEST=1 -DEDGE_G8=memory_order_relaxed -DEDGE_J7=memory_order_relaxed

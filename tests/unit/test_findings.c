@@ -27,7 +27,7 @@ TEST(an_aborted_loan_stays_given_up)
     T_OK(shmq_producer_loan(producer, 1800, NULL, 0, &loan));
     memset((char *)loan.data + 1100, 'X', 300);
     T_OK(shmq_producer_abort(producer, &loan));
-    (void)t_publish(producer, 8, 8);
+    (void)t_publish(producer, 8, 300); /* over a part: the long way */
     int rc = shmq_consumer_receive(reader, &msg);
     if (rc == 0)
         T_CARRIES(&msg, 2, 480);
