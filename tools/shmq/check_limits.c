@@ -20,15 +20,12 @@ static void put_limit(char *buf, size_t len, rlim_t value)
         snprintf(buf, len, "%" PRIu64, (uint64_t)value);
 }
 
-static void check_limit(struct findings *f, int resource, const char *name,
-    rlim_t enough, const char *advice)
+static void check_limit(struct findings *f, const struct rlimit *limit,
+    const char *name, rlim_t enough, const char *advice)
 {
-    struct rlimit limit;
     char text[32];
-    if (getrlimit(resource, &limit) != 0)
-        return;
-    put_limit(text, sizeof(text), limit.rlim_cur);
-    bool low = limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < enough;
+    put_limit(text, sizeof(text), limit->rlim_cur);
+    bool low = limit->rlim_cur != RLIM_INFINITY && limit->rlim_cur < enough;
     findings_add(f, low ? FINDING_HINT : FINDING_OK, name, low ? advice : NULL,
         "%s", text);
 }
@@ -72,16 +69,21 @@ static void check_memory_group(struct findings *f)
 
 void check_limits(struct findings *f)
 {
+    struct rlimit limit;
     uint64_t maps;
-    check_limit(f, RLIMIT_NOFILE, "limit-files", 256,
-        "ulimit -n 1024: an open topic takes 2 descriptors, a pollable "
-        "consumer 3 more");
-    check_limit(f, RLIMIT_FSIZE, "limit-file-size", UINT64_C(1) << 30,
-        "ulimit -f unlimited: topics are files, longer than what they use");
-    check_limit(f, RLIMIT_AS, "limit-address-space", UINT64_C(4) << 30,
-        "ulimit -v unlimited: a topic's files are mapped whole");
-    check_limit(f, RLIMIT_MEMLOCK, "limit-locked-memory", UINT64_C(64) << 20,
-        "ulimit -l, or LimitMEMLOCK=: topics made with --mlock need it");
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+        check_limit(f, &limit, "limit-files", 256,
+            "ulimit -n 1024: an open topic takes 2 descriptors, a pollable "
+            "consumer 3 more");
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0)
+        check_limit(f, &limit, "limit-file-size", UINT64_C(1) << 30,
+            "ulimit -f unlimited: topics are files, longer than what they use");
+    if (getrlimit(RLIMIT_AS, &limit) == 0)
+        check_limit(f, &limit, "limit-address-space", UINT64_C(4) << 30,
+            "ulimit -v unlimited: a topic's files are mapped whole");
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) == 0)
+        check_limit(f, &limit, "limit-locked-memory", UINT64_C(64) << 20,
+            "ulimit -l, or LimitMEMLOCK=: topics made with --mlock need it");
     if (read_number("/proc/sys/vm/max_map_count", &maps) && maps < 4096)
         findings_add(f, FINDING_HINT, "map-count",
             "sysctl vm.max_map_count=65530", "%" PRIu64, maps);
