@@ -22,9 +22,9 @@ uint64_t real_ns(void)
 
 int clock_gettime(clockid_t clock, struct timespec *ret)
 {
-    if (!page)
+    if (!the_clock)
         return (int)syscall(SYS_clock_gettime, clock, ret);
-    uint64_t now = atomic_fetch_add(&page->clock_ns, TICK_NS);
+    uint64_t now = atomic_fetch_add(the_clock, TICK_NS);
     ret->tv_sec = (time_t)(now / 1000000000u);
     ret->tv_nsec = (long)(now % 1000000000u);
     return 0;
@@ -32,7 +32,7 @@ int clock_gettime(clockid_t clock, struct timespec *ret)
 
 int usleep(useconds_t us)
 {
-    if (page)
-        (void)atomic_fetch_add(&page->clock_ns, us * 1000ull);
+    if (the_clock)
+        (void)atomic_fetch_add(the_clock, us * 1000ull);
     return 0;
 }

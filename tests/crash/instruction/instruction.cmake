@@ -39,3 +39,9 @@ shmq_add_test(crash_instruction crash 300 crash_instruction)
 
 # Everything: about half an hour on two cores.
 add_custom_target(crash_full COMMAND crash_instruction --full USES_TERMINAL)
+
+# Negative controls: seeded bugs, each of which a mode must find.
+if(PYTHON3)
+    shmq_add_test(crash_controls crash 900 ${PYTHON3}
+        ${CMAKE_CURRENT_SOURCE_DIR}/crash/instruction/controls)
+endif()

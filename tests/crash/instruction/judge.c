@@ -41,6 +41,12 @@ static void say_where(uint64_t rip)
         (void)pclose(pipe);
 }
 
+uint32_t mode_of(const char *mode)
+{
+    const char *at = mode ? strchr(MODES, mode[0]) : NULL;
+    return at ? (uint32_t)(at - MODES) : 0;
+}
+
 void config_text(const struct config *c, char ret[200])
 {
     (void)snprintf(ret, 200, "%s, %s, %s, %s, origin %s%s", c->first->name,
@@ -76,6 +82,7 @@ void broken(const char *format, ...)
     char text[200] = "-";
     const struct config *c = &page->config;
     (void)atomic_fetch_add(&totals->broken, 1);
+    (void)atomic_fetch_add(&totals->broken_in[mode_of(scene.mode)], 1);
     if (told_before(format))
         return;
     if (c->op)
@@ -108,6 +115,8 @@ uint64_t verdict_hash(const struct verdict *v)
 void judge_copy(struct world *w)
 {
     struct shmqi_ring *r = &w->copy.ring;
+    if (w->config.first->flags & OP_DEAD)
+        (void)shmq_topic_unlink(w->copy_ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
     memcpy(w->copy.data, w->live.data, w->live.data_bytes);
     memcpy(w->copy.control, w->live.control, w->live.control_bytes);
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
@@ -157,11 +166,11 @@ static struct shmq_producer *recover(
     struct shmq_producer *p = NULL;
     uint64_t start = real_ns();
     int rc = shmq_producer_open(topic, NULL, &p);
-    atomic_raise(&totals->reap_ns_max, real_ns() - start);
+    span_note(&totals->reaps, real_ns() - start);
     if (rc == SHMQ_OK && half_made(r)) {
         shmq_producer_close(p);
         p = NULL;
-        page->clock_ns += PATIENCE_NS;
+        *the_clock += PATIENCE_NS;
         rc = shmq_producer_open(topic, NULL, &p);
     }
     if (rc != SHMQ_OK)
@@ -244,6 +253,29 @@ static void again(struct shmq_topic *topic, const struct shm_files *f)
     free(was);
 }
 
+/* Whether a record stands in the dead-letter topic of a namespace. */
+static bool buried_in(const struct world *w, const char *ns, uint32_t tag)
+{
+    struct shmq_consumer_options o;
+    struct shmq_topic *topic = NULL;
+    struct shmq_consumer *c = NULL;
+    struct shmq_message m;
+    bool found = false;
+    memset(&o, 0, sizeof o);
+    o.struct_bytes = sizeof o;
+    o.start.kind = SHMQ_START_EARLIEST;
+    if (shmq_topic_open(ns, DEAD_TOPIC, &topic) != SHMQ_OK)
+        return false;
+    if (shmq_consumer_open(topic, &o, &c) == SHMQ_OK)
+        while (!found && shmq_consumer_receive(c, &m) == SHMQ_OK) {
+            found = tag_of(&w->config, &m) == tag;
+            (void)shmq_consumer_release(c, &m);
+        }
+    shmq_consumer_close(c);
+    shmq_topic_close(topic);
+    return found;
+}
+
 /* An empty ring takes as much as ever: nothing has leaked. */
 static void probe(struct world *w, struct shmq_topic *topic,
     struct shmq_producer *p, const struct verdict *v)
@@ -311,6 +343,9 @@ void judge(struct world *w, bool live, struct verdict *ret)
         again(topic, live ? &w->live : &w->copy);
     for (enum group g = AUDIT; g < GROUPS; g++)
         drain(w, topic, g, ret, &ret->got[g]);
+    if (page->dead && !buried_in(w, w->ns, page->dead) &&
+        (live || !buried_in(w, w->copy_ns, page->dead)))
+        broken("a record with too many attempts is lost (I1)");
     forget_fresh(topic);
     if (w->hot == w->live.data_bytes)
         probe(w, topic, p, ret);

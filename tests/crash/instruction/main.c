@@ -6,13 +6,20 @@
  * Without options: a sample of 50 s. --full does all configurations, --part the
  * I-th (from 0) of N parts of them. --op takes part of a configuration's text,
  * as it is printed when something is broken.
+ * --figures FILE: those of this run are added to those in FILE (of the same
+ * program), and the sums are printed.
+ * --expect M: a negative control; succeeds as soon as mode M finds something
+ * broken.
  * Exit status: 0 all held, 1 something was broken, 77 no ptrace here. */
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,9 +27,17 @@
 #include "report.h"
 #include "support/support.h"
 
-struct page *page;
+#define WAITS 2u /* times that others are counted, for one configuration */
+#define PATIENCE_S 60u /* for one configuration */
+
+struct page *page, *second_page;
+_Atomic uint64_t *the_clock;
 struct totals *totals;
-uint32_t *cover;
+uint32_t *marks[MARKS];
+
+/* Figures of several runs add up in a file, when one is given. */
+static int figures_fd = -1;
+static off_t figures_bytes;
 
 static void *shared(size_t bytes)
 {
@@ -30,6 +45,26 @@ static void *shared(size_t bytes)
         NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
         perror("mmap");
+        exit(1);
+    }
+    return at;
+}
+
+void *figures_memory(size_t bytes)
+{
+    struct stat st;
+    if (figures_fd < 0)
+        return shared(bytes);
+    off_t from = figures_bytes;
+    figures_bytes += (off_t)((bytes + 4095) & ~(size_t)4095);
+    void *at = MAP_FAILED;
+    if (fstat(figures_fd, &st) == 0 &&
+        (st.st_size >= figures_bytes ||
+            ftruncate(figures_fd, figures_bytes) == 0))
+        at = mmap(
+            NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, figures_fd, from);
+    if (at == MAP_FAILED) {
+        perror("figures");
         exit(1);
     }
     return at;
@@ -46,7 +81,8 @@ struct options {
     uint64_t seconds, seed;
     uint32_t resumes, kills, states, jobs;
     uint32_t part, parts; /* part of all configurations, from 0 */
-    const char *op, *modes;
+    const char *op, *modes, *figures;
+    const char *expect; /* a mode that must find something broken */
 };
 
 /* -- configurations
@@ -59,6 +95,9 @@ static bool sensible(const struct config *c)
         return false;
     if ((op->flags & OP_NEEDS_RECORD) && c->fill == FILL_EMPTY)
         return false;
+    if (op->flags & OP_FILES)
+        return c->fill == FILL_EMPTY && c->warm == WARM_NONE &&
+            c->origin == ORIGIN_ZERO && !c->own;
     return !c->own || c->fill != FILL_EMPTY;
 }
 
@@ -107,16 +146,27 @@ static void prove(const struct options *o, struct world *w, struct tracer *t,
     page->config = *c;
     memset(&scene, 0, sizeof scene);
     scene.world = w;
+    scene.mode = "S";
     if (!world_make(w, c)) {
         broken("the state cannot be made");
         return;
     }
-    scene.mode = "S";
+    if (c->op->flags & OP_FILES) {
+        mode_f(w, t, &trace, o->modes, 8 * o->resumes, 8 * o->kills);
+        world_free(w);
+        atomic_fetch_add(&totals->configs, 1);
+        return;
+    }
     mode_s(w, t, &trace, strchr(o->modes, 'R') ? &pool : NULL);
     scene.mode = "Z";
     if (strchr(o->modes, 'Z'))
         mode_z(w, t, &trace, o->resumes);
+    if (strchr(o->modes, 'Z'))
+        mode_w(w, t, &trace, WAITS);
     scene.mode = "K";
+    if (strchr(o->modes, 'K') && c->fill == FILL_EMPTY && !c->own &&
+        strcmp(c->op->name, "publish 64") == 0)
+        mode_wake(w, &trace);
     if (strchr(o->modes, 'K'))
         mode_k(w, &trace, o->kills);
     if (strchr(o->modes, 'R'))
@@ -125,26 +175,64 @@ static void prove(const struct options *o, struct world *w, struct tracer *t,
     atomic_fetch_add(&totals->configs, 1);
 }
 
+/* A negative control has what it wanted. */
+static bool found(const struct options *o)
+{
+    const char *at = o->expect ? strchr(MODES, o->expect[0]) : NULL;
+    return at && atomic_load(&totals->broken_in[at - MODES]) != 0;
+}
+
+/* A call of the library, or the victim, does not come back. */
+static void hangs(int sig)
+{
+    static const char text[] = "BROKEN: a call does not return (I6)\n";
+    (void)sig;
+    atomic_fetch_add(&totals->broken, 1);
+    atomic_fetch_add(&totals->broken_in[mode_of(scene.mode)], 1);
+    if (write(STDOUT_FILENO, text, sizeof text - 1) < 0)
+        _exit(2);
+    _exit(1);
+}
+
+static struct world world; /* of this worker */
+
+/* Told to end, or the one who reports is gone: leaves no files. */
+static void end_early(int sig)
+{
+    (void)sig;
+    (void)signal(SIGALRM, SIG_DFL);
+    (void)alarm(1);
+    world_sweep(world.ns);
+    world_sweep(world.copy_ns);
+    _exit(1);
+}
+
 static void work(const struct options *o, const struct config *list,
     uint32_t cnt, uint32_t job)
 {
-    struct world w;
+    struct world *w = &world;
     struct tracer t = {0, true};
     uint64_t end = real_ns() + o->seconds * 1000000000u;
-    memset(&w, 0, sizeof w);
+    (void)signal(SIGALRM, hangs);
+    (void)signal(SIGTERM, end_early);
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     page = shared(sizeof *page);
-    page->clock_ns = real_ns();
-    (void)snprintf(w.ns, sizeof w.ns, "crash%d", getpid());
-    (void)snprintf(w.copy_ns, sizeof w.copy_ns, "copy%d", getpid());
+    second_page = shared(sizeof *second_page);
+    the_clock = shared(sizeof *the_clock);
+    *the_clock = real_ns();
+    (void)snprintf(w->ns, sizeof w->ns, "crash%d", getpid());
+    (void)snprintf(w->copy_ns, sizeof w->copy_ns, "copy%d", getpid());
     for (uint32_t i = o->part + job * o->parts; i < cnt;
          i += o->jobs * o->parts) {
-        if (o->seconds && real_ns() >= end)
+        if ((o->seconds && real_ns() >= end) || found(o))
             break;
-        prove(o, &w, &t, &list[i]);
+        (void)alarm(PATIENCE_S);
+        prove(o, w, &t, &list[i]);
     }
     tracer_stop(&t);
-    world_sweep(w.ns);
-    world_sweep(w.copy_ns);
+    mode_w_stop();
+    world_sweep(w->ns);
+    world_sweep(w->copy_ns);
 }
 
 static bool run_jobs(
@@ -175,8 +263,9 @@ static struct options parse(int argc, char **argv)
         {"seed", 1, NULL, 's'}, {"op", 1, NULL, 'o'}, {"modes", 1, NULL, 'm'},
         {"resumes", 1, NULL, 'z'}, {"kills", 1, NULL, 'k'},
         {"states", 1, NULL, 'r'}, {"jobs", 1, NULL, 'j'},
+        {"expect", 1, NULL, 'e'}, {"figures", 1, NULL, 'g'},
         {"full", 0, NULL, 'f'}, {"part", 1, NULL, 'p'}, {NULL, 0, NULL, 0}};
-    struct options o = {50, 1, 24, 3, 1, 1, 0, 1, NULL, "SZKR"};
+    struct options o = {50, 1, 24, 3, 1, 1, 0, 1, NULL, MODES, NULL, NULL};
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     o.jobs = cpus < 1 ? 1 : cpus > 16 ? 16 : (uint32_t)cpus;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -211,6 +300,12 @@ static struct options parse(int argc, char **argv)
                 exit(2);
             o.seconds = 0;
             break;
+        case 'g':
+            o.figures = optarg;
+            break;
+        case 'e':
+            o.expect = optarg;
+            break;
         case 'f':
             o.seconds = 0;
             break;
@@ -224,8 +319,12 @@ static struct options parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct options o = parse(argc, argv);
-    totals = shared(sizeof *totals);
-    cover = shared((size_t)(library_end - library_begin) * sizeof *cover);
+    if (o.figures)
+        figures_fd = open(o.figures, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    totals = figures_memory(sizeof *totals);
+    for (enum mark k = STEPPED; k < MARKS; k++)
+        marks[k] =
+            shared((size_t)(library_end - library_begin) * sizeof *marks[k]);
     report_init();
     uint32_t cnt = list_configs(NULL, o.op);
     struct config *list = calloc(cnt + 1, sizeof *list);
@@ -236,5 +335,10 @@ int main(int argc, char **argv)
     uint64_t start = real_ns();
     bool fine = run_jobs(&o, list, cnt);
     free(list);
-    return report(cnt, o.seed, real_ns() - start) && fine ? 0 : 1;
+    bool held = report(cnt, o.seed, real_ns() - start) && fine;
+    if (!o.expect)
+        return held ? 0 : 1;
+    (void)printf("CONTROL: mode %s %s\n", o.expect,
+        found(&o) ? "has found it PASS" : "has found nothing FAIL");
+    return found(&o) ? 0 : 1;
 }

@@ -31,7 +31,7 @@ static void kill_it(const struct tracer *t)
         memset(&info, 0, sizeof info);
     while (waitid(P_PID, (id_t)t->pid, &info, WEXITED | WNOWAIT) == 0 &&
         info.si_pid != t->pid);
-    atomic_raise(&totals->proof_ns_max, real_ns() - start);
+    span_note(&totals->proofs, real_ns() - start);
 }
 
 static bool kill_at(
@@ -50,6 +50,7 @@ static bool kill_at(
     if (!zombie || !met)
         tracer_stop(&t);
     if (met) {
+        mark(KILLED, scene.rip);
         judge(w, true, &v);
         if (recovering())
             v.held = 0;
@@ -67,7 +68,7 @@ void mode_k(struct world *w, const struct trace *trace, uint32_t cnt)
     if (cnt > trace->cnt)
         cnt = trace->cnt;
     for (uint32_t k = 0; k < cnt; k++)
-        if (kill_at(w, trace, point_of(trace, k, cnt), (k & 1) == 0))
+        if (kill_at(w, trace, point_of(trace, k, cnt, KILLED), (k & 1) == 0))
             atomic_fetch_add(
                 recovering() ? &totals->reap_kills : &totals->kills, 1);
         else

@@ -7,14 +7,18 @@
 #define POOL_MAX 64u
 #define SNAPSHOT_MAX (1u << 20)
 
-uint32_t point_of(const struct trace *trace, uint32_t k, uint32_t cnt)
+uint32_t point_of(
+    const struct trace *trace, uint32_t k, uint32_t cnt, enum mark kind)
 {
     const struct config *c = &page->config;
-    uint32_t width = trace->cnt / cnt;
+    uint32_t from = (uint32_t)((uint64_t)k * trace->cnt / cnt);
+    uint32_t to = (uint32_t)((uint64_t)(k + 1) * trace->cnt / cnt);
     uint32_t mix = (uint32_t)c->fill * 7 + (uint32_t)c->warm * 31 +
         (uint32_t)c->origin * 127 + c->ring * 509 + c->own * 1021 + k * 37;
-    uint32_t at = (uint32_t)((uint64_t)k * trace->cnt / cnt);
-    return at + (width ? mix % width : 0);
+    for (uint32_t i = from; i < to; i++)
+        if (marked(kind, trace->at[i].rip) == 0)
+            return i;
+    return to > from ? from + mix % (to - from) : from;
 }
 
 void pool_add(struct pool *pool, const struct world *w)

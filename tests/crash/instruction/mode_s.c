@@ -69,7 +69,7 @@ static bool visit(void *ctx, const struct point *p)
     scene.rip = run->before_rip;
     atomic_fetch_add(recovering() ? &totals->reap_points : &totals->points, 1);
     if (p->where == AT_LIBRARY)
-        cover[p->rip - (uint64_t)library_begin]++;
+        mark(STEPPED, p->rip);
     if (changed(run, p)) {
         struct verdict v;
         memcpy(run->last, w->live.data, w->live.data_bytes);

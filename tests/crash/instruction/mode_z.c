@@ -5,6 +5,8 @@
 #include "others.h"
 
 /* A victim that resumes late may find its place taken. */
+#define LONG_NS 10000000000ull /* stopped for so long, as the clock says */
+
 static bool late_rc_allowed(int rc)
 {
     if (rc_allowed(rc) || rc == SHMQ_ERR_BUSY)
@@ -61,7 +63,7 @@ static void check_end(struct world *w, const struct others *o)
 static bool hold(struct world *w, struct tracer *t, const struct trace *trace,
     uint32_t i, bool early)
 {
-    struct others o = {.w = w, .next = TAG_OTHERS};
+    struct others o = {.w = w, .next = TAG_OTHERS, .keeps = (i & 2) != 0};
     scene.rip = trace->at[i].rip;
     scene.nth = trace->at[i].nth;
     world_restore(w);
@@ -71,6 +73,9 @@ static bool hold(struct world *w, struct tracer *t, const struct trace *trace,
         others_open(&o);
     bool met = tracer_goto(t, scene.rip, trace->at[i].times);
     if (met) {
+        mark(HELD, scene.rip);
+        if (!early)
+            *the_clock += LONG_NS;
         others_open(&o);
         others_work(&o);
         (void)tracer_run_to(t, PHASE_END);
@@ -93,7 +98,7 @@ void mode_z(
     if (cnt > trace->cnt)
         cnt = trace->cnt;
     for (uint32_t k = 0; k < cnt && !t->gone; k++) {
-        uint32_t i = point_of(trace, k, cnt);
+        uint32_t i = point_of(trace, k, cnt, HELD);
         if (hold(w, t, trace, i, (k & 1) != 0))
             atomic_fetch_add(
                 recovering() ? &totals->reap_resumes : &totals->resumes, 1);

@@ -14,8 +14,10 @@ struct pool {
 };
 void pool_add(struct pool *pool, const struct world *w);
 
-/* Index of the k-th of `cnt` points spread over the trace. */
-uint32_t point_of(const struct trace *trace, uint32_t k, uint32_t cnt);
+/* Index of the k-th of `cnt` points spread over the trace: in each part one
+ * whose instruction was not yet the place of such an experiment, if any. */
+uint32_t point_of(
+    const struct trace *trace, uint32_t k, uint32_t cnt, enum mark kind);
 
 /* Steps through the operation once. scene.mode is set by the caller. */
 void mode_s(
@@ -25,6 +27,15 @@ void mode_z(
     struct world *w, struct tracer *t, const struct trace *trace, uint32_t cnt);
 /* `cnt` victims killed, likewise. */
 void mode_k(struct world *w, const struct trace *trace, uint32_t cnt);
+/* All of it for operations on files. */
+void mode_f(struct world *w, struct tracer *t, struct trace *trace,
+    const char *modes, uint32_t resumes, uint32_t kills);
+/* How many instructions others need beside a held victim, at `cnt` points. */
+void mode_w(
+    struct world *w, struct tracer *t, const struct trace *trace, uint32_t cnt);
+/* A sleeper whose waker is killed; for publishes on an empty ring. */
+void mode_wake(struct world *w, const struct trace *trace);
+void mode_w_stop(void);
 /* For crash states of the pool: recoveries that are themselves stepped, held
  * and killed. */
 void mode_r(struct world *w, struct tracer *t, struct pool *pool,

@@ -41,8 +41,15 @@ static void receive(struct victim *v)
 
 static void receive_wait(struct victim *v)
 {
+    page->rc =
+        shmq_consumer_receive_wait(v->consumer, *the_clock + 40000, &v->msg[0]);
+}
+
+/* For longer than anybody's patience. */
+static void sleep_long(struct victim *v)
+{
     page->rc = shmq_consumer_receive_wait(
-        v->consumer, page->clock_ns + 40000, &v->msg[0]);
+        v->consumer, *the_clock + 1000000000000u, &v->msg[0]);
 }
 
 static void kept(struct victim *v)
@@ -65,6 +72,27 @@ static int take_any(void *ctx, const struct shmq_message *msg)
 static void poll_one(struct victim *v)
 {
     page->rc = shmq_consumer_poll(v->consumer, take_any, v, 1);
+}
+
+/* Up to four, straight over the ring. */
+static int take_more(void *ctx, const struct shmq_message *msg)
+{
+    struct victim *v = ctx;
+    v->tags[v->taken++] = tag_of(&page->config, msg);
+    return SHMQ_HANDLED_ACK;
+}
+
+static void poll_more(struct victim *v)
+{
+    page->rc = shmq_consumer_poll(v->consumer, take_more, v, 4);
+}
+
+static void polled_more(struct victim *v)
+{
+    for (uint32_t i = 0; i < v->taken; i++)
+        tags_add(&page->done[v->group], v->tags[i]);
+    if (page->rc > 0)
+        page->rc = page->rc == (int32_t)v->taken ? SHMQ_OK : SHMQ_ERR_SYS;
 }
 
 static void polled(struct victim *v)
@@ -117,6 +145,21 @@ static void done(struct victim *v)
         tags_add(&page->done[v->group], v->tags[0]);
 }
 
+/* -- dead letters ------------------------------------------------------------
+ */
+
+/* The oldest record has been given back as often as it may be. */
+static void setup_dead(struct victim *v)
+{
+    v_consumer(v, WORK, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        v_receive(v, 0);
+        v_must(shmq_consumer_nack(v->consumer, &v->msg[0]), "nack");
+    }
+    page->dead = v->tags[0];
+    tags_remove(&page->before[WORK], page->dead);
+}
+
 /* -- leases
  * ----------------------------------------------------------------------- */
 
@@ -135,7 +178,7 @@ static void setup_lease(struct victim *v)
             tags_remove(&page->before[WORK], v->tags[i]);
             v_must(shmq_consumer_release(v->consumer, &v->msg[i]), "release");
         }
-    page->clock_ns += LEASE_PASSED_NS;
+    *the_clock += LEASE_PASSED_NS;
 }
 
 static void extend(struct victim *v)
@@ -226,6 +269,7 @@ const struct op consumer_ops[] = {
         receive, NULL},
     {"receive_wait", BOTH, 0, setup_member, receive_wait, kept},
     {"poll", BOTH, 0, setup_member, poll_one, polled},
+    {"poll, exclusive", BOTH, 0, setup_reader, poll_more, polled_more},
     {"release, shared", ON_MPMC | OP_ONE_FLIP | OP_NEEDS_RECORD, 0, setup_held,
         release, done},
     {"release, exclusive", HELD, 0, setup_held_audit, release, done},
@@ -234,6 +278,9 @@ const struct op consumer_ops[] = {
     {"nack, shared", ON_MPMC | OP_ONE_FLIP | OP_NEEDS_RECORD, 0, setup_held,
         nack, NULL},
     {"nack, exclusive", HELD | OP_NO_FLIP, 0, setup_held_audit, nack, NULL},
+    {"sleep", 0, 0, setup_reader, sleep_long, NULL}, /* mode_w.c */
+    {"dead letter", ON_MPMC | OP_NEEDS_RECORD | OP_DEAD, 0, setup_dead, receive,
+        kept},
     {"lease end", ON_MPMC | OP_NEEDS_RECORD | OP_LEASE, 0, setup_lease,
         receive_wait, kept},
     {"late release", ON_MPMC | OP_NEEDS_RECORD | OP_LEASE, 0, setup_held,

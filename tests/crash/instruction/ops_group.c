@@ -101,6 +101,32 @@ static void topic_close(struct victim *v)
     page->rc = SHMQ_OK;
 }
 
+/* -- making and removing topics (mode_f.c)
+ * ------------------------------------- */
+
+static void topic_create(struct victim *v)
+{
+    struct shmq_topic_attrs a;
+    (void)v;
+    memset(&a, 0, sizeof a);
+    a.struct_bytes = sizeof a;
+    a.ring = page->config.ring;
+    a.arena_bytes = 4096;
+    a.max_groups = 1;
+    a.max_members = 1;
+    if (a.ring == SHMQ_RING_MPMC) {
+        a.capacity_frames = 8;
+        a.max_producers = 1;
+    }
+    page->rc = shmq_topic_create(page->ns, "made", &a);
+}
+
+static void topic_unlink(struct victim *v)
+{
+    (void)v;
+    page->rc = shmq_topic_unlink(page->ns, "made", 0);
+}
+
 const struct op group_ops[] = {
     {"group create, earliest", BOTH | OP_NO_FLIP | OP_REAPS, 0, setup_nothing,
         create_earliest, NULL},
@@ -116,6 +142,8 @@ const struct op group_ops[] = {
         evict, NULL},
     {"evict, exclusive", BOTH | OP_NEEDS_RECORD | OP_EVICTS, 0,
         setup_evict_reader, evict, NULL},
+    {"topic create", BOTH | OP_FILES, 0, nothing, topic_create, NULL},
+    {"topic unlink", BOTH | OP_FILES, 1, nothing, topic_unlink, NULL},
     {"stat", BOTH | OP_NO_FLIP, 0, setup_nothing, stat_all, NULL},
     {"topic open", BOTH | OP_NO_FLIP, 0, nothing, topic_open, NULL},
     {"topic close", BOTH | OP_NO_FLIP, 0, v_topic, topic_close, NULL},

@@ -24,7 +24,7 @@ static void publish(struct victim *v)
 static void publish_wait(struct victim *v)
 {
     page->rc = shmq_producer_publish_wait(v->producer, v->data,
-        page->config.op->arg, page->clock_ns + 40000, &v->position);
+        page->config.op->arg, *the_clock + 40000, &v->position);
 }
 
 /* Somebody sleeps for data: its endpoint has announced itself. */
@@ -151,6 +151,8 @@ const struct op producer_ops[] = {
     PUBLISH("publish 1 MiB", 1u << 20),
     {"publish_wait", BOTH | OP_ONE_FLIP | OP_PAYLOAD, 64, v_producer,
         publish_wait, published},
+    {"publish, drop-new", BOTH | OP_ONE_FLIP | OP_PAYLOAD | OP_DROP_NEW, 64,
+        v_producer, publish, published},
     {"publish, a sleeper", BOTH | OP_ONE_FLIP | OP_PAYLOAD, 64, setup_sleeper,
         publish, published},
     {"publish, a poller", BOTH | OP_ONE_FLIP | OP_PAYLOAD, 64, setup_poller,

@@ -16,7 +16,7 @@ static void start(void)
 
 static void stop(void)
 {
-    atomic_raise(&totals->wait_ns_max, real_ns() - began);
+    span_note(&totals->waits, real_ns() - began);
 }
 
 /* -- attaching
@@ -142,36 +142,55 @@ static bool empty_is_right(const struct shmqi_ring *r)
     return true;
 }
 
+static bool moves(const struct others *o)
+{
+    return config_has(
+        &o->w->config, OP_FREE | OP_RELEASE | OP_EVICTS | OP_LEASE);
+}
+
+static void release(struct others *o, enum group g, struct shmq_message *m)
+{
+    uint32_t tag = tag_of(&o->w->config, m);
+    if (tag == 0)
+        broken("another member of %s: torn (I5)", group_names[g]);
+    start();
+    int rc = shmq_consumer_release(o->reader[g], m);
+    stop();
+    if (rc == SHMQ_OK)
+        tags_add(&o->done[g], tag);
+    else if (!moves(o))
+        broken("another member's release: %s (I8)", shmq_err_name(rc));
+}
+
+/* True when a record was received. */
+static bool receive(struct others *o, enum group g, struct shmq_message *m)
+{
+    start();
+    int rc = shmq_consumer_receive(o->reader[g], m);
+    stop();
+    if (rc == SHMQ_ERR_EMPTY && g == WORK && !moves(o) &&
+        !empty_is_right(&o->w->live.ring))
+        broken("another member: EMPTY, and records are free (I6)");
+    if (rc != SHMQ_OK && rc != SHMQ_ERR_EMPTY && !moves(o))
+        broken(
+            "another member of %s: %s (I6)", group_names[g], shmq_err_name(rc));
+    return rc == SHMQ_OK;
+}
+
 static void take(struct others *o, enum group g)
 {
+    if (o->kept[g])
+        release(o, g, &o->held[g]);
+    else if (o->keeps) {
+        o->kept[g] = receive(o, g, &o->held[g]);
+        return;
+    }
+    o->kept[g] = o->keeps = false;
     for (uint32_t i = 0; i < RECORDS; i++) {
         struct shmq_message m;
-        start();
-        int rc = shmq_consumer_receive(o->reader[g], &m);
-        stop();
-        bool moves =
-            config_has(&o->w->config, OP_FREE | OP_RELEASE | OP_EVICTS);
-        if (rc == SHMQ_ERR_EMPTY && g == WORK && !moves &&
-            !empty_is_right(&o->w->live.ring))
-            broken("another member: EMPTY, and records are free (I6)");
-        if (rc == SHMQ_ERR_EMPTY)
+        if (!receive(o, g, &m))
             return;
-        if (rc != SHMQ_OK) {
-            if (!moves)
-                broken("another member of %s: %s (I6)", group_names[g],
-                    shmq_err_name(rc));
-            return;
-        }
-        uint32_t tag = tag_of(&o->w->config, &m);
-        if (tag == 0)
-            broken("another member of %s: torn (I5)", group_names[g]);
-        start();
-        rc = shmq_consumer_release(o->reader[g], &m);
-        stop();
-        if (rc == SHMQ_OK)
-            tags_add(&o->done[g], tag);
-        else if (!moves)
-            broken("another member's release: %s", shmq_err_name(rc));
+        release(o, g, &m);
     }
 }
 

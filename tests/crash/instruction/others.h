@@ -10,6 +10,10 @@ struct others {
     struct shmq_consumer *reader[GROUPS];
     struct tags published, done[GROUPS];
     uint32_t next; /* tag of the next record */
+    bool keeps; /* holds the first record of each group until told to work
+                   again */
+    bool kept[GROUPS];
+    struct shmq_message held[GROUPS];
 };
 
 /* Attach, which reaps; a role that the victim holds is BUSY. */

@@ -26,6 +26,7 @@
 #define OTHERS_BYTES 48u
 #define PROBE_BYTES 40u
 #define TOPIC "t"
+#define DEAD_TOPIC "@dead." TOPIC
 
 /* Tags tell who published a record. */
 #define TAG_FILL 0x100u /* of the state before */
@@ -75,7 +76,6 @@ struct page {
     volatile uint32_t command; /* enum command */
     volatile uint32_t phase; /* enum phase */
     struct config config;
-    _Atomic uint64_t clock_ns; /* the one clock of all, see clock.c */
     char ns[SHMQ_NAMESPACE_MAX + 1];
     uint32_t fill_cnt; /* records that the victim shall fill in itself */
     int32_t rc; /* result of the operation */
@@ -85,12 +85,14 @@ struct page {
     struct tags published; /* by the operation */
     struct tags done[GROUPS]; /* by the operation */
     struct tags kept[GROUPS]; /* handed out, neither done nor given back */
+    uint32_t dead; /* tag of a record that has used its attempts up */
     uint32_t sleeper; /* its endpoint plus one: must be woken */
 };
 enum command { CMD_NONE, CMD_RUN, CMD_QUIT };
 enum phase { PHASE_IDLE, PHASE_BEGIN, PHASE_END };
 
-extern struct page *page;
+extern struct page *page, *second_page; /* of the second victim, mode_w.c */
+extern _Atomic uint64_t *the_clock; /* of all processes, in ns: clock.c */
 
 /* -- the victim ------------------------------------------------------------ */
 
@@ -103,7 +105,8 @@ struct victim {
     struct shmq_record records[BATCH];
     uint8_t *data; /* payload of the operation */
     uint64_t position;
-    uint32_t tags[4]; /* of msg */
+    uint32_t tags[4]; /* of msg, or of what was polled */
+    uint32_t taken;
     enum group group;
 };
 
@@ -122,7 +125,9 @@ enum op_flags {
     OP_PAYLOAD = 1u << 10, /* arg is the record's payload in bytes */
     OP_BATCH = 1u << 11, /* BATCH records of BATCH_BYTES */
     OP_EVICTS = 1u << 12, /* others may find their claims gone */
-    OP_GAPS = 1u << 13 /* does not gate: what it missed is a gap */
+    OP_GAPS = 1u << 13, /* does not gate: what it missed is a gap */
+    OP_DROP_NEW = 1u << 14, /* the topic refuses and counts when it is full */
+    OP_DEAD = 1u << 15 /* group work allows two attempts only */
 };
 
 /* One operation: prepared and finished at full speed, run under the tracer. */
@@ -241,6 +246,8 @@ struct scene {
     uint32_t nth;
 };
 extern struct scene scene;
+#define MODES "SZKR"
+uint32_t mode_of(const char *mode); /* its index in MODES */
 static inline bool recovering(void) /* mode R */
 {
     return scene.mode[0] == 'R';
@@ -268,14 +275,39 @@ struct trace {
     } at[TRACE_MAX];
 };
 
+#define WAIT_OPS 5
+extern const char *const wait_ops[WAIT_OPS];
+
+/* How long something took, in quarters of an octave. */
+#define SPANS 256
+struct spans {
+    _Atomic uint64_t max_ns;
+    _Atomic uint64_t cnt[SPANS];
+};
+void span_note(struct spans *spans, uint64_t ns);
+/* Upper bound in ms of the shortest `share` of all (1: the longest). */
+double span_ms(struct spans *spans, double share);
+
 struct totals {
     _Atomic uint64_t points, judged, resumes, kills, reap_points, reap_resumes,
-        reap_kills, states, broken, configs, flips, missed;
-    _Atomic uint64_t wait_ns_max, wait_steps_max, reap_ns_max, proof_ns_max,
-        wake_ns_max;
+        reap_kills, states, broken, broken_in[4], configs, flips, missed;
+    struct spans waits, reaps, proofs, wakes;
+    _Atomic uint64_t wait_steps[WAIT_OPS]; /* by wait_ops */
 };
 extern struct totals *totals; /* shared by all workers */
-extern uint32_t *cover; /* times each byte of the library was executed */
+
+/* How often each instruction of the library was stepped to, and was the place
+ * where a victim was held, or killed; shared by all workers. */
+enum mark { STEPPED, HELD, KILLED, MARKS };
+extern uint32_t *marks[MARKS];
+static inline void mark(enum mark kind, uint64_t rip)
+{
+    marks[kind][rip - (uint64_t)library_begin]++;
+}
+static inline uint32_t marked(enum mark kind, uint64_t rip)
+{
+    return marks[kind][rip - (uint64_t)library_begin];
+}
 
 uint64_t real_ns(void); /* the machine's clock, not that of clock.c */
 void atomic_raise(_Atomic uint64_t *at, uint64_t value);

@@ -5,6 +5,8 @@
 #include "proof.h"
 
 void report_init(void);
+/* Zeroed, shared by all workers (main.c). */
+void *figures_memory(size_t bytes);
 /* Prints everything; true when nothing was broken. */
 bool report(uint32_t config_cnt, uint64_t seed, uint64_t ns);
 

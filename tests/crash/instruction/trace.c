@@ -115,7 +115,7 @@ void tracer_stop(struct tracer *t)
     t->gone = true;
 }
 
-static int go_on(struct tracer *t, int how)
+static int go_on(struct tracer *t, enum __ptrace_request how)
 {
     if (t->gone || ptrace(how, t->pid, NULL, NULL) != 0)
         return 0;
@@ -152,7 +152,8 @@ static void patch(struct tracer *t, uint64_t at, long word)
 
 /* Runs to `at` with `how`; SIGTRAP there, TRAP_SYSCALL on the way, 0: gone. A
  * trap elsewhere (the end of the operation) gives -1. */
-static int run_to(struct run *r, uint64_t at, int how, long word)
+static int run_to(
+    struct run *r, uint64_t at, enum __ptrace_request how, long word)
 {
     patch(r->t, at, (word & ~0xffl) | 0xcc);
     int sig = go_on(r->t, how);

@@ -15,8 +15,8 @@ static void must(int rc, const char *what)
 {
     if (rc == SHMQ_OK)
         return;
-    (void)fprintf(
-        stderr, "%s: %s: %s\n", what, shmq_err_name(rc), shmq_error_text());
+    broken("making the state: %s: %s: %s", what, shmq_err_name(rc),
+        shmq_error_text());
     exit(1);
 }
 
@@ -64,6 +64,8 @@ static struct shmq_topic_attrs attrs_of(const struct config *c)
     a.arena_bytes = arena_bytes(c);
     a.max_message_bytes = a.arena_bytes / 2 - 128;
     a.max_groups = 3;
+    if (c->first->flags & OP_DROP_NEW)
+        a.on_full = SHMQ_ON_FULL_DROP_NEW;
     a.max_members = 6;
     a.max_producers = 1;
     if (c->ring == SHMQ_RING_MPMC) {
@@ -99,6 +101,8 @@ static void make_groups(struct world *w, struct shmq_topic *topic)
         if (g == WORK && w->config.ring == SHMQ_RING_MPMC) {
             a.kind = SHMQ_GROUP_SHARED;
             a.max_attempts = 100;
+            if (w->config.first->flags & OP_DEAD)
+                a.max_attempts = 2;
             if (w->config.first->flags & OP_LEASE)
                 a.lease_ns = 1000000;
         }
@@ -178,6 +182,7 @@ static uint32_t build(
 static void remove_topic(const char *ns)
 {
     (void)shmq_topic_unlink(ns, TOPIC, SHMQ_UNLINK_FORCE);
+    (void)shmq_topic_unlink(ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
 }
 
 static uint32_t fill_cnt(const struct world *w)
@@ -224,6 +229,16 @@ bool world_make(struct world *w, const struct config *config)
     return true;
 }
 
+/* No dead-letter topic, which the library then makes, or an empty one. */
+static void dead_letters(const struct world *w)
+{
+    struct shmq_topic_attrs a = attrs_of(&w->config);
+    (void)shmq_topic_unlink(w->ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
+    if (!w->config.own)
+        must(shmqi_topic_create_system(w->ns, DEAD_TOPIC, &a, 0),
+            "dead letters");
+}
+
 void world_restore(struct world *w)
 {
     memcpy(w->live.data, w->base, w->live.data_bytes);
@@ -231,7 +246,9 @@ void world_restore(struct world *w)
         w->live.control, w->base + w->live.data_bytes, w->live.control_bytes);
     page->config = w->config;
     page->fill_cnt = w->own_cnt;
-    page->sleeper = 0;
+    page->sleeper = page->dead = 0;
+    if (w->config.first->flags & OP_DEAD)
+        dead_letters(w);
     memcpy(page->ns, w->ns, sizeof page->ns);
     memcpy(page->before, w->pending, sizeof page->before);
     memset(&page->published, 0, sizeof page->published);
