@@ -323,8 +323,8 @@ int main(int argc, char **argv)
         figures_fd = open(o.figures, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
     totals = figures_memory(sizeof *totals);
     for (enum mark k = STEPPED; k < MARKS; k++)
-        marks[k] =
-            shared((size_t)(library_end - library_begin) * sizeof *marks[k]);
+        marks[k] = figures_memory(
+            (size_t)(library_end - library_begin) * sizeof *marks[k]);
     report_init();
     uint32_t cnt = list_configs(NULL, o.op);
     struct config *list = calloc(cnt + 1, sizeof *list);
