@@ -330,6 +330,7 @@ void judge(struct world *w, bool live, struct verdict *ret)
 {
     struct shmqi_ring *r = live ? &w->live.ring : &w->copy.ring;
     struct shmq_topic *topic = live ? w->live_topic : w->copy_topic;
+    alive();
     memset(ret, 0, sizeof *ret);
     ret->exists = true;
     atomic_fetch_add(&totals->judged, 1);

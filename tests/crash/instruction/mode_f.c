@@ -188,6 +188,7 @@ static bool visit(void *ctx, const struct point *p)
 static void prepare(struct world *w)
 {
     struct shmq_topic_attrs a = small();
+    alive();
     world_restore(w);
     (void)shmq_topic_unlink(w->ns, MADE, SHMQ_UNLINK_FORCE);
     if (page->config.op->arg != 0 &&

@@ -41,6 +41,7 @@ static bool kill_at(
     struct verdict v;
     scene.rip = trace->at[i].rip;
     scene.nth = trace->at[i].nth;
+    alive();
     world_restore(w);
     tracer_start(&t);
     bool met =

@@ -5,6 +5,7 @@
 #include "modes.h"
 
 #define POOL_MAX 64u
+#define TIMES_MAX 64u /* arrivals in a loop; each costs two stops */
 #define SNAPSHOT_MAX (1u << 20)
 
 uint32_t point_of(
@@ -16,9 +17,13 @@ uint32_t point_of(
     uint32_t mix = (uint32_t)c->fill * 7 + (uint32_t)c->warm * 31 +
         (uint32_t)c->origin * 127 + c->ring * 509 + c->own * 1021 + k * 37;
     for (uint32_t i = from; i < to; i++)
-        if (marked(kind, trace->at[i].rip) == 0)
+        if (marked(kind, trace->at[i].rip) == 0 &&
+            trace->at[i].times <= TIMES_MAX)
             return i;
-    return to > from ? from + mix % (to - from) : from;
+    uint32_t i = to > from ? from + mix % (to - from) : from;
+    while (i > 0 && trace->at[i].times > TIMES_MAX)
+        i--;
+    return i;
 }
 
 void pool_add(struct pool *pool, const struct world *w)

@@ -86,6 +86,7 @@ void mode_w(
         uint32_t i = point_of(trace, k, cnt, HELD), from = spsc ? 2 : 0;
         scene.rip = trace->at[i].rip;
         scene.nth = trace->at[i].nth;
+        alive();
         world_restore(w);
         if (!tracer_begin(t))
             return;

@@ -66,6 +66,7 @@ static bool hold(struct world *w, struct tracer *t, const struct trace *trace,
     struct others o = {.w = w, .next = TAG_OTHERS, .keeps = (i & 2) != 0};
     scene.rip = trace->at[i].rip;
     scene.nth = trace->at[i].nth;
+    alive();
     world_restore(w);
     if (!tracer_begin(t))
         return false;

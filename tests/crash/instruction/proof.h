@@ -238,6 +238,9 @@ struct verdict {
 };
 uint64_t verdict_hash(const struct verdict *verdict);
 
+/* The clock of patience, for each call and experiment, starts anew. */
+void alive(void);
+
 /* What the proof is about when something is broken. */
 struct scene {
     const struct world *world;
