@@ -38,7 +38,9 @@ static void judge(
         return;
     if (score->disagree++ < 3) {
         printf("history %" PRIu64 " (%s): all orders say %s, the checker %s\n",
-            number, mutation < 0 ? "as played" : small_mutation_name(mutation),
+            number,
+            mutation < 0 ? "as played"
+                         : small_mutation_name((enum small_mutation)mutation),
             brute == 1 ? "right" : "wrong",
             v.fault_cnt == 0 ? "right" : v.first);
         small_print(h);

@@ -152,6 +152,7 @@ static bool work_until_corrupt(struct all *a)
             shmq_group_create(a->topic, "g", NULL, NULL) == SHMQ_ERR_CORRUPT)
             return true;
     }
+    (void)sum;
     return false;
 }
 
