@@ -47,6 +47,14 @@ SHMQI_RACY void shmqi_copy_racy(void *to, const void *from, size_t bytes)
 #endif
 }
 
+#ifdef SHMQI_TSAN
+/* A word, whole, unseen by the thread sanitizer. */
+SHMQI_RACY uint64_t shmqi_word_racy(const void *at)
+{
+    return *(const volatile uint64_t *)at;
+}
+#endif
+
 /* Where a frame lies, and its header, checked. */
 struct shmqi_frame {
     struct shmqi_frame_shm head;

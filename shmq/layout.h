@@ -325,7 +325,7 @@ struct shmqi_ring {
     uint64_t start_seq;
     uint64_t ttl_ns;
     uint32_t flags;
-    volatile uint32_t broken; /* a file was cut short: its content is lost */
+    _Atomic uint32_t broken; /* a file was cut short: its content is lost */
 };
 
 #endif

@@ -28,7 +28,7 @@
 struct shmqi_watch {
     _Atomic uintptr_t begin; /* 0: not in use */
     _Atomic uintptr_t end;
-    volatile uint32_t *_Atomic broken;
+    _Atomic uint32_t *_Atomic broken;
     _Atomic uint32_t users; /* handlers that look at it just now */
     struct shmqi_watch *next;
 };
@@ -37,7 +37,7 @@ static struct shmqi_watch *_Atomic watches;
 static uint32_t watch_cnt; /* in use; table lock */
 
 static struct shmqi_watch *watch_add(
-    void *at, size_t bytes, volatile uint32_t *broken)
+    void *at, size_t bytes, _Atomic uint32_t *broken)
 {
     struct shmqi_watch *w = private_ld(&watches);
     while (w && private_ld(&w->begin) != 0)
@@ -93,7 +93,7 @@ static bool contain_in(struct shmqi_watch *w, uintptr_t fault)
     uintptr_t begin = private_ld(&w->begin), end = private_ld(&w->end);
     if (begin != 0 && fault >= begin && fault < end) {
         /* Before the memory changes: whoever saw the new memory sees this. */
-        *private_ld(&w->broken) = 1;
+        private_st(private_ld(&w->broken), 1);
         done = put_memory(begin, end, fault);
     }
     (void)private_add(&w->users, (uint32_t)-1);
@@ -210,7 +210,7 @@ static uintptr_t round_up(uintptr_t v, size_t to)
 }
 
 int shmqi_mapping_make(struct shmqi_mapping *m, int fd, size_t bytes,
-    bool writable, volatile uint32_t *broken)
+    bool writable, _Atomic uint32_t *broken)
 {
     size_t align = bytes >= HUGE_BYTES ? HUGE_BYTES : GUARD_BYTES;
     size_t all = round_up(bytes, GUARD_BYTES) + 2 * GUARD_BYTES + align;

@@ -28,7 +28,7 @@ struct shmqi_mapping {
 /* Maps `bytes` of `fd`. The caller holds the process's table lock. 0 or an
  * errno. */
 int shmqi_mapping_make(struct shmqi_mapping *m, int fd, size_t bytes,
-    bool writable, volatile uint32_t *broken);
+    bool writable, _Atomic uint32_t *broken);
 /* Table lock held. Legal for a zeroed one. */
 void shmqi_mapping_drop(struct shmqi_mapping *m);
 

@@ -216,7 +216,7 @@ static int settle_map(const struct shmqi_segment *s, uint32_t flags)
 static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     const struct shmqi_plan *plan)
 {
-    volatile uint32_t *broken = &s->ring.broken;
+    _Atomic uint32_t *broken = &s->ring.broken;
     int err = shmqi_mapping_make(&s->data_map, f->data_fd, plan->data_bytes,
         f->data_writable, broken);
     if (err)

@@ -94,7 +94,7 @@ static inline bool shmqi_segment_broken(const struct shmqi_segment *s)
     (void)s;
     return false;
 #else
-    return __builtin_expect(s->ring.broken != 0, 0);
+    return __builtin_expect(private_ld(&s->ring.broken) != 0, 0);
 #endif
 }
 /* CORRUPT, with the words for it. */

@@ -228,9 +228,7 @@ static inline int shmqi_spsc_reserve(const struct shmqi_ring *r,
 static inline uint64_t shmqi_spsc_word(const struct shmqi_ring *r, uint64_t pos)
 {
 #ifdef SHMQI_TSAN
-    uint64_t w;
-    shmqi_copy_racy(&w, (const void *)shmqi_spsc_at(r, pos), sizeof w);
-    return w;
+    return shmqi_word_racy((const void *)shmqi_spsc_at(r, pos));
 #else
     return shm_ld(R1, shmqi_spsc_at(r, pos));
 #endif

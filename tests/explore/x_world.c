@@ -262,6 +262,8 @@ static int get_lock(uint32_t who, struct flock *l)
             (void)proven_dead(x_world.holder[i]);
     }
     l->l_type = type;
+    if (type != F_UNLCK)
+        l->l_pid = (pid_t)(PID_BASE + x_world.holder[i]);
     return 0;
 }
 
@@ -297,11 +299,11 @@ int __wrap_shmqi_segment_data_fd(struct shmqi_segment *s)
     return s->data_fd >= FD_BASE ? s->data_fd : __real_shmqi_segment_data_fd(s);
 }
 
-int __real_posix_fallocate(int fd, off_t at, off_t bytes);
-int __wrap_posix_fallocate(int fd, off_t at, off_t bytes);
-int __wrap_posix_fallocate(int fd, off_t at, off_t bytes)
+int __real_fallocate(int fd, int mode, off_t at, off_t bytes);
+int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes);
+int __wrap_fallocate(int fd, int mode, off_t at, off_t bytes)
 {
-    return fd >= FD_BASE ? 0 : __real_posix_fallocate(fd, at, bytes);
+    return fd >= FD_BASE ? 0 : __real_fallocate(fd, mode, at, bytes);
 }
 
 int __real_unlink(const char *path);

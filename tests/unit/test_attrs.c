@@ -9,16 +9,16 @@
 
 #include "support/proc.h"
 
-/* Sanitizers make mlock(2) do nothing. */
+/* Sanitizers make mlock(2) do nothing, and touch memory of their own. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MLOCK_WORKS false
+#define NO_SANITIZER false
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MLOCK_WORKS false
+#define NO_SANITIZER false
 #endif
 #endif
-#ifndef MLOCK_WORKS
-#define MLOCK_WORKS true
+#ifndef NO_SANITIZER
+#define NO_SANITIZER true
 #endif
 
 /* -- schema
@@ -251,7 +251,7 @@ TEST(prefault_reserves_and_maps_all_memory_at_once)
     p = t_producer(topic);
     before = faults();
     t_publish_run(p, 0, 64);
-    T_TRUE(faults() - before < 4);
+    T_TRUE(faults() - before < 4 || !NO_SANITIZER);
     shmq_producer_close(p);
     shmq_topic_close(topic);
 }
@@ -275,7 +275,7 @@ TEST(mlock_keeps_all_pages_in_memory)
     struct rlimit limit;
     struct shmq_topic *topic;
 
-    if (!MLOCK_WORKS)
+    if (!NO_SANITIZER)
         T_SKIP("a sanitizer takes mlock away");
     T_TRUE(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
     if (geteuid() != 0 && limit.rlim_cur < 1u << 20)
@@ -291,7 +291,7 @@ TEST(opening_a_locked_topic_beyond_the_limit_fails)
     struct shmq_topic_attrs attrs = t_mpmc(64, 65536);
     struct t_proc proc;
 
-    if (geteuid() != 0 || !MLOCK_WORKS)
+    if (geteuid() != 0 || !NO_SANITIZER)
         T_SKIP("only root can become a user without rights, and mlock");
     attrs.flags = SHMQ_TOPIC_MLOCK | SHMQ_TOPIC_OWNER;
     attrs.owner = 65534;
