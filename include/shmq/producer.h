@@ -54,7 +54,9 @@ SHMQ_API void shmq_producer_close(struct shmq_producer *producer);
  * record was dropped and counted. Other errors: TOO_LARGE (over
  * max_message_bytes), CLOSED, CORRUPT, FORKED, LIMIT (2^52 slots, or 2^55 bytes
  * of an spsc ring, are used up), INVAL, NOMEM. Wait-free on spsc, lock-free on
- * mpmc; never blocks, makes no system call unless a consumer sleeps. */
+ * mpmc; never blocks, makes no system call unless a consumer sleeps; when it
+ * returns FULL it may have looked (fcntl(2), /proc) whether those that hold the
+ * ring up are alive, at most every 0.25 ms. */
 SHMQ_API int shmq_producer_publish(struct shmq_producer *producer,
     const void *data, uint64_t size, uint64_t *ret_position);
 
