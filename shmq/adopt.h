@@ -24,8 +24,8 @@ static inline uint64_t shmqi_arena_owner(
 /* True: arena `idx` is ours. Its owner was 0, or proven dead: whoever reaped it
  * may not have been able to write here. An identity is in the table before it
  * owns an arena and leaves it after. */
-static inline bool shmqi_arena_take(const struct shmqi_ring *r, uint32_t idx,
-    uint64_t owner, uint64_t identity)
+static inline bool shmqi_arena_take(
+    const struct shmqi_ring *r, uint32_t idx, uint64_t owner, uint64_t identity)
 {
     return shm_cas(A2, &r->arenas[idx].owner, owner, identity);
 }

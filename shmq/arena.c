@@ -92,8 +92,8 @@ static int reserve(struct shmqi_segment *s, const struct shmqi_arena *a)
 {
     struct shmqi_plan plan;
     (void)shmqi_plan(&s->constants, &plan);
-    int err = shmqi_segment_reserve(shmqi_segment_data_fd(s),
-        plan.arenas + a->idx * a->bytes, a->bytes);
+    int err = shmqi_segment_reserve(
+        shmqi_segment_data_fd(s), plan.arenas + a->idx * a->bytes, a->bytes);
     if (err)
         return shmqi_fail_sys(err,
             "%s: cannot reserve a producer's %llu "

@@ -28,9 +28,10 @@ struct shmqi_claims {
     uint32_t endpoint_cnt;
 };
 
-/* Whether attribute word `attrs` means a shared group. Any bits may stand there,
- * and an spsc topic has no claim words. */
-static inline bool shmqi_attrs_shared(const struct shmqi_ring *r, uint64_t attrs)
+/* Whether attribute word `attrs` means a shared group. Any bits may stand
+ * there, and an spsc topic has no claim words. */
+static inline bool shmqi_attrs_shared(
+    const struct shmqi_ring *r, uint64_t attrs)
 {
 #ifdef SHMQ_BUG_KIND_TRUSTED
     (void)r;

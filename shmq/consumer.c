@@ -681,8 +681,8 @@ static inline int swept(struct shmq_consumer *c, handler_fn *handler, void *ctx,
 {
     if (__builtin_expect(rc == SHMQI_SWEEP_OVER, 0))
         return poll_each(c, handler, ctx, max);
-    return shmqi_segment_result(c->segment,
-        __builtin_expect(rc == SHMQ_ERR_STALE, 0) ? stale(c) : rc);
+    return shmqi_segment_result(
+        c->segment, __builtin_expect(rc == SHMQ_ERR_STALE, 0) ? stale(c) : rc);
 }
 
 static __attribute__((noinline)) int poll_all(
@@ -793,9 +793,8 @@ int shmq_consumer_position(struct shmq_consumer *c, uint64_t *ret_position)
         return rc;
     if (!ret_position)
         return shmqi_fail(SHMQ_ERR_INVAL, "position: no place for it");
-    uint64_t position = c->mode == SHMQI_MODE_SHARED
-        ? shmqi_member_floor(c)
-        : shmqi_reader_position(c);
+    uint64_t position = c->mode == SHMQI_MODE_SHARED ? shmqi_member_floor(c)
+                                                     : shmqi_reader_position(c);
     rc = shmqi_segment_result(c->segment, SHMQ_OK);
     if (rc == SHMQ_OK)
         *ret_position = position;

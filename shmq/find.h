@@ -68,8 +68,7 @@ static inline uint64_t shmqi_find_floor(struct shmqi_finder *f)
     if (__builtin_expect(floor - f->near > n, 0)) {
         uint64_t tail = shm_ld(G1, &r->data->tail);
         floor = shmqi_claims_floor(&f->claims, tail);
-        if (tail > n && floor < tail - n &&
-            r->on_full != SHMQ_ON_FULL_DROP_OLD)
+        if (tail > n && floor < tail - n && r->on_full != SHMQ_ON_FULL_DROP_OLD)
             floor = tail - n;
     }
     f->near = floor;

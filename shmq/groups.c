@@ -83,8 +83,7 @@ static int fill_defaults(const struct shmqi_segment *s,
         return shmqi_fail(SHMQ_ERR_INVAL,
             "group: an exclusive group has no "
             "lease; evict its reader, or share the group");
-    if (m->lease_ns &&
-        (m->lease_ns < 1000000 || m->lease_ns > LEASE_MAX_NS))
+    if (m->lease_ns && (m->lease_ns < 1000000 || m->lease_ns > LEASE_MAX_NS))
         return shmqi_fail(SHMQ_ERR_INVAL, "group: a lease is 1 ms to 24 h");
     if (!asked->dead_letter)
         default_dead_letter(s, m);

@@ -42,8 +42,7 @@ static uint64_t spsc_time(
     const struct shmqi_ring *r, uint64_t time_ns, uint64_t low, uint64_t end)
 {
     uint64_t left = r->arena_bytes / 8; /* no more fit into the ring */
-    for (uint64_t p = low, w; p < end && left-- > 0;
-         p += shmqi_commit_len(w)) {
+    for (uint64_t p = low, w; p < end && left-- > 0; p += shmqi_commit_len(w)) {
         enum shmqi_spsc_seen seen = shmqi_spsc_look(r, p, &w);
         struct shmqi_spsc_shm head;
         if (seen == SHMQI_SPSC_EMPTY || seen == SHMQI_SPSC_NONSENSE)

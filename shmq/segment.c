@@ -217,8 +217,8 @@ static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     const struct shmqi_plan *plan)
 {
     _Atomic uint32_t *broken = &s->ring.broken;
-    int err = shmqi_mapping_make(&s->data_map, f->data_fd, plan->data_bytes,
-        f->data_writable, broken);
+    int err = shmqi_mapping_make(
+        &s->data_map, f->data_fd, plan->data_bytes, f->data_writable, broken);
     if (err)
         return shmqi_fail_sys(err, "%s: cannot map the data file", f->topic);
     err = shmqi_mapping_make(
@@ -236,8 +236,8 @@ static int map(struct shmqi_segment *s, const struct shmqi_files *f,
         return shmqi_fail(SHMQ_ERR_LIMIT,
             "%s: cannot lock %llu bytes in memory; raise the limit of locked "
             "memory (ulimit -l)",
-            f->topic, (unsigned long long)(
-                s->data_map.bytes + s->control_map.bytes));
+            f->topic,
+            (unsigned long long)(s->data_map.bytes + s->control_map.bytes));
     }
     shmqi_ring_map(&s->ring, &f->data, plan, d, c);
     return SHMQ_OK;

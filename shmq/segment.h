@@ -112,9 +112,9 @@ static inline int shmqi_segment_result(const struct shmqi_segment *s, int rc)
 int shmqi_segment_control_fd(struct shmqi_segment *s);
 int shmqi_segment_data_fd(struct shmqi_segment *s);
 
-/* Reserves memory for bytes [at, at + bytes) of a file that has them. Never makes
- * it longer: a file that a peer has cut short must not look whole again. 0 or an
- * errno. */
+/* Reserves memory for bytes [at, at + bytes) of a file that has them. Never
+ * makes it longer: a file that a peer has cut short must not look whole again.
+ * 0 or an errno. */
 int shmqi_segment_reserve(int fd, uint64_t at, uint64_t bytes);
 
 /* In a fork child: what was open belongs to the parent. */

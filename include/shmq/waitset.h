@@ -76,9 +76,9 @@ SHMQ_API int shmq_waitset_receive(struct shmq_waitset *set,
     struct shmq_message *ret, struct shmq_consumer **ret_from);
 
 /* As above, but waits until `deadline_ns`: spins, then sleeps on all of them
- * at once. TIMEOUT, not LIMIT; INTR when a signal handler ran. A publish to a topic on
- * which only a wait set sleeps costs its publisher the same as with one
- * sleeping consumer. No sleep is longer than 40 ms. */
+ * at once. TIMEOUT, not LIMIT; INTR when a signal handler ran. A publish to a
+ * topic on which only a wait set sleeps costs its publisher the same as with
+ * one sleeping consumer. No sleep is longer than 40 ms. */
 SHMQ_API int shmq_waitset_receive_wait(struct shmq_waitset *set,
     uint64_t deadline_ns, struct shmq_message *ret,
     struct shmq_consumer **ret_from);

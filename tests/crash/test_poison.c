@@ -7,7 +7,8 @@
  * hook point, for every k until it survives. After each: another member gets
  * every other record, the poison only from the dead-letter topic (once or,
  * where the child died between copy and acknowledgement, twice), and the floor
- * passes the frame. crash_poison [--stride N]    (default 20; 1: every point) */
+ * passes the frame. crash_poison [--stride N]    (default 20; 1: every point)
+ */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
