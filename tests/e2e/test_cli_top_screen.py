@@ -104,9 +104,13 @@ def read_until(fd, screen, done, what):
 
 
 def main():
+    try:
+        master, slave = pty.openpty()
+    except OSError as error: # a root without /dev/pts
+        print("skipped: no terminal to be had here: %s" % error)
+        sys.exit(77)
     for i in range(30):
         shmq("create", "topic%02d" % i, "--capacity", "16")
-    master, slave = pty.openpty()
     set_size(slave, 100, 40)
     screen = Screen(100, 40)
     top = subprocess.Popen([SHMQ, "top", "--interval", "30s"], env=ENV,
