@@ -8,7 +8,7 @@ import sys
 source = os.environ["SHMQ_SOURCE_DIR"]
 library = os.path.join(os.environ["SHMQ_LIB_DIR"], "libshmq.so.0")
 env = dict(os.environ, SHMQ_LIBRARY=library, PYTHONDONTWRITEBYTECODE="1",
-           PYTHONPATH=os.path.join(source, "python"))
+           PYTHONPATH=os.path.join(source, "tools/python"))
 
 with open(library, "rb") as file:
     text = file.read()
@@ -17,7 +17,7 @@ if b"__asan_init" in text or b"__tsan_init" in text:
     sys.exit(77)
 done = subprocess.run([sys.executable, "-W", "error", "-m", "unittest", "-v",
                        "test_shmq"], env=env,
-                      cwd=os.path.join(source, "python", "tests"))
+                      cwd=os.path.join(source, "tools/python/tests"))
 if done.returncode != 0:
     sys.exit(1)
 env["SHMQ_NAMESPACE"] = "pyex-%d" % os.getpid()
