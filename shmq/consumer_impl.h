@@ -110,12 +110,19 @@ struct shmq_consumer {
     int pidfd;
 };
 
-/* -- consumer.c ---------------------------------------------------------------
+/* -- consumer_receive.c -------------------------------------------------------
  */
 
 /* How long to sleep at most: shorter while a peer's claim holds us up. */
 uint64_t shmqi_consumer_nap(
     struct shmq_consumer *c, uint32_t naps, uint64_t now);
+/* The pollable descriptor's doorbell, made once. */
+int shmqi_consumer_open_fifo(struct shmq_consumer *c);
+/* Notes an eviction; true when the role is not ours (any more). */
+bool shmqi_consumer_evicted(struct shmq_consumer *c);
+/* Set the error's text and return STALE, FORKED. */
+int shmqi_consumer_stale(struct shmq_consumer *c);
+int shmqi_consumer_forked(void);
 
 /* -- held.c -------------------------------------------------------------------
  */
