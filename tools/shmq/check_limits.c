@@ -10,7 +10,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "cli_units.h"
+#include "service/units.h"
 
 static void put_limit(char *buf, size_t len, rlim_t value)
 {
@@ -43,7 +43,7 @@ static bool read_number(const char *path, uint64_t *ret)
         return false;
     text[got] = '\0';
     text[strcspn(text, " \n")] = '\0';
-    return cli_parse_u64(text, ret);
+    return shmqs_parse_u64(text, ret);
 }
 
 /* Pages of /dev/shm count as memory of the group that touched them first. */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cli_mem.h"
-#include "cli_suggest.h"
+#include "service/suggest.h"
 
 struct option_name {
     const char *name;
@@ -131,11 +131,11 @@ static int unknown_option(
 {
     char name[64];
     snprintf(name, sizeof(name), "%.*s", (int)strcspn(arg, "="), arg);
-    struct cli_nearest nearest;
-    cli_nearest_begin(&nearest, name);
+    struct shmqs_nearest nearest;
+    shmqs_nearest_begin(&nearest, name);
     for (int i = CLI_OPT_NONE + 1; i < CLI_OPT_CNT; i++) {
         if (command == NULL || command_takes(command, (enum cli_opt)i))
-            cli_nearest_offer(&nearest, option_names[i].name);
+            shmqs_nearest_offer(&nearest, option_names[i].name);
     }
     const char *help = command != NULL ? command->name : "";
     return cli_fail(CLI_USAGE, "%s: %s; did you mean %s? see shmq help%s%s",
@@ -145,13 +145,13 @@ static int unknown_option(
 /* Within `group` the words behind it are meant. */
 static int unknown_command(const char *word, const char *prefix)
 {
-    struct cli_nearest nearest;
-    cli_nearest_begin(&nearest, word);
+    struct shmqs_nearest nearest;
+    shmqs_nearest_begin(&nearest, word);
     size_t skip = strlen(prefix);
     for (uint32_t i = 0; cli_commands[i] != NULL; i++) {
         const char *name = cli_commands[i]->name;
         if (strncmp(name, prefix, skip) == 0)
-            cli_nearest_offer(&nearest, name + skip);
+            shmqs_nearest_offer(&nearest, name + skip);
     }
     return cli_fail(CLI_USAGE,
         "%s: no such command; did you mean %s%s? see shmq help", word, prefix,

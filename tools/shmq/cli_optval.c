@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "cli_units.h"
+#include "service/units.h"
 
 static int bad_value(enum cli_opt opt, const char *value, const char *wanted)
 {
@@ -20,7 +21,7 @@ int cli_optval_u64(const struct cli_args *args, enum cli_opt opt, uint64_t min,
     uint64_t number;
     if (value == NULL)
         return CLI_DONE;
-    if (!cli_parse_u64(value, &number) || number < min || number > max) {
+    if (!shmqs_parse_u64(value, &number) || number < min || number > max) {
         return cli_fail(CLI_USAGE,
             "%s: \"%s\" does not do; give a number from %" PRIu64
             " to %" PRIu64,
@@ -49,7 +50,7 @@ int cli_optval_size(
     uint64_t bytes;
     if (value == NULL)
         return CLI_DONE;
-    if (!cli_parse_size(value, &bytes) || bytes == 0)
+    if (!shmqs_parse_size(value, &bytes) || bytes == 0)
         return bad_value(
             opt, value, "a size above 0: bytes, or a number with K, M or G");
     *ret_bytes = bytes;
@@ -60,7 +61,7 @@ int cli_optval_duration(
     const struct cli_args *args, enum cli_opt opt, uint64_t *ret_ns)
 {
     const char *value = cli_opt_value(args, opt);
-    if (value == NULL || cli_parse_duration(value, ret_ns))
+    if (value == NULL || shmqs_parse_duration(value, ret_ns))
         return CLI_DONE;
     return bad_value(opt, value,
         "a duration: seconds, or a number with us, ms, s, m, h or d");
@@ -73,7 +74,7 @@ int cli_optval_mode(
     uint32_t mode;
     if (value == NULL)
         return CLI_DONE;
-    if (!cli_parse_octal(value, &mode) || mode == 0 || mode > 0777)
+    if (!shmqs_parse_octal(value, &mode) || mode == 0 || mode > 0777)
         return bad_value(opt, value, "octal permission bits from 0001 to 0777");
     *ret = mode;
     return CLI_DONE;

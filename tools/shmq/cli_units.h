@@ -1,7 +1,6 @@
-/* cli_units.h - the written forms of sizes, durations, positions and times.
+/* cli_units.h - the written forms of rates, positions and times; those of
+ * numbers, sizes and durations are in service/units.h.
  *
- *   SIZE      integer, optionally with K, M or G (1024)
- *   DURATION  number with us, ms, s, m, h or d; bare: seconds
  *   POSITION  decimal, as printed; bare digits are always a position
  *   TIME      RFC 3339, @UNIX[.fraction], or -DURATION (ago)
  *
@@ -14,11 +13,6 @@
 #include <stdint.h>
 
 #include <shmq.h>
-
-bool cli_parse_u64(const char *text, uint64_t *ret);
-bool cli_parse_octal(const char *text, uint32_t *ret);
-bool cli_parse_size(const char *text, uint64_t *ret_bytes);
-bool cli_parse_duration(const char *text, uint64_t *ret_ns);
 
 /* A positive decimal number such as 0.5 or 2000. */
 bool cli_parse_rate(const char *text, double *ret);

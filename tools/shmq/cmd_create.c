@@ -9,7 +9,7 @@
 
 #include "cli_names.h"
 #include "cli_optval.h"
-#include "cli_units.h"
+#include "service/units.h"
 
 /* What the library takes; it checks the rest, and names what is wrong. */
 enum { PRODUCERS_MAX = 256, GROUPS_MAX = 256, MEMBERS_MAX = 512 };
@@ -69,7 +69,7 @@ static int take_owner(const struct cli_args *args, enum cli_opt opt,
     if (value == NULL)
         return CLI_DONE;
     *ret_flags |= flag;
-    if (cli_parse_u64(value, &number) && number < UINT32_MAX) {
+    if (shmqs_parse_u64(value, &number) && number < UINT32_MAX) {
         *ret_id = (uint32_t)number;
         return CLI_DONE;
     }

@@ -6,7 +6,7 @@
 
 #include "cli_help.h"
 #include "cli_out.h"
-#include "cli_suggest.h"
+#include "service/suggest.h"
 
 enum { INDENT = 6 };
 
@@ -107,7 +107,7 @@ int cli_help_all(void)
 static int run_help(const struct cli_args *args)
 {
     char name[64];
-    struct cli_nearest nearest;
+    struct shmqs_nearest nearest;
     if (args->operand_cnt == 0)
         return cli_help_all();
     snprintf(name, sizeof(name), "%s%s%s", args->operands[0],
@@ -116,9 +116,9 @@ static int run_help(const struct cli_args *args)
     const struct cli_command *command = cli_command_find(name);
     if (command != NULL)
         return cli_help_command(command);
-    cli_nearest_begin(&nearest, name);
+    shmqs_nearest_begin(&nearest, name);
     for (uint32_t i = 0; cli_commands[i] != NULL; i++)
-        cli_nearest_offer(&nearest, cli_commands[i]->name);
+        shmqs_nearest_offer(&nearest, cli_commands[i]->name);
     return cli_fail(
         CLI_USAGE, "%s: no such command; did you mean %s?", name, nearest.best);
 }

@@ -1,5 +1,5 @@
-/* cli_suggest.c - edit distance between short words. */
-#include "cli_suggest.h"
+/* suggest.c - edit distance between short words. */
+#include "suggest.h"
 
 #include <string.h>
 
@@ -31,7 +31,7 @@ static uint32_t edit_distance(const char *a, const char *b)
     return row[b_len];
 }
 
-void cli_nearest_begin(struct cli_nearest *nearest, const char *word)
+void shmqs_nearest_begin(struct shmqs_nearest *nearest, const char *word)
 {
     nearest->word = word;
     nearest->best = "";
@@ -40,7 +40,7 @@ void cli_nearest_begin(struct cli_nearest *nearest, const char *word)
 
 /* A word of which the typed one is the beginning is nearer than its distance
  * says: --exit is --exit-when-empty rather than --wait. */
-void cli_nearest_offer(struct cli_nearest *nearest, const char *candidate)
+void shmqs_nearest_offer(struct shmqs_nearest *nearest, const char *candidate)
 {
     uint32_t distance = edit_distance(nearest->word, candidate);
     size_t len = strlen(nearest->word);

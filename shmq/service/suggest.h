@@ -1,0 +1,16 @@
+/* suggest.h - finds the known word that a mistyped one is nearest to. */
+#ifndef SHMQS_SUGGEST_H
+#define SHMQS_SUGGEST_H
+
+#include <stdint.h>
+
+struct shmqs_nearest {
+    const char *word;
+    const char *best; /* "" while nothing was offered */
+    uint32_t distance;
+};
+
+void shmqs_nearest_begin(struct shmqs_nearest *nearest, const char *word);
+void shmqs_nearest_offer(struct shmqs_nearest *nearest, const char *candidate);
+
+#endif
