@@ -20,9 +20,22 @@ enum shmq_attr_type {
     SHMQ_ATTR_HEADER = 5, /* free name/value pair */
     SHMQ_ATTR_RECORD_TIME = 6,
     SHMQ_ATTR_EXPIRY = 7,
-    SHMQ_ATTR_DEAD_LETTER = 8 /* "topic position group attempts reason",
+    SHMQ_ATTR_DEAD_LETTER = 8, /* "topic position group attempts reason",
                                   reason attempts or expired; one for each
                                   time it went to a dead-letter topic */
+    SHMQ_ATTR_ORIGIN = 9 /* struct shmq_origin: which publish of which remote
+                            producer the frame's records are; on its first
+                            record */
+};
+
+/* Value of SHMQ_ATTR_ORIGIN, little-endian, 24 bytes. Whoever takes publishes
+ * from producers that may repeat them (shmq-bridge) finds in the topic itself
+ * which of them are there. */
+struct shmq_origin {
+    uint64_t producer; /* chosen by the producer, not 0 */
+    uint32_t epoch; /* of the producer: a greater one fences the smaller */
+    uint32_t record_cnt; /* records of the publish, all in this frame */
+    uint64_t sequence; /* the producer's number of the frame's first record */
 };
 
 /* One attribute. `name` is used by SHMQ_ATTR_HEADER only (1 to 255 bytes,
