@@ -376,6 +376,12 @@ const char *shmq_topic_namespace(const struct shmq_topic *t)
     return t->segment->ns;
 }
 
+void shmq_topic_uuid(const struct shmq_topic *t, uint64_t ret_uuid[2])
+{
+    ret_uuid[0] = t->segment->constants.uuid[0];
+    ret_uuid[1] = t->segment->constants.uuid[1];
+}
+
 /* -- listing
  * -------------------------------------------------------------------*/
 

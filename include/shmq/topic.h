@@ -150,6 +150,11 @@ SHMQ_API int shmq_topic_attrs(
 SHMQ_API const char *shmq_topic_name(const struct shmq_topic *topic);
 SHMQ_API const char *shmq_topic_namespace(const struct shmq_topic *topic);
 
+/* The topic's random identity: another topic made later under the same name has
+ * another one, so positions of the two can be told apart. Never blocks. */
+SHMQ_API void shmq_topic_uuid(
+    const struct shmq_topic *topic, uint64_t ret_uuid[2]);
+
 /* SHMQ_OK while the topic exists under its name, SHMQ_ERR_CLOSED once it was
  * removed. Never blocks. */
 SHMQ_API int shmq_topic_check(struct shmq_topic *topic);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "support/proc.h"
@@ -406,6 +407,24 @@ TEST(handles_stay_usable_when_the_topic_handle_is_closed)
     shmq_consumer_close(consumer);
 }
 
+TEST(a_topic_made_anew_is_another_one)
+{
+    struct shmq_topic *first = t_topic("t", NULL);
+    struct shmq_topic *same = t_open("t");
+    uint64_t a[2], b[2], c[2];
+
+    shmq_topic_uuid(first, a);
+    shmq_topic_uuid(same, b);
+    T_EQ(memcmp(a, b, sizeof(a)), 0);
+    T_OK(shmq_topic_unlink(t_ns, "t", SHMQ_UNLINK_FORCE));
+    struct shmq_topic *second = t_topic("t", NULL);
+    shmq_topic_uuid(second, c);
+    T_EQ(memcmp(a, c, sizeof(a)) != 0, 1);
+    shmq_topic_close(first);
+    shmq_topic_close(same);
+    shmq_topic_close(second);
+}
+
 TEST(closing_everything_gives_descriptors_and_mappings_back)
 {
     uint32_t fds;
@@ -454,6 +473,7 @@ static const struct CMUnitTest tests[] = {
     T(unlink_refuses_while_an_endpoint_lives_and_names_it),
     T(a_dead_endpoint_does_not_keep_a_topic_in_use),
     T(handles_stay_usable_when_the_topic_handle_is_closed),
+    T(a_topic_made_anew_is_another_one),
     T(closing_everything_gives_descriptors_and_mappings_back),
 };
 T_MAIN(tests)
