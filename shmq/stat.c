@@ -184,6 +184,25 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     return rc;
 }
 
+int shmq_topic_range(
+    struct shmq_topic *topic, uint64_t *ret_earliest, uint64_t *ret_published)
+{
+    struct shmqi_segment *s = NULL;
+    int rc = shmqi_topic_look(topic, &s);
+    if (rc)
+        return rc;
+    if (!ret_earliest || !ret_published)
+        return shmqi_fail(SHMQ_ERR_INVAL, "range: no place for it");
+    uint64_t end = shmqi_ring_end(&s->ring);
+    uint64_t low = shmqi_ring_low(&s->ring);
+    rc = shmqi_segment_result(s, SHMQ_OK);
+    if (rc == SHMQ_OK) {
+        *ret_earliest = low < end ? low : end;
+        *ret_published = end;
+    }
+    return rc;
+}
+
 /* -- groups
  * ------------------------------------------------------------------------*/
 

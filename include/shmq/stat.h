@@ -96,6 +96,12 @@ SHMQ_BEGIN_DECLS
 SHMQ_API int shmq_topic_stat(
     struct shmq_topic *topic, struct shmq_topic_stat *ret);
 
+/* Where the ring begins and ends: earliest_position and published_position of
+ * struct shmq_topic_stat, at the price of two loads. A durable topic's records
+ * before it are in its history. Errors: INVAL, CORRUPT, FORKED. */
+SHMQ_API int shmq_topic_range(struct shmq_topic *topic, uint64_t *ret_earliest,
+    uint64_t *ret_published);
+
 /* Fills up to `cap` entries of `buf` and sets *ret_cnt to how many there are
  * (may be more than cap). Sorted by name, or by id. */
 SHMQ_API int shmq_topic_groups(struct shmq_topic *topic,

@@ -33,6 +33,17 @@ TEST(an_empty_topic_has_nothing_in_it)
     shmq_topic_close(topic);
 }
 
+static void range_is_that_of_stat(struct shmq_topic *topic)
+{
+    struct shmq_topic_stat stat = t_stat(topic);
+    uint64_t earliest = 1, published = 1;
+
+    T_OK(shmq_topic_range(topic, &earliest, &published));
+    T_EQ(earliest, stat.earliest_position);
+    T_EQ(published, stat.published_position);
+    T_RC(shmq_topic_range(topic, NULL, &published), SHMQ_ERR_INVAL);
+}
+
 static void counts_follow(struct shmq_topic *topic)
 {
     struct shmq_producer *producer = t_producer(topic);
@@ -46,6 +57,7 @@ static void counts_follow(struct shmq_topic *topic)
     stat = t_stat(topic);
     T_EQ(stat.earliest_position, first);
     T_TRUE(stat.published_position > first);
+    range_is_that_of_stat(topic);
     T_EQ(stat.depth_messages, 3);
     T_EQ(stat.depth_bytes, 110);
     T_EQ(stat.total_messages, 3);
