@@ -140,7 +140,7 @@ int shmq_consumer_open(struct shmq_topic *topic,
 static void leave(struct shmq_consumer *c)
 {
     struct shmqi_segment *s = c->segment;
-    if (c->has_fifo)
+    if (c->has_bell)
         shmqi_poll_close(&c->poll, s, c->identity);
     if (c->watched && c->pidfd >= 0)
         (void)close(c->pidfd);
@@ -272,7 +272,7 @@ int shmq_consumer_fd(struct shmq_consumer *c, int *ret_fd)
         return shmqi_fail(SHMQ_ERR_INVAL, "fd: no place for it");
     c->empty_at = NULL;
     if (!c->has_poll) {
-        rc = shmqi_consumer_open_fifo(c);
+        rc = shmqi_consumer_open_poll(c);
         if (rc)
             return rc;
         c->has_poll = true;

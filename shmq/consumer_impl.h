@@ -101,7 +101,7 @@ struct shmq_consumer {
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;
-    bool has_fifo; /* `poll` is open */
+    bool has_bell; /* the doorbell of `poll` is open */
     bool has_poll; /* the application waits on it */
     struct shmqi_poll poll;
     /* the peer whose claim holds us up */
@@ -116,14 +116,14 @@ struct shmq_consumer {
 /* How long to sleep at most: shorter while a peer's claim holds us up. */
 uint64_t shmqi_consumer_nap(
     struct shmq_consumer *c, uint32_t naps, uint64_t now);
-/* The pollable descriptor's doorbell, made once. */
-int shmqi_consumer_open_fifo(struct shmq_consumer *c);
+/* Opens the doorbell, and the pollable descriptor on top of it; once. */
+int shmqi_consumer_bell(struct shmq_consumer *c);
+int shmqi_consumer_open_poll(struct shmq_consumer *c);
 /* Notes an eviction; true when the role is not ours (any more). */
 bool shmqi_consumer_evicted(struct shmq_consumer *c);
 /* Set the error's text and return STALE, FORKED. */
 int shmqi_consumer_stale(struct shmq_consumer *c);
 int shmqi_consumer_forked(void);
-
 /* -- held.c -------------------------------------------------------------------
  */
 

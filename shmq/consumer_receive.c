@@ -163,13 +163,19 @@ static int last_look(
     return rc;
 }
 
-int shmqi_consumer_open_fifo(struct shmq_consumer *c)
+int shmqi_consumer_bell(struct shmq_consumer *c)
 {
-    if (c->has_fifo)
+    if (c->has_bell)
         return SHMQ_OK;
-    int rc = shmqi_poll_open(&c->poll, c->segment, c->identity);
-    c->has_fifo = rc == SHMQ_OK;
+    int rc = shmqi_bell_open(&c->poll, c->segment, c->identity);
+    c->has_bell = rc == SHMQ_OK;
     return rc;
+}
+
+int shmqi_consumer_open_poll(struct shmq_consumer *c)
+{
+    int rc = shmqi_consumer_bell(c);
+    return rc ? rc : shmqi_poll_open(&c->poll, c->segment);
 }
 
 /* Held up for long by a living peer: waits for a publish and for that peer's
@@ -268,7 +274,7 @@ static int sleep_until(
         if (c->held_cnt == 0)
             shmqi_view_end(c); /* asleep nobody looks at anything */
         int pidfd = ns == SHMQI_NAP_PEER_LATE_NS ? shmqi_member_watch(c) : -1;
-        if (pidfd >= 0 && shmqi_consumer_open_fifo(c) == SHMQ_OK) {
+        if (pidfd >= 0 && shmqi_consumer_open_poll(c) == SHMQ_OK) {
             int rc = sleep_watching(c, pidfd, deadline, ret);
             if (rc == SHMQ_ERR_INTR)
                 return interrupted(c);

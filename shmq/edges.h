@@ -314,6 +314,9 @@
 #ifndef EDGE_T11
 #define EDGE_T11 memory_order_seq_cst /* pairs with T4, T5: polls, before armed */
 #endif
+#ifndef EDGE_T12
+#define EDGE_T12 memory_order_relaxed /* pairs with none: asks again when in doubt */
+#endif
 
 /* clang-format on */
 

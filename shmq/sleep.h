@@ -58,6 +58,16 @@ static inline void shmqi_poll_announce(const struct shmqi_ring *r, uint32_t idx)
     shmqi_arm(r, idx);
 }
 
+/* False: the bell was rung, or a waker that took the bit died before it rang;
+ * ask again. */
+static inline bool shmqi_poll_announced(
+    const struct shmqi_ring *r, uint32_t idx)
+{
+    return (shm_ld(T12, &r->control->armed_members) &
+               shmqi_armed_bit(r, idx)) != 0 &&
+        shm_ld(T12, &r->endpoints[idx].doorbell) != 0;
+}
+
 /* True: the bell was still to be rung. Taken by exchange: one waker rings. */
 static inline bool shmqi_bell_take(const struct shmqi_ring *r, uint32_t idx)
 {

@@ -201,13 +201,9 @@ static int poll_add(int epoll_fd, int fd)
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &ev);
 }
 
-static int poll_open_fds(struct shmqi_poll *p, const char *path, mode_t mode)
+/* The timer, and the descriptor above both. */
+static int poll_open_fds(struct shmqi_poll *p)
 {
-    if (mkfifo(path, 0600) != 0)
-        return -1;
-    p->fifo_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
-    if (p->fifo_fd < 0 || fchmod(p->fifo_fd, mode) != 0)
-        return -1;
     p->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (p->timer_fd < 0 || p->epoll_fd < 0)
@@ -217,18 +213,38 @@ static int poll_open_fds(struct shmqi_poll *p, const char *path, mode_t mode)
     return poll_add(p->epoll_fd, p->timer_fd);
 }
 
-int shmqi_poll_open(
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        (void)close(*fd);
+    *fd = -1;
+}
+
+int shmqi_bell_open(
     struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity)
 {
     char path[256];
     shmqi_doorbell_path(path, s, identity);
     p->epoll_fd = p->fifo_fd = p->timer_fd = -1;
     p->armed = false;
-    if (poll_open_fds(p, path, s->control_mode) == 0)
-        return SHMQ_OK;
+    if (mkfifo(path, 0600) == 0) {
+        p->fifo_fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC | O_NOFOLLOW);
+        if (p->fifo_fd >= 0 && fchmod(p->fifo_fd, s->control_mode) == 0)
+            return SHMQ_OK;
+    }
     int err = errno;
     shmqi_poll_close(p, s, identity);
     return shmqi_fail_sys(err, "%s: cannot make a doorbell", s->topic);
+}
+
+int shmqi_poll_open(struct shmqi_poll *p, struct shmqi_segment *s)
+{
+    if (p->epoll_fd >= 0 || poll_open_fds(p) == 0)
+        return SHMQ_OK;
+    int err = errno;
+    close_fd(&p->epoll_fd);
+    close_fd(&p->timer_fd);
+    return shmqi_fail_sys(err, "%s: cannot make a descriptor", s->topic);
 }
 
 void shmqi_poll_close(
@@ -236,14 +252,10 @@ void shmqi_poll_close(
 {
     char path[256];
     shmqi_doorbell_path(path, s, identity);
-    if (p->epoll_fd >= 0)
-        (void)close(p->epoll_fd);
-    if (p->timer_fd >= 0)
-        (void)close(p->timer_fd);
-    if (p->fifo_fd >= 0)
-        (void)close(p->fifo_fd);
+    close_fd(&p->epoll_fd);
+    close_fd(&p->timer_fd);
+    close_fd(&p->fifo_fd);
     (void)unlink(path);
-    p->epoll_fd = p->fifo_fd = p->timer_fd = -1;
 }
 
 static void set_timer(int fd, uint64_t ns)
@@ -255,11 +267,23 @@ static void set_timer(int fd, uint64_t ns)
     (void)timerfd_settime(fd, 0, &t, NULL);
 }
 
+bool shmqi_bell_arm(struct shmqi_segment *s, uint32_t idx)
+{
+    shmqi_poll_announce(&s->ring, idx);
+    return must_settle(s);
+}
+
+void shmqi_bell_heard(const struct shmqi_poll *p)
+{
+    char drop[64];
+    while (read(p->fifo_fd, drop, sizeof drop) == (ssize_t)sizeof drop)
+        ;
+}
+
 bool shmqi_poll_arm(
     struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx, uint64_t ns)
 {
-    shmqi_poll_announce(&s->ring, idx);
-    bool settle = must_settle(s);
+    bool settle = shmqi_bell_arm(s, idx);
     set_timer(p->timer_fd, ns);
     p->armed = true;
     return settle;
@@ -280,10 +304,8 @@ int shmqi_poll_wait(struct shmqi_poll *p, int pidfd, uint64_t deadline)
 void shmqi_poll_disarm(
     struct shmqi_poll *p, struct shmqi_segment *s, uint32_t idx)
 {
-    char drop[64];
     (void)shmqi_bell_take(&s->ring, idx);
-    while (read(p->fifo_fd, drop, sizeof drop) == (ssize_t)sizeof drop)
-        ;
+    shmqi_bell_heard(p);
     set_timer(p->timer_fd, 0);
     p->armed = false;
 }

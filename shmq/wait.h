@@ -73,15 +73,28 @@ void shmqi_sleep_end(struct shmqi_segment *s, uint32_t idx);
 /* Registers this process for the asymmetric option; SYS when impossible. */
 int shmqi_asymmetric_register(void);
 
-/* -- pollable descriptor ------------------------------------------------- */
+/* -- pollable descriptor -------------------------------------------------
+ * A doorbell (FIFO) that wakers ring, and above it, for those who wait for one
+ * endpoint, a timer with the bound of every sleep and a descriptor for both. */
 struct shmqi_poll {
     int epoll_fd, fifo_fd, timer_fd;
     bool armed;
 };
-int shmqi_poll_open(
+/* The doorbell alone. */
+int shmqi_bell_open(
     struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity);
+/* Timer and descriptor on top of an open doorbell; nothing when they are
+ * there. */
+int shmqi_poll_open(struct shmqi_poll *p, struct shmqi_segment *s);
 void shmqi_poll_close(
     struct shmqi_poll *p, struct shmqi_segment *s, uint64_t identity);
+
+/* Asks for the bell, before the last look at the ring. It stays asked for until
+ * it was rung. True as in shmqi_poll_arm(). */
+bool shmqi_bell_arm(struct shmqi_segment *s, uint32_t idx);
+/* Takes what was rung, before looking at the ring. */
+void shmqi_bell_heard(const struct shmqi_poll *p);
+
 /* Arms it before the last look at the ring; disarm at the next receive. True
  * when the last look must go on for SHMQI_SETTLE_NS. */
 bool shmqi_poll_arm(

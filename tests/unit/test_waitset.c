@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include "support/proc.h"
 
@@ -315,6 +316,71 @@ TEST(an_idle_set_costs_next_to_nothing)
     empty(set, topics, consumers, 64);
 }
 
+/* Publishes the time, to one topic after the other, when the set has been idle
+ * for so long that it sleeps in another way. */
+static int publish_to_idlers(void *ctx)
+{
+    const struct timespec idle = {0, 200 * T_MS};
+
+    (void)ctx;
+    t_tell(1);
+    for (;;) {
+        struct shmq_topic *topic = t_open(name_of((uint32_t)t_hear()));
+        struct shmq_producer *p = t_producer(topic);
+        (void)nanosleep(&idle, NULL);
+        uint64_t now = t_now_ns();
+        T_OK(shmq_producer_publish(p, &now, sizeof(now), NULL));
+        shmq_producer_close(p);
+        shmq_topic_close(topic);
+    }
+    return 0;
+}
+
+#define IDLES 6
+
+static void wake_after_idling(bool descriptors_left)
+{
+    struct shmq_waitset *set = waitset(0);
+    struct shmq_topic *topics[12];
+    struct shmq_consumer *consumers[12], *from;
+    struct shmq_message msg;
+    struct t_proc proc;
+    struct rlimit limit, none;
+    uint32_t at_once = 0;
+
+    fill(set, topics, consumers, 12);
+    t_spawn(&proc, publish_to_idlers, NULL);
+    (void)t_recv(&proc);
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    none.rlim_cur = 3;
+    if (!descriptors_left)
+        (void)setrlimit(RLIMIT_NOFILE, &none);
+    for (uint64_t i = 0; i < IDLES; i++) {
+        t_send(&proc, i);
+        T_OK(shmq_waitset_receive_wait(
+            set, shmq_deadline(T_PATIENCE), &msg, &from));
+        at_once += t_now_ns() - t_tag(&msg) < 10 * T_MS;
+        T_TRUE(from == consumers[i]);
+        T_OK(shmq_consumer_release(from, &msg));
+    }
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    T_TRUE(at_once >= IDLES - 1); /* unwoken: a quarter of them, by chance */
+    t_kill(&proc);
+    (void)t_bury(&proc);
+    empty(set, topics, consumers, 12);
+}
+
+TEST(a_set_that_was_idle_for_long_wakes_at_once)
+{
+    wake_after_idling(true);
+}
+
+TEST(without_descriptors_left_an_idle_set_is_woken_all_the_same)
+{
+    wake_after_idling(false);
+}
+
 /* -- trouble ------------------------------------------------------------------
  */
 
@@ -552,6 +618,8 @@ static const struct CMUnitTest tests[] = {
     T(a_signal_interrupts_the_wait),
     T(a_signal_interrupts_the_wait_on_descriptors),
     T(an_idle_set_costs_next_to_nothing),
+    T(a_set_that_was_idle_for_long_wakes_at_once),
+    T(without_descriptors_left_an_idle_set_is_woken_all_the_same),
     T(results_other_than_records_name_their_consumer),
     T(claims_of_a_dead_member_come_back_through_a_set),
     T(a_set_whose_consumers_hold_all_they_may_says_so),
