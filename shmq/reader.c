@@ -340,7 +340,7 @@ int shmqi_reader_advance(struct shmq_consumer *c)
     if (c->first == c->last && !is_mpmc(c))
         c->done_pos = c->next; /* behind a pad, perhaps */
     if (c->mode == SHMQI_MODE_EXCLUSIVE &&
-        c->unflushed >= c->ring->arena_bytes / 8)
+        c->unflushed >= c->ring->arena_bytes / 4)
         return shmqi_reader_flush(c);
     return SHMQ_OK;
 }
