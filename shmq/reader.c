@@ -339,8 +339,10 @@ int shmqi_reader_advance(struct shmq_consumer *c)
     }
     if (c->first == c->last && !is_mpmc(c))
         c->done_pos = c->next; /* behind a pad, perhaps */
+    /* A quarter: large frames then do not each cost a CAS of the floor. An spsc
+     * ring needs room in one piece, so there it is an eighth. */
     if (c->mode == SHMQI_MODE_EXCLUSIVE &&
-        c->unflushed >= c->ring->arena_bytes / 4)
+        c->unflushed >= c->ring->arena_bytes / (is_mpmc(c) ? 4 : 8))
         return shmqi_reader_flush(c);
     return SHMQ_OK;
 }
