@@ -1,0 +1,574 @@
+/* stream.c - beginning and ending of streams, and what clients tell them. */
+#include "stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Positions of one frame of an mpmc ring agree above these bits. */
+#define FRAME_SHIFT 12u
+#define PREFETCH_MAX 1024u
+#define MS UINT64_C(1000000)
+
+/* -- credit -----------------------------------------------------------------
+ */
+
+static uint64_t open_bytes(const struct shmqz_stream *s)
+{
+    return s->granted_bytes > s->sent_bytes ? s->granted_bytes - s->sent_bytes
+                                            : 0;
+}
+
+static uint64_t open_records(const struct shmqz_stream *s)
+{
+    return s->granted_records > s->sent_records
+        ? s->granted_records - s->sent_records
+        : 0;
+}
+
+/* Raises what is granted, unless the session would have too much open. */
+static enum shmqw_status grant(
+    struct shmqz_stream *s, uint64_t bytes, uint64_t records)
+{
+    const struct shmqz_limits *l = &s->session->server->limits;
+    uint64_t sum_bytes = 0, sum_records = 0;
+    for (const struct shmqz_stream *o = s->session->streams; o; o = o->next) {
+        sum_bytes += o == s ? 0 : open_bytes(o);
+        sum_records += o == s ? 0 : open_records(o);
+    }
+    uint64_t more = bytes > s->sent_bytes ? bytes - s->sent_bytes : 0;
+    if (bytes > s->granted_bytes &&
+        (more > s->session->credit_bytes ||
+            sum_bytes + more > s->session->credit_bytes))
+        return SHMQW_CREDIT_EXCEEDED;
+    more = records > s->sent_records ? records - s->sent_records : 0;
+    if (records > s->granted_records &&
+        (more > l->credit_records || sum_records + more > l->credit_records))
+        return SHMQW_CREDIT_EXCEEDED;
+    if (bytes > s->granted_bytes)
+        s->granted_bytes = bytes;
+    if (records > s->granted_records)
+        s->granted_records = records;
+    return SHMQW_OK;
+}
+
+/* -- ending -----------------------------------------------------------------
+ */
+
+/* Gives back what the client has had, as tried once more. What goes back takes
+ * the later records of its frame along, so their own turn finds them gone. */
+static void give_back(struct shmqz_stream *s)
+{
+    struct shmq_message msg;
+    while (shmqz_held_take(&s->held, 0, UINT64_MAX, &msg))
+        if (shmq_consumer_nack(s->consumer, &msg))
+            (void)shmq_consumer_release(s->consumer, &msg);
+}
+
+/* The same without a failed attempt: closing the consumer does it. */
+static void forget_held(struct shmqz_stream *s)
+{
+    s->has_ahead = false;
+    shmqz_held_free(&s->held);
+}
+
+void shmqz_stream_end(struct shmqz_stream *s, enum shmqz_end how)
+{
+    struct shmqz_session *session = s->session;
+    struct shmqz_stream **at = &session->streams;
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    session->stream_cnt--;
+    if (how == SHMQZ_END_FAILED && s->kind == SHMQ_GROUP_SHARED)
+        give_back(s);
+    forget_held(s);
+    shmqz_task_drop(session->server->loop, &s->task);
+    shmqz_source_drop(session->server->loop, &s->source);
+    shmq_consumer_close(s->consumer);
+    shmqz_topic_unuse(s->topic);
+    free(s);
+}
+
+void shmqz_stream_revoke(
+    struct shmqz_stream *s, enum shmqw_status status, const char *text)
+{
+    struct shmqz_session *session = s->session;
+    struct shmqz_server *server = session->server;
+    struct shmqw_generation body = {s->generation};
+    struct shmqw_writer w;
+    shmqw_begin(&w, server->control, sizeof server->control, SHMQW_REVOKE, 0,
+        status, 0, s->id);
+    shmqw_put_fixed(&w, &body, sizeof body);
+    shmqw_put_text(&w, SHMQW_TLV_TEXT, text);
+    shmqz_stream_end(s, SHMQZ_END_LEFT);
+    (void)shmqz_session_send(session, &w, NULL);
+}
+
+void shmqz_stream_extend(struct shmqz_stream *s)
+{
+    if (s->lease_ns)
+        (void)shmq_consumer_extend(s->consumer);
+}
+
+/* -- beginning --------------------------------------------------------------
+ */
+
+struct attach {
+    struct shmqw_attach body;
+    char topic[SHMQ_TOPIC_MAX + 13];
+    char group[SHMQ_GROUP_MAX + 1];
+    char dead_letter[SHMQ_TOPIC_MAX + 13];
+    bool has_group;
+};
+
+static enum shmqw_status read_attach(
+    const struct shmqw_message *request, struct attach *a)
+{
+    memset(a, 0, sizeof *a);
+    shmqw_fixed(request, &a->body, sizeof a->body);
+    if (!shmqw_text(request, SHMQW_TLV_TOPIC, a->topic, sizeof a->topic))
+        return SHMQW_INVALID;
+    a->has_group = request->tlv[SHMQW_TLV_GROUP].at != NULL;
+    if (a->has_group &&
+        !shmqw_text(request, SHMQW_TLV_GROUP, a->group, sizeof a->group))
+        return SHMQW_INVALID;
+    if (request->tlv[SHMQW_TLV_DEAD_LETTER].at &&
+        !shmqw_text(request, SHMQW_TLV_DEAD_LETTER, a->dead_letter,
+            sizeof a->dead_letter))
+        return SHMQW_INVALID;
+    if (a->has_group && a->body.until != SHMQW_NONE)
+        return SHMQW_INVALID;
+    return SHMQW_OK;
+}
+
+static void fill_options(
+    const struct attach *a, struct shmq_consumer_options *o)
+{
+    const struct shmqw_attach *b = &a->body;
+    memset(o, 0, sizeof *o);
+    o->struct_bytes = sizeof *o;
+    o->start.kind = b->start;
+    o->start.value = b->start_value;
+    o->prefetch_frames =
+        b->prefetch_frames < PREFETCH_MAX ? b->prefetch_frames : PREFETCH_MAX;
+    if (!a->has_group)
+        return;
+    o->group = a->group;
+    o->flags = b->flags & SHMQW_ATTACH_NO_CREATE ? SHMQ_CONSUMER_NO_CREATE : 0;
+    o->attrs.kind = b->kind;
+    o->attrs.absent = b->absent;
+    o->attrs.lease_ns = b->group_lease_ns;
+    o->attrs.max_attempts = b->max_attempts;
+    o->attrs.dead_letter = a->dead_letter[0] ? a->dead_letter : NULL;
+}
+
+/* Kind and lease that the group really has. */
+static void read_group(struct shmqz_stream *s, const char *group)
+{
+    struct shmq_group_stat *all;
+    uint32_t cnt = 0;
+    (void)shmq_topic_groups(s->topic->handle, NULL, 0, &cnt);
+    cnt += 4;
+    all = calloc(cnt, sizeof *all);
+    s->kind = s->topic->attrs.ring == SHMQ_RING_SPSC ? SHMQ_GROUP_EXCLUSIVE
+                                                     : SHMQ_GROUP_SHARED;
+    uint32_t cap = cnt;
+    if (all && shmq_topic_groups(s->topic->handle, all, cap, &cnt) == SHMQ_OK)
+        for (uint32_t i = 0; i < cnt && i < cap; i++)
+            if (strcmp(all[i].name, group) == 0) {
+                s->kind = all[i].kind;
+                s->lease_ns = all[i].lease_ns;
+            }
+    free(all);
+}
+
+static enum shmqw_status status_of_attach(const struct attach *a, int rc)
+{
+    if (rc == SHMQ_ERR_NOENT && a->has_group)
+        return SHMQW_NO_SUCH_GROUP;
+    if (rc == SHMQ_ERR_EXISTS)
+        return SHMQW_GROUP_EXISTS;
+    return shmqz_status_of(rc);
+}
+
+static enum shmqw_status begin(
+    struct shmqz_stream *s, const struct attach *a, const char **ret_text)
+{
+    struct shmqz_server *server = s->session->server;
+    struct shmq_consumer_options o;
+    uint64_t earliest, published;
+    int fd;
+    fill_options(a, &o);
+    int rc = shmq_consumer_open(s->topic->handle, &o, &s->consumer);
+    if (rc) {
+        *ret_text = shmq_error_text();
+        return status_of_attach(a, rc);
+    }
+    if (a->has_group)
+        read_group(s, a->group);
+    rc = shmq_consumer_fd(s->consumer, &fd);
+    if (rc == SHMQ_OK)
+        rc = shmq_topic_range(s->topic->handle, &earliest, &published);
+    if (rc)
+        return shmqz_status_of(rc);
+    s->until = a->body.until;
+    s->until_known = !a->has_group && s->until <= published;
+    s->max_batch = a->body.max_batch;
+    s->prev_pos = SHMQW_NONE;
+    s->generation = ++server->generations;
+    s->task = (struct shmqz_task){.run = shmqz_deliver, .ctx = s};
+    s->source = (struct shmqz_source){.fd = fd, .once = true, .task = &s->task};
+    return shmqz_source_watch(server->loop, &s->source) ? SHMQW_NO_SPACE
+                                                        : SHMQW_OK;
+}
+
+static void reply_attached(struct shmqz_stream *s,
+    const struct shmqz_peer *peer, const struct shmqw_message *request)
+{
+    struct shmqw_attached body = {0};
+    uint64_t written, durable;
+    body.generation = s->generation;
+    (void)shmq_consumer_position(s->consumer, &body.position);
+    body.earliest = shmqz_topic_earliest(s->topic);
+    shmqz_topic_ends(s->topic, &body.published, &written, &durable);
+    body.epoch = s->topic->epoch;
+    body.kind = (uint8_t)s->kind;
+    body.created = (uint8_t)(shmq_consumer_created_group(s->consumer) == 1);
+    body.endpoint = shmq_consumer_endpoint(s->consumer);
+    shmqz_reply(s->session->server, peer, request, SHMQW_ATTACH, s->id, &body,
+        sizeof body);
+}
+
+static enum shmqw_status add_stream(struct shmqz_session *session,
+    const struct attach *a, struct shmqz_stream **ret, const char **ret_text)
+{
+    struct shmqz_server *server = session->server;
+    struct shmqz_topic *topic;
+    if (session->stream_cnt >= server->limits.streams)
+        return SHMQW_LIMIT;
+    int rc = shmqz_topic_use(server, a->topic, &topic);
+    if (rc) {
+        *ret_text = shmq_error_text();
+        return shmqz_status_of(rc);
+    }
+    struct shmqz_stream *s = calloc(1, sizeof *s);
+    if (!s) {
+        shmqz_topic_unuse(topic);
+        return SHMQW_NO_SPACE;
+    }
+    s->session = session;
+    s->topic = topic;
+    s->id = ++session->last_stream_id;
+    s->next = session->streams;
+    session->streams = s;
+    session->stream_cnt++;
+    enum shmqw_status status = begin(s, a, ret_text);
+    if (status == SHMQW_OK)
+        status = grant(s, a->body.credit_bytes, a->body.credit_records);
+    if (status != SHMQW_OK) {
+        shmqz_stream_end(s, SHMQZ_END_LEFT);
+        return status;
+    }
+    *ret = s;
+    return SHMQW_OK;
+}
+
+void shmqz_attach(struct shmqz_session *session, const struct shmqz_peer *peer,
+    const struct shmqw_message *request)
+{
+    struct shmqz_server *server = session->server;
+    struct attach a;
+    struct shmqz_stream *s = NULL;
+    const char *text = NULL;
+    enum shmqw_status status = read_attach(request, &a);
+    if (status == SHMQW_OK &&
+        !shmqz_allowed(server, session->user, SHMQZ_CONSUME, a.topic))
+        status = SHMQW_FORBIDDEN;
+    if (status == SHMQW_OK && server->leaving)
+        status = SHMQW_SHUTTING_DOWN;
+    if (status == SHMQW_OK)
+        status = add_stream(session, &a, &s, &text);
+    if (status != SHMQW_OK) {
+        shmqz_refuse(server, peer, request, status, text);
+        return;
+    }
+    reply_attached(s, peer, request);
+    shmqz_task_wake(server->loop, &s->task);
+}
+
+/* -- commands ---------------------------------------------------------------
+ */
+
+struct command {
+    struct shmqz_stream *stream;
+    struct shmqz_server *server;
+    const struct shmqz_peer *peer;
+    const struct shmqw_message *request;
+};
+
+static void done(const struct command *c, enum shmqw_command reply,
+    const void *fixed, size_t bytes)
+{
+    shmqz_reply(c->server, c->peer, c->request, reply, c->request->stream_id,
+        fixed, bytes);
+}
+
+static void fail(const struct command *c, enum shmqw_status status)
+{
+    shmqz_refuse(c->server, c->peer, c->request, status, NULL);
+}
+
+static void fail_rc(const struct command *c, int rc)
+{
+    shmqz_refuse(
+        c->server, c->peer, c->request, shmqz_status_of(rc), shmq_error_text());
+}
+
+static void credit(const struct command *c)
+{
+    struct shmqw_credit body;
+    shmqw_fixed(c->request, &body, sizeof body);
+    enum shmqw_status status = grant(c->stream, body.bytes, body.records);
+    if (status != SHMQW_OK)
+        fail(c, status);
+    else
+        shmqz_task_wake(c->server->loop, &c->stream->task);
+}
+
+/* Acknowledges what is held in [from, to). */
+static void ack_range(struct shmqz_stream *s, uint64_t from, uint64_t to,
+    struct shmqw_acked *counts)
+{
+    struct shmq_message msg;
+    bool any = false;
+    while (shmqz_held_take(&s->held, from, to, &msg)) {
+        any = true;
+        if (shmq_consumer_release(s->consumer, &msg) == SHMQ_OK)
+            counts->done++;
+        else
+            counts->stale++;
+    }
+    counts->stale += !any;
+}
+
+static void ack(const struct command *c)
+{
+    struct shmqw_acked counts = {0, 0};
+    uint32_t n = shmqw_range_cnt(c->request);
+    if (!c->stream->kind) {
+        fail(c, SHMQW_INVALID);
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        struct shmqw_range r = shmqw_range_at(c->request, i);
+        ack_range(c->stream, r.from, r.to, &counts);
+    }
+    done(c, SHMQW_ACK, &counts, sizeof counts);
+    shmqz_task_wake(c->server->loop, &c->stream->task);
+}
+
+/* A new generation, after the library has voided what was held: what is under
+ * way to the client is void, too. */
+static void renew(struct shmqz_stream *s)
+{
+    forget_held(s);
+    s->prev_pos = SHMQW_NONE;
+    s->generation = ++s->session->server->generations;
+    shmqz_task_wake(s->session->server->loop, &s->task);
+}
+
+/* Gives back one record, and in its frame what comes behind it. */
+static void nack_one(struct shmqz_stream *s, struct shmq_message *msg,
+    uint64_t delay_ns, struct shmqw_nacked *counts)
+{
+    struct shmq_message later;
+    uint64_t frame_end = ((msg->position >> FRAME_SHIFT) + 1) << FRAME_SHIFT;
+    uint64_t next = msg->position + 1;
+    int rc = delay_ns ? shmq_consumer_nack_later(s->consumer, msg, delay_ns)
+                      : shmq_consumer_nack(s->consumer, msg);
+    if (rc) {
+        (void)shmq_consumer_release(s->consumer, msg);
+        counts->stale++;
+        return;
+    }
+    counts->done++;
+    while (shmqz_held_take(&s->held, next, frame_end, &later)) {
+        (void)shmq_consumer_release(s->consumer, &later);
+        counts->done++;
+    }
+    if (s->has_ahead && s->ahead.position >= next &&
+        s->ahead.position < frame_end) {
+        (void)shmq_consumer_release(s->consumer, &s->ahead);
+        s->has_ahead = false;
+    }
+}
+
+/* The reader goes back to the first record that nobody acknowledged: with the
+ * new generation the client could not acknowledge any of them. */
+static void nack_exclusive(struct shmqz_stream *s,
+    const struct shmqw_message *request, struct shmqw_nacked *counts)
+{
+    struct shmq_message first;
+    uint32_t n = shmqw_range_cnt(request);
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        struct shmqw_range r = shmqw_range_at(request, i);
+        uint64_t found = shmqz_held_count(&s->held, r.from, r.to);
+        done += found;
+        counts->stale += found == 0;
+    }
+    if (done == 0 || !shmqz_held_take(&s->held, 0, UINT64_MAX, &first))
+        return;
+    if (shmq_consumer_nack(s->consumer, &first)) {
+        counts->stale += done;
+        return;
+    }
+    counts->done = done;
+    renew(s);
+}
+
+static void nack(const struct command *c)
+{
+    struct shmqz_stream *s = c->stream;
+    struct shmqw_nacked counts = {0, 0, 0};
+    struct shmqw_nack body;
+    uint32_t n = shmqw_range_cnt(c->request);
+    shmqw_fixed(c->request, &body, sizeof body);
+    if (!s->kind || body.delay_ns > SHMQW_DELAY_MAX_NS ||
+        (body.delay_ns && s->kind != SHMQ_GROUP_SHARED)) {
+        fail(c, SHMQW_INVALID);
+        return;
+    }
+    if (s->kind == SHMQ_GROUP_EXCLUSIVE)
+        nack_exclusive(s, c->request, &counts);
+    for (uint32_t i = 0; s->kind == SHMQ_GROUP_SHARED && i < n; i++) {
+        struct shmqw_range r = shmqw_range_at(c->request, i);
+        struct shmq_message msg;
+        bool any = false;
+        while (shmqz_held_take(&s->held, r.from, r.to, &msg)) {
+            any = true;
+            nack_one(s, &msg, body.delay_ns, &counts);
+        }
+        counts.stale += !any;
+    }
+    counts.generation = s->generation;
+    done(c, SHMQW_NACK, &counts, sizeof counts);
+    shmqz_task_wake(c->server->loop, &s->task);
+}
+
+static void commit(const struct command *c)
+{
+    struct shmqw_acked counts = {0, 0};
+    struct shmqw_committed reply = {0};
+    struct shmqw_commit body;
+    uint64_t earliest, published;
+    shmqw_fixed(c->request, &body, sizeof body);
+    if (!c->stream->kind || body.level > SHMQW_LEVEL_DURABLE) {
+        fail(c, SHMQW_INVALID);
+        return;
+    }
+    int rc = shmq_topic_range(c->stream->topic->handle, &earliest, &published);
+    if (rc == SHMQ_OK && body.position > published) {
+        fail(c, SHMQW_COMMIT_BEYOND_END);
+        return;
+    }
+    if (body.level > SHMQW_LEVEL_PUBLISHED) {
+        fail(c, SHMQW_INVALID);
+        return;
+    }
+    ack_range(c->stream, 0, body.position, &counts);
+    if (rc == SHMQ_OK)
+        rc = shmq_consumer_position(c->stream->consumer, &reply.floor);
+    if (rc) {
+        fail_rc(c, rc);
+        return;
+    }
+    reply.level = SHMQW_LEVEL_PUBLISHED;
+    done(c, SHMQW_COMMIT, &reply, sizeof reply);
+    shmqz_task_wake(c->server->loop, &c->stream->task);
+}
+
+static void seek(const struct command *c)
+{
+    struct shmqz_stream *s = c->stream;
+    struct shmqw_sought reply = {0, 0};
+    struct shmqw_seek body;
+    struct shmq_start start = {0};
+    shmqw_fixed(c->request, &body, sizeof body);
+    if (s->kind == SHMQ_GROUP_SHARED || body.start < SHMQW_START_EARLIEST ||
+        body.start > SHMQW_START_TIME) {
+        fail(c, SHMQW_INVALID);
+        return;
+    }
+    start.kind = body.start;
+    start.value = body.value;
+    int rc = shmq_consumer_seek(s->consumer, &start);
+    renew(s);
+    if (rc == SHMQ_OK)
+        rc = shmq_consumer_position(s->consumer, &reply.position);
+    if (rc) {
+        fail_rc(c, rc);
+        return;
+    }
+    reply.generation = s->generation;
+    done(c, SHMQW_SEEK, &reply, sizeof reply);
+}
+
+static void check(const struct command *c)
+{
+    struct shmqz_stream *s = c->stream;
+    struct shmqw_checked reply = {0};
+    uint64_t written, durable;
+    int drained = shmq_consumer_drained(s->consumer);
+    int rc = drained < 0 ? drained
+                         : shmq_consumer_position(s->consumer, &reply.position);
+    if (rc) {
+        fail_rc(c, rc);
+        return;
+    }
+    shmqz_topic_ends(s->topic, &reply.published, &written, &durable);
+    reply.drained =
+        (uint8_t)(drained == 1 && !s->has_ahead && s->held.live == 0);
+    done(c, SHMQW_CHECK, &reply, sizeof reply);
+}
+
+static void detach(const struct command *c)
+{
+    static const struct shmqw_done nothing;
+    shmqz_stream_end(c->stream, SHMQZ_END_LEFT);
+    done(c, SHMQW_DETACH, &nothing, sizeof nothing);
+}
+
+static bool generation_fits(const struct command *c)
+{
+    struct shmqw_generation body;
+    shmqw_fixed(c->request, &body, sizeof body);
+    return body.generation == c->stream->generation;
+}
+
+void shmqz_stream_command(struct shmqz_session *session,
+    const struct shmqz_peer *peer, const struct shmqw_message *request)
+{
+    static void (*const commands[SHMQW_COMMAND_CNT])(const struct command *) = {
+        [SHMQW_CREDIT] = credit,
+        [SHMQW_ACK] = ack,
+        [SHMQW_NACK] = nack,
+        [SHMQW_COMMIT] = commit,
+        [SHMQW_SEEK] = seek,
+        [SHMQW_DETACH] = detach,
+        [SHMQW_CHECK] = check,
+    };
+    struct command c = {session->streams, session->server, peer, request};
+    while (c.stream && c.stream->id != request->stream_id)
+        c.stream = c.stream->next;
+    if (!c.stream) {
+        fail(&c, SHMQW_UNKNOWN_STREAM);
+        return;
+    }
+    /* All but CREDIT begin with the generation. */
+    if (request->command != SHMQW_CREDIT && !generation_fits(&c)) {
+        fail(&c, SHMQW_FENCED_GENERATION);
+        return;
+    }
+    commands[request->command](&c);
+}
