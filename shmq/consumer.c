@@ -110,6 +110,8 @@ int shmq_consumer_open(struct shmq_topic *topic,
         rc = shmqi_topic_use(topic, &s);
     if (rc == SHMQ_OK && (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC))
         rc = shmqi_asymmetric_register();
+    if (rc == SHMQ_OK)
+        rc = shmqi_segment_settle(s);
     if (rc)
         return rc;
     struct shmq_consumer *c = calloc(1, sizeof *c);

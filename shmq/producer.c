@@ -49,11 +49,12 @@ int shmq_producer_open(struct shmq_topic *topic,
             "%s: its data file is not writable "
             "for you; ask its owner for --data-mode",
             s->topic);
-    if (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC) {
+    if (s->ring.flags & SHMQ_TOPIC_ASYMMETRIC)
         rc = shmqi_asymmetric_register();
-        if (rc)
-            return rc;
-    }
+    if (rc == SHMQ_OK)
+        rc = shmqi_segment_settle(s);
+    if (rc)
+        return rc;
     struct shmq_producer *p = calloc(1, sizeof *p);
     if (!p)
         return shmqi_fail(SHMQ_ERR_NOMEM, "%s: no memory", s->topic);

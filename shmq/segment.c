@@ -194,10 +194,10 @@ static void prefault(void *at, size_t bytes, bool writable)
         (void)p[i];
 }
 
-/* What the topic's flags ask of a mapping. Its memory is reserved (the plan
- * sees to it), so no page can be missing. */
-static int settle_map(const struct shmqi_segment *s, uint32_t flags)
+/* The memory is reserved (the plan sees to it), so no page can be missing. */
+int shmqi_segment_settle(struct shmqi_segment *s)
 {
+    const uint32_t flags = s->constants.flags;
     if (flags & SHMQ_TOPIC_HUGE) {
         (void)madvise(s->data_map.at, s->data_map.bytes, MADV_HUGEPAGE);
         (void)madvise(s->control_map.at, s->control_map.bytes, MADV_HUGEPAGE);
@@ -209,7 +209,11 @@ static int settle_map(const struct shmqi_segment *s, uint32_t flags)
     if ((flags & SHMQ_TOPIC_MLOCK) &&
         (mlock(s->data_map.at, s->data_map.bytes) != 0 ||
             mlock(s->control_map.at, s->control_map.bytes) != 0))
-        return SHMQ_ERR_LIMIT;
+        return shmqi_fail(SHMQ_ERR_LIMIT,
+            "%s: cannot lock %llu bytes in memory; raise the limit of locked "
+            "memory (ulimit -l)",
+            s->topic,
+            (unsigned long long)(s->data_map.bytes + s->control_map.bytes));
     return SHMQ_OK;
 }
 
@@ -231,14 +235,6 @@ static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     /* A core dump of one user of a topic is no place for the others' data. */
     (void)madvise(d, s->data_map.bytes, MADV_DONTDUMP);
     (void)madvise(c, s->control_map.bytes, MADV_DONTDUMP);
-    if (settle_map(s, f->data.flags) != SHMQ_OK) {
-        unmap(s);
-        return shmqi_fail(SHMQ_ERR_LIMIT,
-            "%s: cannot lock %llu bytes in memory; raise the limit of locked "
-            "memory (ulimit -l)",
-            f->topic,
-            (unsigned long long)(s->data_map.bytes + s->control_map.bytes));
-    }
     shmqi_ring_map(&s->ring, &f->data, plan, d, c);
     return SHMQ_OK;
 }

@@ -76,6 +76,9 @@ static inline uint32_t shmqi_stamps(uint32_t flags)
 /* Maps a topic or takes another reference to it. */
 int shmqi_segment_open(
     const char *ns, const char *topic, struct shmqi_segment **ret);
+/* Maps and locks what the topic's flags ask for; for those who publish and
+ * receive: who only looks, evicts or removes needs none of it. LIMIT. */
+int shmqi_segment_settle(struct shmqi_segment *s);
 void shmqi_segment_ref(struct shmqi_segment *s);
 void shmqi_segment_unref(struct shmqi_segment *s);
 

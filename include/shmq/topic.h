@@ -90,10 +90,10 @@ enum shmq_topic_flags {
      * cannot do it. */
     SHMQ_TOPIC_ASYMMETRIC = 1u << 0,
     /* All memory is reserved at creation, and its pages are mapped by whoever
-     * opens the topic, so that no page fault comes later. */
+     * opens a producer or consumer, so that no page fault comes later. */
     SHMQ_TOPIC_PREFAULT = 1u << 1,
-    /* As prefault, and pages stay in memory. Opening fails where the limit of
-     * locked memory is too low. */
+    /* As prefault, and pages stay in memory. Opening a producer or consumer
+     * fails with LIMIT where the limit of locked memory is too low. */
     SHMQ_TOPIC_MLOCK = 1u << 2,
     /* Asks for huge pages; whether they come depends on the host, see `shmq
      * doctor`. Implies prefault. */
