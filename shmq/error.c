@@ -89,6 +89,7 @@ static int result_of(int err)
     switch (err) {
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
         return SHMQ_ERR_NOSPACE;
     case EACCES:
     case EPERM:
@@ -105,14 +106,17 @@ static int result_of(int err)
 
 int shmqi_fail_sys(int err, const char *fmt, ...)
 {
+    /* The reason stands behind what happened, before what to do. */
+    const char *why = strerrordesc_np(err);
+    char text[sizeof last_text / 2];
     va_list ap;
     va_start(ap, fmt);
-    int used = vsnprintf(last_text, sizeof last_text, fmt, ap);
+    (void)vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (used > 0 && (size_t)used < sizeof last_text)
-        (void)snprintf(last_text + used, sizeof last_text - (size_t)used,
-            ": %s",
-            strerrordesc_np(err) ? strerrordesc_np(err) : "unknown error");
+    const char *remedy = strstr(text, "; ");
+    int what = (int)(remedy ? (size_t)(remedy - text) : strlen(text));
+    (void)snprintf(last_text, sizeof last_text, "%.*s: %s%s", what, text,
+        why ? why : "unknown error", remedy ? remedy : "");
     last_errno = err;
     return result_of(err);
 }

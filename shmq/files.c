@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -159,9 +160,10 @@ int shmqi_files_open_data(struct shmqi_files *f)
                 "%s: no such topic in namespace %s; make it with "
                 "shmq create",
                 f->topic, f->ns);
-        if (errno == ELOOP)
-            return shmqi_fail(SHMQ_ERR_LAYOUT,
-                "%s: its data file is a symbolic link; remove it", f->topic);
+        if (errno == ELOOP || errno == EISDIR)
+            return shmqi_fail(SHMQ_ERR_LAYOUT, "%s: %s is %s; remove it",
+                f->topic, path,
+                errno == ELOOP ? "a symbolic link" : "a directory");
         return shmqi_fail_sys(errno, "%s: cannot open", f->topic);
     }
     return check_and_read(f, f->data_fd, &f->data_stat, &f->data);
@@ -232,7 +234,7 @@ int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd)
     uint64_t deadline = shmqi_now_monotonic() + LOCK_WAIT_NS;
     do {
         int fd = open_lock(path, uid);
-        if (fd < 0 && errno != ENOENT && errno != EEXIST)
+        if (fd < 0 && errno != EEXIST)
             return shmqi_fail_sys(errno, "%s: cannot open the lock", path);
         if (fd >= 0) {
             if (flock(fd, LOCK_EX | LOCK_NB) == 0 && still_named(fd, path)) {
@@ -247,6 +249,37 @@ int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd)
         "namespace %s: another create or rm has not finished for "
         "5 s; look for a stopped process (fuser %s)",
         ns, path);
+}
+
+/* Locks of others, whose last topic was removed by us: root may. Not while
+ * somebody has it. */
+static void remove_lock(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+    if (fd < 0)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        if (still_named(fd, path))
+            (void)unlink(path);
+        (void)flock(fd, LOCK_UN);
+    }
+    (void)close(fd);
+}
+
+static void remove_locks(const char *ns)
+{
+    char prefix[SHMQ_NAMESPACE_MAX + 16];
+    size_t n = (size_t)snprintf(prefix, sizeof prefix, "shmq.%s.lock.", ns);
+    DIR *dir = opendir(SHMQI_DIR);
+    if (!dir)
+        return;
+    for (struct dirent *e; (e = readdir(dir));) {
+        char path[SHMQI_PATH_MAX];
+        int len = snprintf(path, sizeof path, SHMQI_DIR "/%s", e->d_name);
+        if (strncmp(e->d_name, prefix, n) == 0 && len < (int)sizeof path)
+            remove_lock(path);
+    }
+    (void)closedir(dir);
 }
 
 static bool namespace_empty(const char *ns)
@@ -295,13 +328,23 @@ void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd)
     char path[SHMQI_PATH_MAX];
     lock_path(path, ns, uid);
     remove_leftovers(ns, uid);
-    if (namespace_empty(ns))
+    if (namespace_empty(ns)) {
         (void)unlink(path);
+        if (geteuid() == 0)
+            remove_locks(ns);
+    }
     (void)flock(fd, LOCK_UN); /* a fork child may share the descriptor */
     (void)close(fd);
 }
 
 /* -- creating ---------------------------------------------------------------*/
+
+static bool too_large_for_us(uint64_t bytes)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+        limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur;
+}
 
 /* A nameless file of `bytes`, of which the first `reserved` are allocated. */
 static int make_file(const char *topic, uint64_t bytes, uint64_t reserved,
@@ -310,6 +353,13 @@ static int make_file(const char *topic, uint64_t bytes, uint64_t reserved,
     int fd = open(SHMQI_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return shmqi_fail_sys(errno, "%s: cannot create in " SHMQI_DIR, topic);
+    if (too_large_for_us(bytes)) { /* ftruncate(2) would be our end */
+        (void)close(fd);
+        return shmqi_fail_sys(EFBIG,
+            "%s: cannot make a file of %llu bytes; raise the limit of file "
+            "size (ulimit -f)",
+            topic, (unsigned long long)bytes);
+    }
     int err = 0;
     if ((more->owner != (uid_t)-1 || more->group_owner != (gid_t)-1) &&
         fchown(fd, more->owner, more->group_owner) != 0) {

@@ -89,6 +89,11 @@ static int fill_defaults(const struct shmqi_segment *s,
         default_dead_letter(s, m);
     else if (shmqi_topic_name_check(asked->dead_letter, true) != SHMQ_OK)
         return SHMQ_ERR_INVAL;
+    else if (strcmp(asked->dead_letter, s->topic) == 0)
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "%s: no topic takes its own dead letters, they would come for "
+            "ever; give another --dead-letter",
+            s->topic);
     else
         (void)strcpy(m->dead_letter, asked->dead_letter);
     if (strlen(m->dead_letter) > SHMQI_NAME_WORDS * 8 + 7)

@@ -449,11 +449,30 @@ int shmq_topic_list(
 /* -- removing
  * -------------------------------------------------------------------*/
 
+/* As many different pids as fit. */
+struct pids {
+    char text[128];
+    size_t used;
+    uint32_t all[16], cnt;
+};
+
+static void add_pid(struct pids *p, uint32_t pid)
+{
+    for (uint32_t i = 0; i < p->cnt; i++)
+        if (p->all[i] == pid)
+            return;
+    if (p->cnt == 16 || p->used >= sizeof p->text - 16)
+        return;
+    p->all[p->cnt++] = pid;
+    int n = snprintf(
+        p->text + p->used, sizeof p->text - p->used, " %u", (unsigned)pid);
+    p->used += n > 0 ? (size_t)n : 0;
+}
+
 /* BUSY naming the pids of living endpoints. */
 static int check_unused(struct shmqi_segment *s)
 {
-    char pids[128] = "";
-    size_t used = 0;
+    struct pids pids = {"", 0, {0}, 0};
     uint32_t cnt = 0;
     for (uint32_t i = 0; i < s->ring.endpoint_cnt; i++) {
         struct shmqi_peer peer;
@@ -462,17 +481,15 @@ static int check_unused(struct shmqi_segment *s)
             shmqi_endpoint_dead(s, i, identity))
             continue; /* who is just attaching gets CLOSED */
         cnt++;
-        if (shmqi_peer_read(&s->ring, i, &peer) && used < sizeof pids - 16) {
-            int n = snprintf(pids + used, sizeof pids - used, " %u", peer.pid);
-            used += n > 0 ? (size_t)n : 0;
-        }
+        if (shmqi_peer_read(&s->ring, i, &peer))
+            add_pid(&pids, peer.pid);
     }
     if (cnt == 0)
         return SHMQ_OK;
     return shmqi_fail(SHMQ_ERR_BUSY,
         "%s: in use by pid%s%s; end them, or use "
         "--force",
-        s->topic, cnt > 1 ? "s" : "", pids);
+        s->topic, pids.cnt > 1 ? "s" : "", pids.text);
 }
 
 static void remove_doorbells(const struct shmqi_segment *s)
@@ -507,9 +524,17 @@ static int unlink_both(const char *ns, const char *topic)
 
 /* /dev/shm is sticky: only the owner and root may take a name away, so say so
  * before anybody is told that the topic is gone. */
-static bool access_denied(const struct shmqi_segment *s)
+static bool access_denied(uid_t owner)
 {
-    return geteuid() != 0 && geteuid() != s->owner;
+    return geteuid() != 0 && geteuid() != owner;
+}
+
+static int not_owner(const char *topic, uid_t owner)
+{
+    return shmqi_fail(SHMQ_ERR_PERM,
+        "%s: it belongs to uid %u; only its "
+        "owner and root remove it",
+        topic, (unsigned)owner);
 }
 
 /* Marks the topic as deleted. Without force it is so only if nobody joined a
@@ -541,11 +566,8 @@ static int unlink_open(struct shmqi_segment *s, uint32_t flags)
     int rc = flags & SHMQ_UNLINK_FORCE ? SHMQ_OK : check_unused(s);
     if (rc)
         return rc;
-    if (access_denied(s))
-        return shmqi_fail(SHMQ_ERR_PERM,
-            "%s: it belongs to uid %u; only its "
-            "owner and root remove it",
-            s->topic, (unsigned)s->owner);
+    if (access_denied(s->owner))
+        return not_owner(s->topic, s->owner);
     rc = mark_deleted(s, flags);
     if (rc)
         return rc;
@@ -574,6 +596,8 @@ int shmq_topic_unlink(const char *ns, const char *topic, uint32_t flags)
         return shmqi_fail(
             SHMQ_ERR_NOENT, "%s: no such topic in namespace %s", f.topic, f.ns);
     uid_t owner = st.st_uid;
+    if (access_denied(owner))
+        return not_owner(f.topic, owner);
     rc = shmqi_namespace_lock(f.ns, owner, &lock_fd);
     if (rc)
         return rc;

@@ -196,10 +196,13 @@ static int start(struct shmq_watch *w)
 int shmq_watch_open(
     const char *ns, const char *pattern, struct shmq_watch **ret)
 {
-    if (!ret || !pattern || !*pattern || strlen(pattern) > SHMQ_TOPIC_MAX ||
-        strchr(pattern, '/'))
+    if (!ret || !pattern)
+        return shmqi_fail(SHMQ_ERR_INVAL, "watch: no pattern, or no place");
+    if (!*pattern || strlen(pattern) > SHMQ_TOPIC_MAX || strchr(pattern, '/'))
         return shmqi_fail(SHMQ_ERR_INVAL,
-            "watch: no place for it, or a pattern that no topic can match");
+            "pattern '%.40s': no topic can match it; use * and A-Z a-z 0-9 . "
+            "_ -",
+            pattern);
     struct shmq_watch *w = calloc(1, sizeof *w);
     if (!w || !shmqi_generation()) {
         free(w);

@@ -208,9 +208,13 @@ int shmqs_unknown(const struct shmqs_settings *settings, const char *place,
         if (line || !options->line_only)
             shmqs_nearest_offer(&nearest, options->name);
     }
+    const char *meant = shmqs_nearest_word(&nearest);
+    if (*meant == '\0')
+        return shmqs_settings_fail(settings, SHMQS_EXIT_USAGE, place,
+            "unknown %s \"%s%s\"; see --help", what, dashes, word);
     return shmqs_settings_fail(settings, SHMQS_EXIT_USAGE, place,
         "unknown %s \"%s%s\"; did you mean %s%s?", what, dashes, word, dashes,
-        nearest.best);
+        meant);
 }
 
 /* One "--name", "--name=value" or "--name value". */

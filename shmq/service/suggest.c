@@ -51,3 +51,11 @@ void shmqs_nearest_offer(struct shmqs_nearest *nearest, const char *candidate)
         nearest->best = candidate;
     }
 }
+
+const char *shmqs_nearest_word(const struct shmqs_nearest *nearest)
+{
+    uint32_t len = (uint32_t)strnlen(nearest->word, WORD_MAX);
+    uint32_t most = len / 3 > 2 ? len / 3 : 2;
+    return nearest->distance <= most && nearest->distance < len ? nearest->best
+                                                                : "";
+}

@@ -12,5 +12,7 @@ struct shmqs_nearest {
 
 void shmqs_nearest_begin(struct shmqs_nearest *nearest, const char *word);
 void shmqs_nearest_offer(struct shmqs_nearest *nearest, const char *candidate);
+/* The nearest word, or "" when none is so near that it may have been meant. */
+const char *shmqs_nearest_word(const struct shmqs_nearest *nearest);
 
 #endif

@@ -81,7 +81,7 @@ says 'did you mean --exit-when-empty\?'
 expect 2 --jsn ls
 says '^shmq: --jsn: unknown option; did you mean --json\?'
 expect 2 ls --rate 3
-says '^shmq: ls: --rate: not an option of this command; did you mean'
+says '^shmq: ls: --rate: not an option of this command; see shmq help ls'
 expect 2 ls --json=yes
 says '--json: takes no value'
 expect 2 pub t --batch

@@ -330,10 +330,13 @@ static void remove_in_use(struct shmq_topic_attrs attrs)
     struct user u = user_open(attrs);
     struct user second;
     struct shmq_message held;
+    char text[48];
 
     t_publish_run(u.producer, 0, 3);
     T_OK(shmq_consumer_receive(u.c, &held));
     T_RC(shmq_topic_unlink(t_ns, "t", 0), SHMQ_ERR_BUSY);
+    (void)snprintf(text, sizeof(text), "in use by pid %d; ", (int)getpid());
+    T_SAYS(text); /* once, however many handles it has */
     T_OK(shmq_topic_unlink(t_ns, "t", SHMQ_UNLINK_FORCE));
     T_EQ(t_file_cnt(), 0);
     expect_closed(&u);

@@ -79,9 +79,20 @@ static void check_view(
         "%s: is durable, and shmqd is not there to write its records", name);
 }
 
+/* The library's sentence without its advice, which we know better. */
+static const char *what_happened(char *buf, size_t size)
+{
+    const char *text = shmq_error_text();
+    const char *advice = strstr(text, "; ");
+    snprintf(buf, size, "%.*s",
+        (int)(advice != NULL ? (size_t)(advice - text) : strlen(text)), text);
+    return buf;
+}
+
 static int check_topic(void *ctx, const char *name)
 {
     struct checked *c = ctx;
+    char why[512];
     struct topic_view view;
     int rc = topic_view_attach(c->ns, name, &view);
     if (rc == SHMQ_OK)
@@ -91,12 +102,12 @@ static int check_topic(void *ctx, const char *name)
         check_view(c, name, &view);
     else if (rc == SHMQ_ERR_PERM)
         findings_add(c->f, FINDING_HINT, "permission",
-            "ask its owner, or list the owner's uid in SHMQ_TRUSTED_UIDS",
-            "%s: %s", name, shmq_error_text());
+            "ask its owner, or list the owner's uid in SHMQ_TRUSTED_UIDS", "%s",
+            what_happened(why, sizeof(why)));
     else if (rc != SHMQ_ERR_NOENT)
         findings_add(c->f, FINDING_BAD, "damaged",
-            "shmq rm --force removes it; its records are lost", "%s: %s", name,
-            shmq_error_text());
+            "shmq rm --force removes it; its records are lost", "%s",
+            what_happened(why, sizeof(why)));
     topic_view_close(&view);
     return 0;
 }
@@ -106,8 +117,14 @@ int check_topics(struct findings *f, const char *ns)
     struct checked c = {f, ns, 0, false};
     size_t before = f->cnt;
     int rc = shmq_topic_list(ns, check_topic, &c);
-    if (rc < 0)
+    if (rc == SHMQ_ERR_INVAL)
         return cli_fail_rc(rc, "topics");
+    if (rc < 0) {
+        char why[512];
+        findings_add(f, FINDING_BAD, "topics",
+            "mount a tmpfs on /dev/shm that this user may read", "%s",
+            what_happened(why, sizeof(why)));
+    }
     if (f->cnt == before)
         findings_add(
             f, FINDING_OK, "topics", NULL, "%" PRIu32 ", all well", c.topics);

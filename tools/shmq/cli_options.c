@@ -138,8 +138,10 @@ static int unknown_option(
             shmqs_nearest_offer(&nearest, option_names[i].name);
     }
     const char *help = command != NULL ? command->name : "";
-    return cli_fail(CLI_USAGE, "%s: %s; did you mean %s? see shmq help%s%s",
-        name, what, nearest.best, *help != '\0' ? " " : "", help);
+    const char *meant = shmqs_nearest_word(&nearest);
+    return cli_fail(CLI_USAGE, "%s: %s; %s%s%ssee shmq help%s%s", name, what,
+        *meant != '\0' ? "did you mean " : "", meant,
+        *meant != '\0' ? "? " : "", *help != '\0' ? " " : "", help);
 }
 
 /* Within `group` the words behind it are meant. */
@@ -153,9 +155,12 @@ static int unknown_command(const char *word, const char *prefix)
         if (strncmp(name, prefix, skip) == 0)
             shmqs_nearest_offer(&nearest, name + skip);
     }
+    const char *meant = shmqs_nearest_word(&nearest);
+    if (*meant == '\0')
+        return cli_fail(CLI_USAGE, "%s: no such command; see shmq help", word);
     return cli_fail(CLI_USAGE,
         "%s: no such command; did you mean %s%s? see shmq help", word, prefix,
-        nearest.best);
+        meant);
 }
 
 /* Takes the option at argv[*idx] and, when it stands apart, its value. */

@@ -109,6 +109,18 @@ static bool has_own_text(int rc)
 /* What to do, where the library's sentence does not say. */
 static const char *advice_for(int rc)
 {
+    switch (shmq_error_errno()) {
+    case EMFILE:
+        return "raise the limit of open files (ulimit -n)";
+    case ENFILE:
+        return "the host has too many open files; see sysctl fs.file-max";
+    case ENOSPC:
+        return "free space, or files, or make it larger";
+    case ENOMEM:
+        return "free memory, or raise the limit (ulimit -v)";
+    default:
+        break;
+    }
     switch (rc) {
     case SHMQ_ERR_NOENT:
         return "check the name, or make it first";

@@ -44,6 +44,15 @@ static int differs_number(
     return differs(group, option, found_text, wanted_text);
 }
 
+static int differs_lease(const char *group, uint64_t found, uint64_t wanted)
+{
+    char found_text[40], wanted_text[40];
+    snprintf(found_text, sizeof(found_text), "%.9gs", (double)found / 1e9);
+    snprintf(wanted_text, sizeof(wanted_text), "%.9gs", (double)wanted / 1e9);
+    return differs(
+        group, "--lease", found == 0 ? "off" : found_text, wanted_text);
+}
+
 /* What was asked for must agree; what was not may be anything. */
 static int compare_group(
     const struct shmq_group_stat *found, const struct shmq_group_attrs *wanted)
@@ -56,8 +65,7 @@ static int compare_group(
         return differs(name, "--absent", cli_absent_name(found->absent),
             cli_absent_name(wanted->absent));
     if (wanted->lease_ns != 0 && wanted->lease_ns != found->lease_ns)
-        return differs_number(
-            name, "--lease in nanoseconds", found->lease_ns, wanted->lease_ns);
+        return differs_lease(name, found->lease_ns, wanted->lease_ns);
     if (wanted->max_attempts != 0 &&
         wanted->max_attempts != found->max_attempts)
         return differs_number(

@@ -119,8 +119,10 @@ static int run_help(const struct cli_args *args)
     shmqs_nearest_begin(&nearest, name);
     for (uint32_t i = 0; cli_commands[i] != NULL; i++)
         shmqs_nearest_offer(&nearest, cli_commands[i]->name);
-    return cli_fail(
-        CLI_USAGE, "%s: no such command; did you mean %s?", name, nearest.best);
+    const char *meant = shmqs_nearest_word(&nearest);
+    return cli_fail(CLI_USAGE, "%s: no such command; %s%s%s", name,
+        *meant != '\0' ? "did you mean " : "see shmq help", meant,
+        *meant != '\0' ? "?" : "");
 }
 
 static const struct cli_option_help help_opts[] = {
