@@ -75,8 +75,8 @@ struct shmqi_log_segment {
                               of the segment before */
     uint64_t salt; /* random per use of the file */
     uint32_t epoch; /* one more after every recovery */
-    uint32_t prev_crc; /* hdr_crc of the batch before, or header CRC of the
-                          segment before when it holds none; 0: first */
+    uint32_t prev_crc; /* hdr_crc of the log's last batch before this segment;
+                          0: there is none */
     int64_t created_ns; /* CLOCK_REALTIME */
     int64_t max_ts_ns; /* largest time of all segments before */
     uint64_t capacity; /* bytes of the file when made */
@@ -148,8 +148,10 @@ enum shmqi_log_verdict shmqi_log_batch_decode(const uint8_t *at, uint64_t salt,
 /* Whole blocks that a batch with so much payload takes, in bytes. */
 uint64_t shmqi_log_batch_total(uint64_t payload_bytes);
 
-/* CRC of a payload, as data_crc wants it. */
+/* CRC of a payload, as data_crc wants it; and of one that comes in parts,
+ * beginning with crc 0. */
 uint32_t shmqi_log_data_crc(const uint8_t *payload, size_t len);
+uint32_t shmqi_log_data_crc_more(uint32_t crc, const uint8_t *more, size_t len);
 
 /* -- frames -------------------------------------------------------------- */
 

@@ -24,11 +24,14 @@ struct shmqd_io;
 
 enum shmqd_io_kind {
     SHMQD_IO_WRITE, /* len bytes of buf at off */
-    SHMQD_IO_SYNC, /* fdatasync; a directory: fsync */
+    SHMQD_IO_SYNC, /* fdatasync */
     SHMQD_IO_ALLOCATE /* reserve [off, off + len), contents zero */
 };
 
-enum { SHMQD_IO_DSYNC = 1 }; /* op flag: durable when it completes */
+enum shmqd_io_flags {
+    SHMQD_IO_DSYNC = 1, /* write: durable when it completes */
+    SHMQD_IO_FULL = 2 /* sync: fsync, as directories need */
+};
 
 struct shmqd_io_op {
     enum shmqd_io_kind kind;
@@ -54,6 +57,9 @@ enum {
 struct shmqd_io_ops {
     const char *name; /* "uring", "pwritev2", "simulated" */
     /* -- control path -------------------------------------------------- */
+    /* The data directory: made (0700) when missing, made private when it is
+     * not; -EXDEV: it belongs to somebody else. */
+    int (*open_root)(struct shmqd_io *io, const char *dir);
     int (*open)(struct shmqd_io *io, int dir, const char *name, unsigned flags);
     void (*close)(struct shmqd_io *io, int file);
     int (*mkdir)(struct shmqd_io *io, int dir, const char *name);

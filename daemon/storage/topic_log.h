@@ -38,8 +38,8 @@ struct shmqd_store_options {
     uint64_t min_free_bytes; /* space to leave free on the file system;
                                 UINT64_MAX: min(1 GiB, 5 %) */
     uint64_t segment_bytes; /* largest segment, multiple of 4096; 0: 64 MiB */
-    uint32_t staging_bytes; /* of one buffer; 0: 1 MiB */
-    uint32_t staging_cnt; /* 0: 16 */
+    uint32_t staging_bytes; /* of one buffer; 0: 512 KiB */
+    uint32_t staging_cnt; /* 0: 32 */
     uint64_t lock_wait_ns; /* for a daemon that is just dying; 0: 2 s */
     int64_t (*realtime_ns)(void); /* NULL: CLOCK_REALTIME; tests give others */
     int64_t (*monotonic_ns)(void); /* NULL: CLOCK_MONOTONIC */
@@ -75,6 +75,10 @@ int shmqd_store_turn(struct shmqd_store *s, int64_t timeout_ns);
  * INT64_MAX: never. */
 int64_t shmqd_store_next_ns(const struct shmqd_store *s);
 
+/* Free bytes and size of the file system that the store is on. */
+int shmqd_store_space(
+    struct shmqd_store *s, uint64_t *ret_free, uint64_t *ret_total);
+
 /* -- topics of a store ---------------------------------------------------- */
 
 #define SHMQD_META_MAX 65536u
@@ -92,7 +96,8 @@ int shmqd_meta_list(struct shmqd_store *s,
     void (*damaged)(void *ctx, const char *dir_name), void *ctx);
 /* Deletes a topic with all its history. Waits. */
 int shmqd_meta_remove(struct shmqd_store *s, const uint8_t uuid[16]);
-/* Path of the topic's directory for log readers, into `path`. */
+/* Path of the topic's directory for log readers, into `path`. The zero uuid
+ * means the journal of groups. */
 int shmqd_meta_path(const struct shmqd_store *s, const uint8_t uuid[16],
     char *path, size_t room);
 
@@ -105,7 +110,8 @@ enum shmqd_log_level {
 
 struct shmqd_log_options {
     uint8_t uuid[16];
-    uint32_t kind; /* enum shmqi_log_kind */
+    uint32_t kind; /* enum shmqi_log_kind; GROUPS: the zero uuid, its directory
+                      is groups/, its segments are 4 MiB at most */
     enum shmqd_log_level level;
     uint64_t frame_bytes_max; /* largest encoded frame, with its header */
 };
@@ -148,9 +154,9 @@ int shmqd_recovery_json(const struct shmqd_recovery *r, const uint8_t uuid[16],
 int shmqd_log_begin(struct shmqd_log *log, uint64_t start_pos);
 
 /* Where the next frames go: at least `min_bytes` (<= frame_bytes_max) of
- * private memory. What was given before but not added is given again. AGAIN is
- * SHMQ_ERR_FULL: staging is full (disk too slow, or full): turn and try later.
- * READ_ONLY. */
+ * private memory, until the next turn. What was not added is given again. AGAIN
+ * is SHMQ_ERR_FULL: staging is full (disk too slow, or full): turn and try
+ * later. READ_ONLY. */
 int shmqd_log_room(struct shmqd_log *log, uint64_t min_bytes, uint8_t **ret_at,
     uint64_t *ret_room);
 
@@ -185,11 +191,17 @@ struct shmqd_log_status {
     uint64_t flush_cnt, io_error_cnt;
     uint64_t padding_bytes; /* written beyond headers and payload */
     uint64_t payload_bytes; /* written */
-    uint32_t flush_p50_us, flush_p99_us, flush_max_us; /* of the last 1024 */
+    uint64_t last_flush_ns; /* how long flush number flush_cnt took */
     int error; /* errno of the last failure; 0 */
 };
+/* Cheap: for every turn. */
 void shmqd_log_status(
     const struct shmqd_log *log, struct shmqd_log_status *ret);
+
+/* How long the last 1024 flushes took, from the start of the write until it was
+ * durable (os: written), in nanoseconds. */
+void shmqd_log_latency(const struct shmqd_log *log, uint64_t *ret_p50_ns,
+    uint64_t *ret_p99_ns, uint64_t *ret_max_ns);
 
 /* Deletes at most one sealed segment if the policy says so; call it again when
  * it returns 1 (in a later turn). 0: nothing to delete. A segment goes when any

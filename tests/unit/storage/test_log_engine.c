@@ -1,0 +1,286 @@
+/* The storage engine on a real file system, by both back ends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include <shmq/errors.h>
+
+#include "fault/support/store_support.h"
+#include "log_reader.h"
+#include "support/log_support.h"
+
+static struct shmqd_io *back_end(void **state)
+{
+    struct shmqd_io *io = NULL;
+    const char *why;
+    enum shmqd_io_choice choice = *(enum shmqd_io_choice *)*state;
+    if (shmqd_io_create(choice, &io, &why)) {
+        print_message("%s\n", why);
+        skip();
+    }
+    return io;
+}
+
+static void what_was_added_is_read_back(void **state)
+{
+    struct store_case c;
+    store_case_open(
+        &c, log_temporary_dir(), back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    assert_true(c.found.fresh);
+    store_case_add(&c, 10, 100);
+    store_case_settle(&c);
+    store_case_add(&c, 5, 100);
+    store_case_settle(&c);
+    store_case_read(&c, 0, 15, 100, UINT64_MAX);
+    store_case_read(&c, 7, 15, 100, UINT64_MAX);
+    store_case_close(&c, true);
+}
+
+static void segments_follow_each_other(void **state)
+{
+    struct store_case c;
+    struct shmqd_log_status st;
+    store_case_open(
+        &c, log_temporary_dir(), back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    store_case_add(&c, 5000, 1000);
+    store_case_settle(&c);
+    shmqd_log_status(c.log, &st);
+    assert_true(st.segment_cnt > 4);
+    store_case_read(&c, 0, 5000, 1000, UINT64_MAX);
+    store_case_read(&c, 4321, 5000, 1000, UINT64_MAX);
+    store_case_close(&c, true);
+}
+
+static void after_a_clean_close_nothing_is_scanned(void **state)
+{
+    struct store_case c;
+    const char *dir = log_temporary_dir();
+    store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    store_case_add(&c, 2000, 500);
+    store_case_settle(&c);
+    store_case_close(&c, true);
+    store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    assert_true(c.found.clean);
+    assert_int_equal(c.found.segments_scanned, 0);
+    assert_int_equal(c.found.end_pos, 2000 << 12);
+    store_case_add(&c, 100, 500);
+    store_case_settle(&c);
+    store_case_read(&c, 0, 2100, 500, UINT64_MAX);
+    store_case_close(&c, true);
+}
+
+static void after_an_unclean_end_everything_durable_is_there(void **state)
+{
+    struct store_case c;
+    const char *dir = log_temporary_dir();
+    for (uint64_t round = 0; round < 5; round++) {
+        store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+        assert_false(c.found.clean);
+        assert_int_equal(c.found.end_pos, (round * 700) << 12);
+        store_case_add(&c, 700, 300);
+        store_case_settle(&c);
+        store_case_close(&c, false);
+    }
+    store_case_read(&c, 0, 3500, 300, UINT64_MAX);
+}
+
+static void os_topics_are_written_and_synced_later(void **state)
+{
+    struct store_case c;
+    struct shmqd_log_status st;
+    const char *dir = log_temporary_dir();
+    store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_OS, 1 << 20);
+    store_case_add(&c, 3000, 700);
+    for (int i = 0; i < 10000; i++) {
+        shmqd_log_status(c.log, &st);
+        if (st.written_pos == st.added_pos)
+            break;
+        shmqd_store_turn(c.store, 1000000);
+    }
+    assert_int_equal(st.written_pos, 3000 << 12);
+    store_case_read(&c, 0, 3000, 700, st.written_pos);
+    store_case_settle(&c);
+    store_case_close(&c, true);
+    store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_OS, 1 << 20);
+    assert_int_equal(c.found.end_pos, 3000 << 12);
+    store_case_close(&c, true);
+}
+
+static void positions_given_up_are_a_gap(void **state)
+{
+    struct store_case c;
+    struct shmqi_log_reader *r;
+    struct shmqi_log_item item;
+    struct shmqd_log_status st;
+    const char *dir = log_temporary_dir();
+    struct shmqd_log_options l = {.kind = SHMQI_LOG_MPMC,
+        .level = SHMQD_LEVEL_DISK,
+        .frame_bytes_max = 4096};
+    store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    store_case_add(&c, 3, 10);
+    store_case_settle(&c);
+    /* The same log again, as after a reboot. */
+    memset(l.uuid, 0xab, sizeof l.uuid);
+    assert_int_equal(shmqd_log_close(c.log, false), 0);
+    assert_int_equal(shmqd_log_open(c.store, &l, &c.log, &c.found), 0);
+    assert_int_equal(shmqd_log_begin(c.log, 100 << 12), 0);
+    for (int i = 0; i < 10000; i++) {
+        shmqd_log_status(c.log, &st);
+        if (st.ready)
+            break;
+        shmqd_store_turn(c.store, 1000000);
+    }
+    assert_true(st.ready);
+    assert_int_equal(st.durable_pos, 100 << 12);
+    c.next_slot = 100;
+    store_case_add(&c, 2, 10);
+    store_case_settle(&c);
+    assert_int_equal(shmqi_log_reader_open(c.dir, NULL, &r), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(shmqi_log_reader_next(r, UINT64_MAX, &item), 0);
+        assert_int_equal(item.what, SHMQI_LOG_ITEM_FRAME);
+    }
+    assert_int_equal(shmqi_log_reader_next(r, UINT64_MAX, &item), 0);
+    assert_int_equal(item.what, SHMQI_LOG_ITEM_GAP);
+    assert_int_equal(item.from, 3 << 12);
+    assert_int_equal(item.to, 100 << 12);
+    assert_int_equal(item.reason, SHMQI_LOG_GAP_LOST);
+    assert_int_equal(shmqi_log_reader_next(r, UINT64_MAX, &item), 0);
+    assert_int_equal(item.frame.pos, 100 << 12);
+    shmqi_log_reader_close(r);
+    store_case_close(&c, true);
+}
+
+static void a_time_is_found(void **state)
+{
+    struct store_case c;
+    struct shmqi_log_reader *r;
+    uint64_t pos;
+    store_case_open(
+        &c, log_temporary_dir(), back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    for (int i = 0; i < 40; i++) {
+        store_case_add(&c, 100, 800);
+        store_case_settle(&c);
+    }
+    assert_int_equal(shmqi_log_reader_open(c.dir, NULL, &r), 0);
+    static const uint64_t slots[] = {0, 1, 99, 100, 1234, 2500, 3999};
+    for (size_t i = 0; i < sizeof slots / sizeof *slots; i++) {
+        assert_int_equal(shmqi_log_reader_seek_time(
+                             r, 1000 + (int64_t)slots[i], UINT64_MAX, &pos),
+            0);
+        assert_int_equal(pos, slots[i] << 12);
+        assert_int_equal(shmqi_log_reader_pos(r), pos);
+    }
+    assert_int_equal(
+        shmqi_log_reader_seek_time(r, 1 << 30, UINT64_MAX, &pos), 0);
+    assert_int_equal(pos, 4000 << 12);
+    shmqi_log_reader_close(r);
+    store_case_close(&c, true);
+}
+
+static void the_oldest_segments_are_deleted(void **state)
+{
+    struct store_case c;
+    struct shmqd_log_status st;
+    struct shmqi_log_reader *r;
+    struct shmqi_log_item item;
+    struct shmqd_retention keep = {.bytes = 3 << 20};
+    store_case_open(
+        &c, log_temporary_dir(), back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    store_case_add(&c, 8000, 1000);
+    store_case_settle(&c);
+    for (int i = 0; i < 100; i++) {
+        int rc = shmqd_log_retain(c.log, &keep);
+        assert_true(rc >= 0);
+        shmqd_store_turn(c.store, 1000000);
+    }
+    shmqd_log_status(c.log, &st);
+    assert_true(st.log_bytes < 6 << 20 && st.log_bytes >= 3 << 20);
+    assert_true(st.low_pos > 0);
+    assert_int_equal(shmqi_log_reader_open(c.dir, NULL, &r), 0);
+    assert_int_equal(shmqi_log_reader_pos(r), st.low_pos);
+    assert_int_equal(shmqi_log_reader_seek(r, 5 << 12), 0);
+    assert_int_equal(shmqi_log_reader_next(r, UINT64_MAX, &item), 0);
+    assert_int_equal(item.what, SHMQI_LOG_ITEM_GAP);
+    assert_int_equal(item.from, 5 << 12);
+    assert_int_equal(item.to, st.low_pos);
+    assert_int_equal(item.reason, SHMQI_LOG_GAP_RETENTION);
+    shmqi_log_reader_close(r);
+    store_case_close(&c, true);
+}
+
+static void a_second_daemon_is_refused(void **state)
+{
+    struct store_case c;
+    const char *dir = log_temporary_dir();
+    struct shmqd_store *second;
+    char text[256];
+    store_case_open(&c, dir, back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    struct shmqd_store_options o = {.namespace_name = "test",
+        .io = back_end(state),
+        .lock_wait_ns = 1000000};
+    assert_int_equal(
+        shmqd_store_open(dir, &o, &second, text, sizeof text), SHMQ_ERR_BUSY);
+    store_case_close(&c, true);
+    o.namespace_name = "other";
+    assert_int_equal(
+        shmqd_store_open(dir, &o, &second, text, sizeof text), SHMQ_ERR_LAYOUT);
+    o.io->ops->destroy(o.io);
+}
+
+static void note_meta(void *ctx, const uint8_t uuid[16], const char *topic,
+    const char *text, size_t len)
+{
+    int *cnt = ctx;
+    (*cnt)++;
+    assert_int_equal(uuid[0], 7);
+    assert_string_equal(topic, "orders");
+    assert_int_equal(len, 6);
+    assert_memory_equal(text, "second", 6);
+}
+
+static void meta_is_kept_and_removed(void **state)
+{
+    struct store_case c;
+    uint8_t uuid[16] = {7};
+    int cnt = 0;
+    store_case_open(
+        &c, log_temporary_dir(), back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
+    assert_int_equal(shmqd_meta_write(c.store, uuid, "orders", "one", 3), 0);
+    assert_int_equal(shmqd_meta_write(c.store, uuid, "orders", "second", 6), 0);
+    assert_int_equal(shmqd_meta_list(c.store, note_meta, NULL, &cnt), 0);
+    assert_int_equal(cnt, 1);
+    assert_int_equal(shmqd_meta_remove(c.store, uuid), 0);
+    assert_int_equal(shmqd_meta_list(c.store, note_meta, NULL, &cnt), 0);
+    assert_int_equal(cnt, 1);
+    store_case_close(&c, true);
+}
+
+#define BOTH(f) \
+    {#f " (uring)", f, NULL, NULL, &uring}, \
+    { \
+#f " (pwritev2)", f, NULL, NULL, &pwritev2 \
+    }
+
+int main(void)
+{
+    static enum shmqd_io_choice uring = SHMQD_IO_URING,
+                                pwritev2 = SHMQD_IO_PWRITEV2;
+    const struct CMUnitTest tests[] = {
+        BOTH(what_was_added_is_read_back),
+        BOTH(segments_follow_each_other),
+        BOTH(after_a_clean_close_nothing_is_scanned),
+        BOTH(after_an_unclean_end_everything_durable_is_there),
+        BOTH(os_topics_are_written_and_synced_later),
+        BOTH(positions_given_up_are_a_gap),
+        BOTH(a_time_is_found),
+        BOTH(the_oldest_segments_are_deleted),
+        BOTH(a_second_daemon_is_refused),
+        BOTH(meta_is_kept_and_removed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
