@@ -101,8 +101,17 @@ SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
     if (age < 0)
         return SHMQI_TAKE_NEXT;
     *ret_idle = false;
-    if (age > 0 && shmqi_claims_floor(c, f->near) != floor)
-        return SHMQI_TAKE_NEXT; /* others have gone on meanwhile */
+    if (age > 0) {
+        uint64_t now = shmqi_claims_floor(c, f->near);
+        /* Others have gone on meanwhile, and so do we; or the floor is behind
+         * what the ring still has (see above): this group was removed, there is
+         * nothing to be had until we are told. */
+#ifndef SHMQ_BUG_REMOVED_GROUP_SPINS
+        *ret_idle = (int64_t)(now - floor) < 0;
+#endif
+        if (now != floor)
+            return SHMQI_TAKE_NEXT;
+    }
     uint64_t k = shm_ld(S2, shmqi_claim_at(c, seq));
     if (age > 0)
         return take(ctx, seq, k, w, true);
