@@ -121,7 +121,11 @@ static int take_floor(struct shmq_consumer *c)
     struct shmqi_group_shm *g = group_of(c);
     for (int i = 0; i < TAKE_TRIES; i++) {
         uint64_t seen, tag;
-        if (!shmqi_role_tag(g, &c->floor_word, &tag, &seen))
+        enum shmqi_role_tagged how =
+            shmqi_role_tag(g, c->identity, &c->floor_word, &tag, &seen);
+        if (how == SHMQI_TAG_LOST)
+            break;
+        if (how == SHMQI_TAG_AGAIN)
             continue;
         c->done_pos = shmqi_pos_of(r, c->floor_word);
         /* A seen word of another reader's time says nothing for sure. */

@@ -47,20 +47,33 @@ static inline uint32_t shmqi_role_viewer(const struct shmqi_ring *r,
     return r->endpoint_cnt;
 }
 
-/* One try to fence earlier readers off: the floor keeps its place and gets the
- * next tag. `seen` is loaded before it. */
-static inline bool shmqi_role_tag(struct shmqi_group_shm *g,
-    uint64_t *ret_floor, uint64_t *ret_tag_was, uint64_t *ret_seen)
+enum shmqi_role_tagged {
+    SHMQI_TAGGED,
+    SHMQI_TAG_AGAIN, /* the floor has moved */
+    SHMQI_TAG_LOST /* the role has: it was evicted */
+};
+
+/* One try of who has taken the role to fence earlier readers off: the floor
+ * keeps its place and gets the next tag. `seen` is loaded before it. The role
+ * is looked at between load and CAS: who takes it from us, or after us, raises
+ * the tag, so the CAS of who has lost it and goes on late fails. */
+static inline enum shmqi_role_tagged shmqi_role_tag(struct shmqi_group_shm *g,
+    uint64_t identity, uint64_t *ret_floor, uint64_t *ret_tag_was,
+    uint64_t *ret_seen)
 {
     uint64_t seen = shm_ld(J9, &g->seen);
     uint64_t f = shm_ld(J9, &g->floor), tag = shmqi_cursor_tag(f);
     uint64_t up = shmqi_cursor(tag + SHMQI_TAG_STEP, f);
+#ifndef SHMQ_BUG_TAG_WITHOUT_ROLE
+    if (!shmqi_role_mine(g, identity))
+        return SHMQI_TAG_LOST;
+#endif
     if (!shm_cas(J10, &g->floor, f, up))
-        return false;
+        return SHMQI_TAG_AGAIN;
     *ret_floor = up;
     *ret_tag_was = tag;
     *ret_seen = seen;
-    return true;
+    return SHMQI_TAGGED;
 }
 
 /* Takes the role from a living reader. The tag that is raised is its tag, not

@@ -17,6 +17,8 @@
 #endif
 #include "model.h"
 
+#define N_IDENTITY 88u
+
 static struct shmqi_writer writer;
 static pthread_t ts;
 static uint64_t start;
@@ -64,7 +66,8 @@ static void *newcomer(void *arg)
     bool whole = true;
     uint64_t word, tag, seen;
     pthread_join(ts, NULL);
-    if (!shmqi_role_tag(&m_groups[0], &word, &tag, &seen))
+    if (shmqi_role_tag(&m_groups[0], N_IDENTITY, &word, &tag, &seen) !=
+        SHMQI_TAGGED)
         return arg;
     uint64_t pos = shmqi_pos_of(&m_ring, word);
     if ((tag & SHMQI_TAG_PIN) &&
@@ -81,6 +84,7 @@ int main(void)
     pthread_t p, k, n;
     m_topic(SHMQ_RING_SPSC);
     m_group(0, SHMQ_GROUP_EXCLUSIVE);
+    M_INIT(&m_groups[0].reader, N_IDENTITY);
     pthread_create(&ts, NULL, seeker, NULL);
     pthread_create(&p, NULL, producer, NULL);
     pthread_create(&k, NULL, killer, NULL);

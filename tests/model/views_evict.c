@@ -125,7 +125,8 @@ static void *newcomer(void *arg)
     if (!take_role())
         return arg;
     uint64_t mine, tag, seen;
-    if (!shmqi_role_tag(&m_groups[0], &mine, &tag, &seen))
+    if (shmqi_role_tag(&m_groups[0], N_IDENTITY, &mine, &tag, &seen) !=
+        SHMQI_TAGGED)
         return arg;
     (void)m_mpmc_read(&m_ring, 0, &seen_n);
     (void)m_floor(&m_ring, 0, &mine, shmqi_pos(1, 0));
