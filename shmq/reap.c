@@ -57,21 +57,28 @@ uint32_t shmqi_reap_all(struct shmqi_segment *s, uint32_t self)
     return cnt;
 }
 
-/* Admin endpoints are reaped without naming anything: they have no claims and
- * no roles, only half-made groups and announcements that bounded looks cover.
- * So there is always an entry for whoever must reap. */
-static void reap_admins(struct shmqi_segment *s)
+/* An admin endpoint, which must be had by whoever must reap. When all are
+ * taken, one of a dead administrator is freed without naming anything: it has
+ * no claims and no roles, only half-made groups; its announcements are taken
+ * back by the next owner of its number. */
+static int admin_entry(
+    struct shmqi_segment *s, uint32_t *ret_idx, uint64_t *ret_identity)
 {
     struct shmqi_ring *r = &s->ring;
-    for (uint32_t i = r->producer_cnt + r->member_cnt; i < r->endpoint_cnt;
-         i++) {
+    int rc = shmqi_endpoint_claim(s, SHMQ_ROLE_ADMIN, ret_idx, ret_identity);
+    for (uint32_t i = r->producer_cnt + r->member_cnt;
+         rc == SHMQ_ERR_LIMIT && i < r->endpoint_cnt; i++) {
         uint64_t identity = shmqi_identity_at(r, i);
         if (!shmqi_endpoint_dead(s, i, identity))
             continue;
         if (!(identity & SHMQI_IDENTITY_INIT))
             shmqi_clear_half_made(r, i, identity);
         (void)shmqi_clear_identity(r, i, identity);
+        rc = shmqi_endpoint_claim(s, SHMQ_ROLE_ADMIN, ret_idx, ret_identity);
     }
+    if (rc == SHMQ_OK && r->ring == SHMQ_RING_MPMC)
+        shmqi_clear_announcements(r, *ret_idx, *ret_idx, *ret_identity);
+    return rc;
 }
 
 static int no_entry(const struct shmqi_segment *s, uint32_t role)
@@ -109,23 +116,19 @@ int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
     uint32_t admin;
     uint64_t admin_identity;
     shmqi_sigbus_unblock();
-    int rc = shmqi_endpoint_claim(s, role, ret_idx, ret_identity);
+    int rc = role == SHMQ_ROLE_ADMIN
+        ? admin_entry(s, ret_idx, ret_identity)
+        : shmqi_endpoint_claim(s, role, ret_idx, ret_identity);
     if (rc == SHMQ_OK) {
         (void)shmqi_reap_all(s, *ret_idx);
         return rc;
     }
     if (rc != SHMQ_ERR_LIMIT)
         return rc;
-    reap_admins(s);
-    rc = shmqi_endpoint_claim(s, SHMQ_ROLE_ADMIN, &admin, &admin_identity);
+    if (role != SHMQ_ROLE_ADMIN)
+        rc = admin_entry(s, &admin, &admin_identity);
     if (rc)
         return rc == SHMQ_ERR_LIMIT ? no_entry(s, SHMQ_ROLE_ADMIN) : rc;
-    if (role == SHMQ_ROLE_ADMIN) {
-        *ret_idx = admin;
-        *ret_identity = admin_identity;
-        (void)shmqi_reap_all(s, admin);
-        return SHMQ_OK;
-    }
     /* Twice: entries of the dead that were only half made need some patience.
      */
     for (int i = 0; i < 2; i++) {
