@@ -258,6 +258,8 @@ static int evict_member(
     int rc = SHMQ_OK;
     if (shmqi_gword_unpack(w).state == SHMQI_GROUP_READY)
         rc = take_from(a, entry, idx, peer);
+    else if (shmqi_view_is_up(r, idx)) /* a removed group keeps what it views */
+        rc = may_view(a, peer, idx);
     shmqi_life_untouch(&a->segment->ring, a->idx);
     shmqi_version_add(r);
     shmqi_wake_all(a->segment);

@@ -238,6 +238,29 @@ TEST(an_evicted_handle_of_the_own_process_gets_stale)
     shmq_topic_close(topic);
 }
 
+/* A removed group keeps what its members look at: that is said, not passed
+ * over. */
+TEST(a_member_that_looks_at_a_removed_group_is_not_evicted_silently)
+{
+    struct shmq_topic *topic = small_topic();
+    struct shmq_producer *producer = t_producer(topic);
+    struct shmq_consumer *c = t_shared(topic, "s");
+    uint32_t id = shmq_consumer_endpoint(c);
+    struct shmq_message msg;
+
+    t_publish_run(producer, 0, 1);
+    T_OK(shmq_consumer_receive(c, &msg));
+    T_OK(shmq_group_remove(topic, "s", SHMQ_GROUP_FORCE));
+    T_RC(shmq_group_evict(topic, id, 0), SHMQ_ERR_BUSY);
+    T_CARRIES(&msg, 0, 16);
+    (void)shmq_consumer_release(c, &msg);
+    T_RC(shmq_consumer_receive(c, &msg), SHMQ_ERR_CLOSED);
+    T_OK(shmq_group_evict(topic, id, 0));
+    shmq_consumer_close(c);
+    shmq_producer_close(producer);
+    shmq_topic_close(topic);
+}
+
 static int stopped_producer(void *ctx)
 {
     struct shmq_producer *producer = t_producer(t_open("t"));
@@ -282,6 +305,7 @@ static const struct CMUnitTest tests[] = {
     T(evicting_a_stopped_member_moves_its_claims_and_roles),
     T(a_member_that_looks_at_the_ring_is_only_evicted_by_killing_it),
     T(an_evicted_handle_of_the_own_process_gets_stale),
+    T(a_member_that_looks_at_a_removed_group_is_not_evicted_silently),
     T(a_stopped_producer_delays_nobody),
 };
 T_MAIN(tests)
