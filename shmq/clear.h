@@ -112,7 +112,8 @@ static inline void shmqi_clear_half_made(
         uint64_t w = shmqi_life_word(r, i);
         struct shmqi_gword gw = shmqi_gword_unpack(w);
         if ((gw.state == SHMQI_GROUP_CREATING ||
-                gw.state == SHMQI_GROUP_GATING) &&
+                gw.state == SHMQI_GROUP_GATING ||
+                gw.state == SHMQI_GROUP_SEALED) &&
             gw.endpoint == victim && shmqi_still(r, victim, identity))
             shmqi_life_settle_dead(r, i, w);
     }

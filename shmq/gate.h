@@ -55,7 +55,8 @@ static inline bool shmqi_group_gates(
     const struct shmqi_ring *r, uint32_t entry, uint64_t word)
 {
     uint32_t state = shmqi_gword_unpack(word).state;
-    if (state == SHMQI_GROUP_GATING || state == SHMQI_GROUP_READY)
+    if (state == SHMQI_GROUP_GATING || state == SHMQI_GROUP_SEALED ||
+        state == SHMQI_GROUP_READY)
         return true;
     return state == SHMQI_GROUP_DELETING &&
         shmqi_removed_is_viewed(r, entry, word);

@@ -225,6 +225,18 @@ static int may_view(
         a->segment->topic, peer->pid, peer->comm, idx);
 }
 
+/* Groups that a stopped process is making, and which so hold producers up. It
+ * begins anew when it goes on. */
+static void steal_from(struct admin *a, uint32_t idx)
+{
+    struct shmqi_ring *r = &a->segment->ring;
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        uint64_t w = shmqi_life_word(r, i);
+        if (shmqi_gword_unpack(w).endpoint == idx && shmqi_life_steal(r, i, w))
+            shmqi_wake_producers(a->segment);
+    }
+}
+
 /* Takes what can be taken, then marks the victim: its later calls fail. An
  * identity never comes back, so a mark that arrives late means nobody. Whether
  * the victim may be looking at a frame is asked anew for each claim. */
@@ -320,6 +332,7 @@ static int evict(struct admin *a, uint32_t idx, uint32_t flags)
             a->segment->topic, idx);
     if (flags & SHMQ_GROUP_KILL)
         return kill_and_reap(a, idx, &peer);
+    steal_from(a, idx);
     if (peer.role == SHMQ_ROLE_MEMBER)
         return evict_member(a, idx, &peer);
     if (peer.role == SHMQ_ROLE_PRODUCER &&

@@ -197,36 +197,60 @@ static uint32_t groups_bound(const struct shmqi_ring *r)
     return cnt;
 }
 
-int shmqi_group_make(
-    struct shmqi_segment *s, uint32_t self, const struct shmqi_make *make)
+/* One entry is taken, filled, placed and bound. AGAIN by its return in
+ * *ret_how: it was taken away meanwhile. */
+static int make_entry(struct shmqi_segment *s, uint32_t self,
+    const struct shmqi_make *make, const struct shmqi_member *m,
+    enum shmqi_life_made *ret_how)
 {
-    struct shmqi_member m;
     uint32_t entry = 0;
     uint64_t creating = 0;
-    int rc = fill_defaults(s, &make->attrs, &m);
-    if (rc == SHMQ_OK && shmqi_bind_entry(make->old_bind) == 0 &&
-        groups_bound(&s->ring) >= s->ring.group_limit)
-        rc = no_group_left(s);
-    if (rc == SHMQ_OK)
-        rc = take_entry(s, self, &entry, &creating);
+    int rc = take_entry(s, self, &entry, &creating);
     if (rc)
         return rc;
     struct shmqi_group_shm *g = &s->ring.groups[entry];
-    if (m.kind == SHMQ_GROUP_SHARED)
+    if (m->kind == SHMQ_GROUP_SHARED)
         rc = reserve_claims(s, entry);
     if (rc) {
         shmqi_life_drop(&s->ring, entry, creating);
         return rc;
     }
-    m.name_idx = make->name_idx;
-    write_entry(s, g, &m);
+    /* Named: stolen, it is not used again while we still write to it. */
+    (void)shmqi_life_touch(&s->ring, self, entry);
+    write_entry(s, g, m);
     uint64_t gating = shmqi_gword_with(creating, SHMQI_GROUP_GATING, self);
     place(s, g, creating, gating, entry, make);
-    if (shmqi_life_bind(
-            &s->ring, make->name_idx, make->old_bind, entry, gating))
+    *ret_how = shmqi_life_bind(&s->ring, make->old_bind, entry, gating);
+    shmqi_life_untouch(&s->ring, self);
+    if (*ret_how != SHMQI_MADE)
+        shmqi_group_sweep(s, entry);
+    return SHMQ_OK;
+}
+
+int shmqi_group_make(
+    struct shmqi_segment *s, uint32_t self, const struct shmqi_make *make)
+{
+    struct shmqi_member m;
+    enum shmqi_life_made how = SHMQI_MADE_AGAIN;
+    int rc = fill_defaults(s, &make->attrs, &m);
+    if (rc == SHMQ_OK && shmqi_bind_entry(make->old_bind) == 0 &&
+        groups_bound(&s->ring) >= s->ring.group_limit)
+        rc = no_group_left(s);
+    m.name_idx = make->name_idx;
+    for (unsigned i = 0;
+         rc == SHMQ_OK && how == SHMQI_MADE_AGAIN && i < GROUP_TRIES; i++)
+        rc = make_entry(s, self, make, &m, &how);
+    if (rc)
+        return rc;
+    if (how == SHMQI_MADE)
         return SHMQ_OK;
     shmqi_wake_producers(s);
-    return SHMQ_ERR_EXISTS;
+    if (how == SHMQI_MADE_BY_OTHERS)
+        return SHMQ_ERR_EXISTS;
+    return shmqi_fail(SHMQ_ERR_BUSY,
+        "%s: the group could not be made: this process was stopped in it again "
+        "and again; try again",
+        s->topic);
 }
 
 /* -- joining
@@ -267,8 +291,10 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     struct shmqi_group_shm *g = &r->groups[entry];
     struct shmqi_member old;
     if (shmqi_gword_unpack(shmqi_life_touch(r, self, entry)).state !=
-        SHMQI_GROUP_ABSENT)
+        SHMQI_GROUP_ABSENT) {
+        shmqi_life_untouch(r, self);
         return SHMQ_OK;
+    }
     shmqi_group_read_attrs(s, entry, &old);
     uint64_t floor = shmqi_pos_of(r, shm_ld(J9, &g->floor));
     uint64_t seen = shmqi_pos_of(r, shm_ld(J9, &g->seen));
@@ -282,8 +308,9 @@ static int revive(struct shmqi_segment *s, uint32_t self, uint32_t entry,
     make->start.kind = SHMQ_START_POSITION;
     make->start.value = floor;
     make->seen = seen;
-    int rc = shmqi_group_make(s, self, make);
+    /* What was read is of the group that old_bind means, or the bind fails. */
     shmqi_life_untouch(r, self);
+    int rc = shmqi_group_make(s, self, make);
     shmqi_group_sweep(s, entry);
     if (rc == SHMQ_OK) {
         m->lost_from = floor;

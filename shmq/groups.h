@@ -12,10 +12,13 @@
  * States and who leaves them:
  *   FREE -> CREATING(me)      creator; it owns the entry
  *   CREATING -> GATING(me)    creator, floor stored; `version` is bumped next
- *   GATING -> READY           creator after binding, any joiner that finds it
- *                             bound, or its reaper; the floor is final before
- *                             the bind
- *   GATING/CREATING -> FREE   loser of the bind, or its reaper; unbound
+ *   GATING -> SEALED(me)      creator: floor and claims are final, and
+ *                             `replaces` says which bind word is to be
+ *                             replaced
+ *   SEALED -> READY           anybody, when it is bound (and binds it)
+ *   SEALED -> DELETING(me)    anybody, when the name means something else
+ *   GATING -> DELETING        whom it holds up while its creator is stopped
+ *   GATING/CREATING -> FREE   its creator, or its reaper
  *   READY(j) -> READY(j+1)    a member joins (after naming)
  *   READY(j) -> ABSENT(j)     absent=release, no living member: CAS of the
  *                             word loaded before the scan
@@ -83,8 +86,8 @@ int shmqi_group_check(struct shmqi_segment *s, const struct shmqi_member *m);
 void shmqi_group_read_attrs(
     struct shmqi_segment *s, uint32_t entry, struct shmqi_member *m);
 
-/* Loads the word and finishes what others left: unbound READY -> DELETING,
- * unnamed DELETING -> FREE, memberless absent=release -> ABSENT. */
+/* Loads the word and finishes what others left: sealed -> READY or DELETING,
+ * unbound READY -> DELETING, unnamed DELETING -> FREE, memberless absent=release -> ABSENT. */
 void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry);
 void shmqi_groups_sweep(struct shmqi_segment *s);
 

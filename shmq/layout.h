@@ -192,6 +192,7 @@ struct shmqi_group_shm {
     shmqi_word dead_lettered;
     shmqi_word idle_since_ns;
     shmqi_word expired;
+    shmqi_word replaces; /* SEALED: the bind word that this group replaces */
     alignas(SHMQI_LINE) shmqi_word floor;
     shmqi_word seen;
     shmqi_word reader;
@@ -275,6 +276,7 @@ _Static_assert(sizeof(struct shmqi_name_shm) == 144, "name");
 AT(shmqi_group_shm, attrs, 8);
 AT(shmqi_group_shm, lease_ns, 16);
 AT(shmqi_group_shm, expired, 48);
+AT(shmqi_group_shm, replaces, 56);
 AT(shmqi_group_shm, floor, 128);
 AT(shmqi_group_shm, seen, 136);
 AT(shmqi_group_shm, reader, 144);

@@ -4,7 +4,11 @@
  * and one CAS of exactly the word that was loaded, so any of it may be done by
  * anybody, twice, or late. Invariants:
  *   BOUND   a group exists iff its name's `bind` word names an entry
- *   FINAL   floor and claims of an entry are final before it is bound
+ *   FINAL   floor and claims of an entry are final before it is sealed, and
+ *           it is sealed before it is bound
+ *   SEALED  an entry leaves SEALED only when `bind` has left the value that it
+ *           replaces, which never comes back; who moves `bind` away from a
+ *           sealed entry makes it READY first
  *   NAMED   who changes words of an entry that is not its own names {entry,
  *           generation} in its endpoint first and then finds the word READY;
  *           DELETING -> FREE follows a scan that found nobody naming it. */
@@ -111,39 +115,95 @@ static inline bool shmqi_life_take(const struct shmqi_ring *r, uint32_t self,
     return true;
 }
 
-/* Gives an entry that was never bound back. */
+/* Gives an entry that was never sealed back. */
 static inline void shmqi_life_drop(
     const struct shmqi_ring *r, uint32_t entry, uint64_t word)
 {
     (void)shm_cas(J2, &r->groups[entry].word, word, shmqi_life_freed(word));
 }
 
-static inline void shmqi_life_ready(
-    const struct shmqi_ring *r, uint32_t entry, uint64_t gating)
+static inline uint32_t shmqi_life_name(
+    const struct shmqi_ring *r, uint32_t entry)
 {
-    (void)shm_cas(J2, &r->groups[entry].word, gating,
-        shmqi_gword_with(gating, SHMQI_GROUP_READY, 0));
+    return (uint32_t)(shm_ld(N1, &r->groups[entry].attrs) >> 32) & 0xffffff;
 }
 
-/* Binds an entry whose words are final: from the CAS on the group exists.
- * False: somebody else changed the name's meaning; the entry is given back. */
-static inline bool shmqi_life_bind(const struct shmqi_ring *r,
-    uint32_t name_idx, uint64_t old_bind, uint32_t entry, uint64_t gating)
+/* Whoever meets a sealed entry finishes what its creator has begun: binds it,
+ * if the name still means what it meant then, and makes it READY; else it is
+ * the loser of the name, and DELETING. What was read belongs to this word when
+ * it is still the word afterwards; a CAS of `bind` that comes later than that
+ * finds that `bind` has moved on (SEALED). */
+static inline void shmqi_life_settle(const struct shmqi_ring *r, uint32_t entry)
 {
-    uint64_t bind = shmqi_bind((old_bind >> 16) + 1, entry + 1);
-    if (shm_cas(J8, &r->names[name_idx].bind, old_bind, bind)) {
-        shmqi_life_ready(r, entry, gating);
-        return true;
+    struct shmqi_group_shm *g = &r->groups[entry];
+    uint64_t w = shmqi_life_word(r, entry);
+    struct shmqi_gword gw = shmqi_gword_unpack(w);
+    if (gw.state != SHMQI_GROUP_SEALED)
+        return;
+    uint32_t name = shmqi_life_name(r, entry);
+    uint64_t was = shm_ld(N1, &g->replaces);
+    uint64_t bind = shmqi_bind((was >> 16) + 1, entry + 1);
+    if (name >= r->name_cnt || shmqi_life_word(r, entry) != w)
+        return;
+    if (shm_cas(J8, &r->names[name].bind, was, bind) ||
+        shmqi_bind_word(r, name) == bind) {
+        (void)shm_cas(
+            J2, &g->word, w, shmqi_gword_with(w, SHMQI_GROUP_READY, 0));
+    } else if (shm_cas(J2, &g->word, w,
+                   shmqi_gword_with(w, SHMQI_GROUP_DELETING, gw.endpoint))) {
+        shmqi_version_add(r);
     }
-    shmqi_life_drop(r, entry, gating);
+}
+
+enum shmqi_life_made {
+    SHMQI_MADE,
+    SHMQI_MADE_BY_OTHERS, /* the name means something else by now */
+    SHMQI_MADE_AGAIN /* it was stolen before it was sealed: once more */
+};
+
+/* Seals and binds an entry whose words are final, and which endpoint `self`
+ * names: from the CAS of `bind` on, whoever does it, the group exists. */
+static inline enum shmqi_life_made shmqi_life_bind(const struct shmqi_ring *r,
+    uint64_t old_bind, uint32_t entry, uint64_t gating)
+{
+    struct shmqi_group_shm *g = &r->groups[entry];
+    uint32_t self = shmqi_gword_unpack(gating).endpoint;
+    uint32_t other = shmqi_bind_entry(old_bind);
+    if (other != 0 && other <= r->group_cnt)
+        shmqi_life_settle(r, other - 1);
+    shm_st(N2, &g->replaces, old_bind);
+    if (!shm_cas(J2, &g->word, gating,
+            shmqi_gword_with(gating, SHMQI_GROUP_SEALED, self)))
+        return SHMQI_MADE_AGAIN;
+    shmqi_life_settle(r, entry);
+    /* Not used again while it is named. A removed group's endpoint is 0. */
+    struct shmqi_gword w = shmqi_gword_unpack(shmqi_life_word(r, entry));
+    return w.state == SHMQI_GROUP_DELETING && w.endpoint == self
+        ? SHMQI_MADE_BY_OTHERS
+        : SHMQI_MADE;
+}
+
+/* A creator that was stopped before it sealed its entry holds the ring up for
+ * nothing: its entry is taken from it. It names the entry, which so is not
+ * used again before it has noticed. False: it has moved on. */
+static inline bool shmqi_life_steal(
+    const struct shmqi_ring *r, uint32_t entry, uint64_t word)
+{
+    if (shmqi_gword_unpack(word).state != SHMQI_GROUP_GATING ||
+        !shm_cas(J2, &r->groups[entry].word, word,
+            shmqi_gword_with(word, SHMQI_GROUP_DELETING, 0)))
+        return false;
     shmqi_version_add(r);
-    return false;
+    return true;
 }
 
 /* The group exists no more. False: it did not, or is another one by now. */
 static inline bool shmqi_life_unbind(
     const struct shmqi_ring *r, uint32_t name_idx, uint64_t bind)
 {
+    uint32_t entry = shmqi_bind_entry(bind);
+    if (entry != 0 && entry <= r->group_cnt)
+        shmqi_life_settle(r, entry - 1);
     return shm_cas(
         J8, &r->names[name_idx].bind, bind, shmqi_bind((bind >> 16) + 1, 0));
 }
@@ -172,8 +232,8 @@ static inline enum shmqi_life_joined shmqi_life_join(const struct shmqi_ring *r,
     uint64_t w = shmqi_life_word(r, entry);
     struct shmqi_gword gw = shmqi_gword_unpack(w);
     if (gw.generation == generation && shmqi_bind_word(r, name_idx) == bind) {
-        if (gw.state == SHMQI_GROUP_GATING) {
-            shmqi_life_ready(r, entry, w); /* FINAL: it is bound */
+        if (gw.state == SHMQI_GROUP_SEALED) {
+            shmqi_life_settle(r, entry);
         } else if (gw.state == SHMQI_GROUP_ABSENT) {
             how = SHMQI_JOIN_ABSENT;
         } else if (gw.state == SHMQI_GROUP_READY) {
@@ -200,33 +260,34 @@ static inline void shmqi_life_leave(const struct shmqi_ring *r, uint32_t self)
 
 static inline bool shmqi_life_bound(const struct shmqi_ring *r, uint32_t entry)
 {
-    uint64_t a = shm_ld(N1, &r->groups[entry].attrs);
-    uint32_t name = (uint32_t)(a >> 32) & 0xffffff;
+    uint32_t name = shmqi_life_name(r, entry);
     return name < r->name_cnt &&
         shmqi_bind_entry(shmqi_bind_word(r, name)) == entry + 1;
 }
 
 /* A half-made entry of a dead endpoint, whose word was loaded before that was
- * known: bound -> READY, else -> FREE. */
+ * known: sealed -> as its creator would, else -> FREE. */
 static inline void shmqi_life_settle_dead(
     const struct shmqi_ring *r, uint32_t entry, uint64_t word)
 {
     uint32_t state = shmqi_gword_unpack(word).state;
-    if (state == SHMQI_GROUP_GATING && shmqi_life_bound(r, entry)) {
-        shmqi_life_ready(r, entry, word);
+    if (state == SHMQI_GROUP_SEALED) {
+        shmqi_life_settle(r, entry);
     } else if (state == SHMQI_GROUP_GATING || state == SHMQI_GROUP_CREATING) {
         shmqi_life_drop(r, entry, word);
         shmqi_version_add(r);
     }
 }
 
-/* From the state that was seen to the next: unbound READY or ABSENT ->
- * DELETING, unnamed DELETING -> FREE, memberless absent=release -> ABSENT. */
+/* From the state that was seen to the next: SEALED -> READY or DELETING,
+ * unbound READY or ABSENT -> DELETING, unnamed DELETING -> FREE, memberless
+ * absent=release -> ABSENT. */
 static inline enum shmqi_life_wake shmqi_life_sweep(
     const struct shmqi_ring *r, uint32_t entry)
 {
     struct shmqi_group_shm *g = &r->groups[entry];
     enum shmqi_life_wake wake = SHMQI_WAKE_NONE;
+    shmqi_life_settle(r, entry);
     uint64_t w = shmqi_life_word(r, entry);
     struct shmqi_gword gw = shmqi_gword_unpack(w);
     bool live = gw.state == SHMQI_GROUP_READY || gw.state == SHMQI_GROUP_ABSENT;

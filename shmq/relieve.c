@@ -6,6 +6,7 @@
 #include "clear.h"
 #include "reap.h"
 #include "seek.h"
+#include "wait.h"
 
 static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
 {
@@ -48,10 +49,34 @@ uint32_t shmqi_leases_end(
     return shmqi_clear_leases(&s->ring, self, entry, shmqi_now_monotonic());
 }
 
+/* Whoever makes a group has some patience to finish it; then its entry, if it
+ * is the one that holds the ring up, is taken away (it begins anew when it goes
+ * on). The time is when it began, by the wall clock: a clock that has been set
+ * costs a creator one more try. */
+static void steal_half_made(struct shmqi_segment *s)
+{
+    struct shmqi_blamed b;
+#ifdef SHMQ_BUG_HALF_MADE_KEPT
+    return;
+#endif
+    if (!shmqi_blame_find(s, &b))
+        return;
+    struct shmqi_group_shm *g = &s->ring.groups[b.entry];
+    uint64_t w = shm_ld(J1, &g->word);
+    if (shmqi_gword_unpack(w).state != SHMQI_GROUP_GATING)
+        return;
+    uint64_t began = shm_ld(N1, &g->idle_since_ns);
+    uint64_t now = shmqi_now_realtime();
+    if ((now < began || now - began >= SHMQI_HALF_MADE_NS) &&
+        shmqi_life_steal(&s->ring, b.entry, w))
+        shmqi_wake_producers(s);
+}
+
 void shmqi_relieve(struct shmqi_segment *s, uint32_t self)
 {
     struct shmqi_ring *r = &s->ring;
     (void)shmqi_reap_all(s, self);
+    steal_half_made(s);
     if (r->ring != SHMQ_RING_MPMC)
         return;
     shmqi_walk_floors(s, self);
@@ -74,7 +99,7 @@ static uint32_t holder_of(
     struct shmqi_group_shm *g = &r->groups[entry];
     struct shmqi_gword gw = shmqi_gword_unpack(shm_ld(J1, &g->word));
     uint32_t idx = UINT32_MAX;
-    if (gw.state == SHMQI_GROUP_CREATING || gw.state == SHMQI_GROUP_GATING)
+    if (gw.state == SHMQI_GROUP_GATING || gw.state == SHMQI_GROUP_SEALED)
         return gw.endpoint; /* stopped while making it */
     if (shmqi_attrs_shared(r, shm_ld(N1, &g->attrs))) {
         struct shmqi_claims c = shmqi_claims_of(&s->ring, entry);

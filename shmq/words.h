@@ -156,7 +156,8 @@ enum shmqi_group_state {
     SHMQI_GROUP_GATING = 2,
     SHMQI_GROUP_READY = 3,
     SHMQI_GROUP_ABSENT = 4,
-    SHMQI_GROUP_DELETING = 5
+    SHMQI_GROUP_DELETING = 5,
+    SHMQI_GROUP_SEALED = 6
 };
 struct shmqi_gword {
     uint32_t generation, state, joins, endpoint;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "parts.h"
+#include "words.h"
 
 static struct {
     struct shmq_producer *producer;
@@ -169,6 +170,80 @@ const struct x_scenario x_group_create = {"group-create",
     {SHMQ_RING_MPMC, SHMQ_ON_FULL_BLOCK, 4, 512, 1, 5, 2, 0, 0, 0}, 4,
     EVERYBODY, EVERYBODY, create_begin, create_thread, create_end, &side,
     sizeof side};
+
+/* -- half made
+ * ------------------------------------------------------------------------ */
+
+#define HALF_MADE_NS 40000000u
+
+static void half_made_begin(void)
+{
+    x_as(1);
+    side.producer = o_producer(1, 0);
+}
+
+static bool any_group_exists(void)
+{
+    struct shmqi_ring *r = x_ring();
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        uint32_t state =
+            shmqi_gword_unpack(x_memory_newest(&r->groups[i].word)).state;
+        if (state == SHMQI_GROUP_READY || state == SHMQI_GROUP_ABSENT)
+            return true;
+    }
+    return false;
+}
+
+/* Nobody reads. Only a group that was made may hold the producer up. */
+static void half_made_thread(uint32_t who)
+{
+    struct shmq_start start = {SHMQ_START_EARLIEST, 0, 0};
+    if (who != 1) {
+        start.kind = who == 2 ? SHMQ_START_EARLIEST : SHMQ_START_LATEST;
+        x_call(X_STEPS);
+        flux("create", shmq_group_create(x_topic(who), "g", NULL, &start));
+        x_call(X_STEPS);
+        flux("remove", shmq_group_remove(x_topic(who), "g", 0));
+        return;
+    }
+    for (uint32_t i = 0; i < 10; i++) {
+        int rc = o_publish_wait(side.producer, 0, 1, x_run.now + HALF_MADE_NS);
+        if (rc == SHMQ_OK)
+            continue;
+        if (!any_group_exists())
+            x_fail("held up by a group that was never made: %s",
+                shmq_err_name(rc));
+        return;
+    }
+}
+
+static void half_made_end(void)
+{
+    p_bury();
+    x_call(X_STEPS);
+    int rc = shmq_group_remove(x_topic(0), "g", 0);
+    if (rc != SHMQ_OK && rc != SHMQ_ERR_NOENT)
+        x_fail("remove: %s", shmq_err_name(rc));
+    p_bury(); /* sweeps */
+    struct shmqi_ring *r = x_ring();
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        uint64_t w = x_memory_newest(&r->groups[i].word);
+        if ((w >> 32 & 15) != 0)
+            x_fail("entry %u is still there: %#llx", i, (unsigned long long)w);
+    }
+}
+
+const struct x_scenario x_half_made = {"half-made",
+    "two make groups and may stop half-way; the producer must not notice",
+    {SHMQ_RING_MPMC, SHMQ_ON_FULL_BLOCK, 4, 512, 1, 3, 1, 0, 0, 0}, 3,
+    EVERYBODY & ~2u, EVERYBODY & ~2u, half_made_begin, half_made_thread,
+    half_made_end, &side, sizeof side};
+
+const struct x_scenario x_half_made_spsc = {"half-made-s",
+    "the same on the spsc ring",
+    {SHMQ_RING_SPSC, SHMQ_ON_FULL_BLOCK, 0, 256, 1, 3, 1, 0, 120, 0}, 3,
+    EVERYBODY & ~2u, EVERYBODY & ~2u, half_made_begin, half_made_thread,
+    half_made_end, &side, sizeof side};
 
 /* -- reset
  * ------------------------------------------------------------------------- */

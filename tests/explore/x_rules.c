@@ -86,12 +86,15 @@ static bool group_may(uint64_t old, uint64_t value)
         return a.state == SHMQI_GROUP_FREE;
     case SHMQI_GROUP_GATING:
         return a.state == SHMQI_GROUP_CREATING && a.endpoint == b.endpoint;
+    case SHMQI_GROUP_SEALED:
+        return a.state == SHMQI_GROUP_GATING && a.endpoint == b.endpoint;
     case SHMQI_GROUP_READY:
-        return a.state == SHMQI_GROUP_GATING || a.state == SHMQI_GROUP_READY;
+        return a.state == SHMQI_GROUP_SEALED || a.state == SHMQI_GROUP_READY;
     case SHMQI_GROUP_ABSENT:
         return a.state == SHMQI_GROUP_READY && a.joins == b.joins;
     case SHMQI_GROUP_DELETING:
-        return a.state == SHMQI_GROUP_READY || a.state == SHMQI_GROUP_ABSENT;
+        return a.state == SHMQI_GROUP_READY || a.state == SHMQI_GROUP_ABSENT ||
+            a.state == SHMQI_GROUP_GATING || a.state == SHMQI_GROUP_SEALED;
     default:
         return false;
     }
@@ -105,9 +108,11 @@ static bool being_made(const void *word, size_t of_claims)
         ? (uint64_t)((const shmqi_word *)word - r->claims) >> r->claim_lg2
         : (uint64_t)((const uint8_t *)word - (const uint8_t *)r->groups) /
             sizeof *r->groups;
-    uint32_t state =
-        shmqi_gword_unpack(x_memory_newest(&r->groups[entry].word)).state;
-    return state == SHMQI_GROUP_CREATING || state == SHMQI_GROUP_GATING;
+    struct shmqi_gword w =
+        shmqi_gword_unpack(x_memory_newest(&r->groups[entry].word));
+    /* A maker whose entry was stolen does not know it yet. */
+    return w.state == SHMQI_GROUP_CREATING || w.state == SHMQI_GROUP_GATING ||
+        (w.state == SHMQI_GROUP_DELETING && w.joins == 0);
 }
 
 static bool claim_may(const void *word, uint64_t old, uint64_t value)

@@ -6,12 +6,11 @@
  * 2) joins what is bound. Shown: in the end the name means one group, READY or
  * made READY by the next who joins, its words are those of its creator,
  * complete; nobody waits for anybody; entries of losers and of the dead are
- * free again.
+ * free again. Whoever meets what X has sealed binds it in its place.
  *
  * ok:
  * ok: -DSTOP=1
  * mutate(JE):
- * bad: -DEDGE_J8=memory_order_relaxed
  * bad: -DBAD=1 */
 #define M_MORTAL 1
 #define M_ENDPOINTS 3
@@ -28,7 +27,7 @@
 static pthread_t tx;
 static bool made[2];
 
-/* As shmqi_group_make(). BAD=1: bound before its words are final. */
+/* As shmqi_group_make(). BAD=1: sealed before its words are final. */
 static void make(uint32_t self, uint64_t old_bind)
 {
     uint64_t creating = 0;
@@ -39,14 +38,19 @@ static void make(uint32_t self, uint64_t old_bind)
     assert(entry < M_GROUPS && "an entry is lost");
     struct shmqi_group_shm *g = &m_groups[entry];
     uint64_t gating = shmqi_gword_with(creating, SHMQI_GROUP_GATING, self);
-    if (BAD == 1)
-        (void)shmqi_life_bind(&m_ring, 0, old_bind, entry, gating);
+    (void)shmqi_life_touch(&m_ring, self, entry);
     shm_st(N2, &g->attrs, SHMQ_GROUP_EXCLUSIVE);
     (void)m_place(&m_ring, entry, creating, false);
     shm_st(N2, &g->seen, 100 + self);
-    shm_st(N2, &g->lease_ns, 100 + self);
     if (BAD != 1)
-        made[self] = shmqi_life_bind(&m_ring, 0, old_bind, entry, gating);
+        shm_st(N2, &g->lease_ns, 100 + self);
+    made[self] =
+        shmqi_life_bind(&m_ring, old_bind, entry, gating) == SHMQI_MADE;
+    if (BAD == 1)
+        shm_st(N2, &g->lease_ns, 100 + self);
+    shmqi_life_untouch(&m_ring, self);
+    if (!made[self])
+        (void)shmqi_life_sweep(&m_ring, entry);
 }
 
 static void *creator(void *arg)
@@ -111,6 +115,8 @@ int main(void)
     assert(!(made[0] && made[1]) && "made twice");
     if (!STOP)
         m_reap(&m_ring, 1, 0, X_IDENTITY);
+    for (uint32_t i = 0; i < M_GROUPS; i++) /* as shmqi_reap_all() */
+        (void)shmqi_life_sweep(&m_ring, i);
     shmqi_life_leave(&m_ring, 2);
     bool in = join(2) || join(2);
     assert(in && "the group cannot be joined");

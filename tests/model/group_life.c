@@ -56,7 +56,7 @@ static void *newcomer(void *arg)
     uint64_t pos = m_place(&m_ring, 0, creating, false);
     struct shmqi_claims c = shmqi_claims_of(&m_ring, 0);
     shmqi_claims_reset(&c, pos);
-    made = shmqi_life_bind(&m_ring, 1, 0, 0, gating);
+    made = shmqi_life_bind(&m_ring, 0, 0, gating) == SHMQI_MADE;
     return arg;
 }
 

@@ -169,7 +169,7 @@ static void check_name(
     }
     const struct shmqi_group_shm *g = &r->groups[entry - 1];
     uint32_t state = shmqi_gword_unpack(shm_word(&g->word)).state;
-    if (state != SHMQI_GROUP_GATING && state != SHMQI_GROUP_READY &&
+    if (state != SHMQI_GROUP_SEALED && state != SHMQI_GROUP_READY &&
         state != SHMQI_GROUP_ABSENT)
         shm_broken(
             report, "name %u: entry %u in state %u (I13)", i, entry - 1, state);

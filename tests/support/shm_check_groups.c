@@ -25,16 +25,17 @@ static void check_state(const struct shmqi_ring *r, uint32_t entry,
 {
     const struct shmqi_group_shm *g = &r->groups[entry];
     struct shmqi_gword w = shmqi_gword_unpack(shm_word(&g->word));
-    if (w.state > SHMQI_GROUP_DELETING)
+    if (w.state > SHMQI_GROUP_SEALED)
         shm_broken(report, "group %u: state %u (I13)", entry, w.state);
-    if ((w.state == SHMQI_GROUP_CREATING || w.state == SHMQI_GROUP_GATING) &&
+    if ((w.state == SHMQI_GROUP_CREATING || w.state == SHMQI_GROUP_GATING ||
+            w.state == SHMQI_GROUP_SEALED) &&
         (w.endpoint >= r->endpoint_cnt ||
             shm_word(&r->endpoints[w.endpoint].identity) == 0))
         shm_broken(report, "group %u is made by nobody (I13)", entry);
     if ((flags & SHM_SETTLED) == 0)
         return;
     if (w.state == SHMQI_GROUP_CREATING || w.state == SHMQI_GROUP_GATING ||
-        w.state == SHMQI_GROUP_DELETING)
+        w.state == SHMQI_GROUP_SEALED || w.state == SHMQI_GROUP_DELETING)
         shm_broken(report, "group %u is left in state %u (I9)", entry, w.state);
     if ((w.state == SHMQI_GROUP_READY || w.state == SHMQI_GROUP_ABSENT) &&
         !is_bound(r, entry))

@@ -2,6 +2,8 @@
  * test had asked for, one test each. */
 #include "support/proc.h"
 #include "support/unit.h"
+#include "topic_impl.h"
+#include "words.h"
 
 /* An aborted loan had given memory up; a smaller record after it must not take
  * that back: a reader that copies would believe what the loan's user wrote. */
@@ -300,7 +302,85 @@ TEST(loans_of_the_dead_do_not_count)
     shmq_topic_close(topic);
 }
 
+/* What a dead administrator had announced and nobody took back for want of an
+ * entry to do it from, is taken back by the next owner of its number. */
+TEST(announcements_of_dead_administrators_do_not_stay)
+{
+    struct shmq_topic_attrs attrs = t_mpmc(16, 4096);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_consumer *c = t_shared(topic, "g");
+    struct shmqi_ring *r = &topic->segment->ring;
+    uint32_t admin = r->producer_cnt + r->member_cnt;
+    shmqi_word *bits = &r->groups[0].freeing[admin >> 6];
+
+    atomic_store(bits, 1ull << (admin & 63));
+    T_OK(shmq_group_create(topic, "h", NULL, NULL));
+    T_EQ(atomic_load(bits), 0);
+    shmq_consumer_close(c);
+    shmq_topic_close(topic);
+}
+
+/* A process that is stopped while it makes a group: as it is between telling
+ * that it gates and sealing the entry. Its endpoint is our own one. */
+static uint32_t half_made(struct shmq_topic *topic, uint32_t endpoint)
+{
+    struct shmqi_ring *r = &topic->segment->ring;
+    uint32_t entry = r->group_cnt - 1;
+    struct shmqi_gword w = {0, SHMQI_GROUP_GATING, 0, endpoint};
+
+    atomic_store(&r->endpoints[endpoint].touching, shmqi_naming(entry, 0));
+    atomic_store(&r->groups[entry].floor, 0);
+    atomic_store(&r->groups[entry].idle_since_ns, 1);
+    atomic_store(&r->groups[entry].word, shmqi_gword_pack(w));
+    (void)atomic_fetch_add(&r->control->version, 1);
+    return entry;
+}
+
+static uint32_t state_of(struct shmq_topic *topic, uint32_t entry)
+{
+    return shmqi_gword_unpack(
+        atomic_load(&topic->segment->ring.groups[entry].word))
+        .state;
+}
+
+TEST(a_group_that_is_never_finished_holds_nobody_up)
+{
+    struct shmq_topic_attrs attrs = t_mpmc(16, 65536);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_consumer *maker = t_ephemeral(topic, SHMQ_START_LATEST);
+    struct shmq_producer *producer = t_producer(topic);
+    uint32_t entry = half_made(topic, shmq_consumer_endpoint(maker));
+
+    for (uint64_t i = 0; i < 100; i++)
+        T_OK(shmq_producer_publish_wait(
+            producer, "x", 1, shmq_deadline(T_PATIENCE), NULL));
+    /* Its maker may still write to it: it is nobody else's. */
+    T_EQ(state_of(topic, entry), SHMQI_GROUP_DELETING);
+    shmq_consumer_close(maker);
+    shmq_consumer_close(t_shared(topic, "g")); /* sweeps */
+    T_EQ(state_of(topic, entry), SHMQI_GROUP_FREE);
+    shmq_producer_close(producer);
+    shmq_topic_close(topic);
+}
+
+TEST(evicting_who_makes_a_group_ends_that)
+{
+    struct shmq_topic_attrs attrs = t_spsc(4096);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_consumer *maker = t_ephemeral(topic, SHMQ_START_LATEST);
+    uint32_t entry = half_made(topic, shmq_consumer_endpoint(maker));
+
+    T_EQ(state_of(topic, entry), SHMQI_GROUP_GATING);
+    T_OK(shmq_group_evict(topic, shmq_consumer_endpoint(maker), 0));
+    T_EQ(state_of(topic, entry), SHMQI_GROUP_DELETING);
+    shmq_consumer_close(maker);
+    shmq_topic_close(topic);
+}
+
 static const struct CMUnitTest tests[] = {
+    T(announcements_of_dead_administrators_do_not_stay),
+    T(a_group_that_is_never_finished_holds_nobody_up),
+    T(evicting_who_makes_a_group_ends_that),
     T(loans_of_the_dead_do_not_count),
     T(arenas_are_not_lost_to_reapers_without_write_access),
     T(an_aborted_loan_stays_given_up),
