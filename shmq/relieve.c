@@ -49,6 +49,28 @@ uint32_t shmqi_leases_end(
     return shmqi_clear_leases(&s->ring, self, entry, shmqi_now_monotonic());
 }
 
+/* The gating group with the lowest floor: false when there is none. */
+static bool find_lowest(struct shmqi_segment *s, struct shmqi_blamed *ret)
+{
+    struct shmqi_ring *r = &s->ring;
+    uint64_t end = shmqi_ring_end(r);
+    bool found = false;
+    if (r->on_full == SHMQ_ON_FULL_DROP_OLD)
+        return false;
+    for (uint32_t i = 0; i < r->group_cnt; i++) {
+        struct shmqi_group_shm *g = &r->groups[i];
+        if (!shmqi_group_gates(r, i, shm_ld(G3, &g->word)))
+            continue;
+        uint64_t floor = shmqi_pos_of(r, shm_ld(J9, &g->floor));
+        if (floor >= end || (found && floor >= ret->floor))
+            continue;
+        found = true;
+        ret->floor = floor;
+        ret->entry = i;
+    }
+    return found;
+}
+
 /* Whoever makes a group has some patience to finish it; then its entry, if it
  * is the one that holds the ring up, is taken away (it begins anew when it goes
  * on). The time is when it began, by the wall clock: a clock that has been set
@@ -59,7 +81,7 @@ static void steal_half_made(struct shmqi_segment *s)
 #ifdef SHMQ_BUG_HALF_MADE_KEPT
     return;
 #endif
-    if (!shmqi_blame_find(s, &b))
+    if (!find_lowest(s, &b))
         return;
     struct shmqi_group_shm *g = &s->ring.groups[b.entry];
     uint64_t w = shm_ld(J1, &g->word);
@@ -123,22 +145,7 @@ static uint32_t holder_of(
 bool shmqi_blame_find(struct shmqi_segment *s, struct shmqi_blamed *ret)
 {
     struct shmqi_ring *r = &s->ring;
-    uint64_t end = shmqi_ring_end(r);
-    bool found = false;
-    if (r->on_full == SHMQ_ON_FULL_DROP_OLD)
-        return false;
-    for (uint32_t i = 0; i < r->group_cnt; i++) {
-        struct shmqi_group_shm *g = &r->groups[i];
-        if (!shmqi_group_gates(r, i, shm_ld(G3, &g->word)))
-            continue;
-        uint64_t floor = shmqi_pos_of(r, shm_ld(J9, &g->floor));
-        if (floor >= end || (found && floor >= ret->floor))
-            continue;
-        found = true;
-        ret->floor = floor;
-        ret->entry = i;
-    }
-    if (!found)
+    if (!find_lowest(s, ret))
         return false;
     uint64_t a = shm_ld(N1, &r->groups[ret->entry].attrs);
     shmqi_group_name_read(r, (uint32_t)(a >> 32) & 0xffffff, ret->group);
