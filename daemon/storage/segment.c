@@ -281,6 +281,9 @@ static bool roll(
     struct shmqd_segment *seg = log->spare;
     if (!seg || seg->step != SEGMENT_SPARE || log->old)
         return false;
+    if (log->active && !log->active->failed &&
+        log->active->step != SEGMENT_LIVE)
+        return false; /* one unnamed segment at a time */
     if (log->no_space && shmqd_now(log->store) < log->space_check_ns)
         return false; /* what has just failed would fail again */
     if (!shmqd_still_ours(log->store)) {
