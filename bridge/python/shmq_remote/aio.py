@@ -37,6 +37,7 @@ class Remote:
         self.keys = make_keys(server_key, public_key, secret_key)
         self._context: Any = None
         self._socket: Any = None
+        self._monitor: Any = None
         self._task: Optional["asyncio.Task[None]"] = None
         self._changed: "asyncio.Future[None]"
         self._kick = asyncio.Event()
@@ -67,7 +68,7 @@ class Remote:
             self.engine.bye()
             await self._flush()
             if self._socket is not None:
-                close_dealer(self._socket, 1000)
+                close_dealer(self._socket, self._monitor, 1000)
         self._context.destroy(1000)
 
     # -- moving bytes -----------------------------------------------------------
@@ -90,14 +91,14 @@ class Remote:
         while True:
             socket, monitor = open_dealer(self._context, self.endpoint,
                                           self.keys)
-            self._socket = socket
+            self._socket, self._monitor = socket, monitor
             try:
                 await self._session(socket, monitor)
             except ProtocolFault:
                 pass
             finally:
                 if self._task is not None:
-                    close_dealer(socket)
+                    close_dealer(socket, monitor)
                     self._socket = None
             pause = self.engine.lost()
             self._wake()

@@ -58,7 +58,7 @@ class Remote:
             self.engine.bye()
             self._flush()
         if self._socket is not None:
-            close_dealer(self._socket, 1000)
+            close_dealer(self._socket, self._monitor, 1000)
             self._socket = None
         self._context.term()
         self._context = None
@@ -73,7 +73,7 @@ class Remote:
 
     def _lose(self) -> None:
         if self._socket is not None:
-            close_dealer(self._socket)
+            close_dealer(self._socket, self._monitor)
             self._socket = None
         self._retry_at = time.monotonic() + self.engine.lost()
 

@@ -66,8 +66,9 @@ def open_dealer(context: Any, endpoint: str, keys: Keys) -> Tuple[Any, Any]:
     return socket, monitor
 
 
-def close_dealer(socket: Any, linger_ms: int = 0) -> None:
+def close_dealer(socket: Any, monitor: Any, linger_ms: int = 0) -> None:
     socket.disable_monitor()
+    monitor.close(0)
     socket.close(linger_ms)
 
 
