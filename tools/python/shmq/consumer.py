@@ -9,6 +9,7 @@ from typing import (TYPE_CHECKING, Any, AsyncIterator, Callable, Dict,
 
 from . import _native as n
 from ._handle import Handle, wait
+from ._values import nanoseconds, number, text_or_none, word
 from ._view import View
 from .errors import Stale, check
 
@@ -102,7 +103,7 @@ class Message:
     def nack(self, delay: float = 0) -> None:
         """Gives it back for another try, after `delay` seconds at the
         earliest."""
-        self._end("nack", int(delay * 1e9))
+        self._end("nack", nanoseconds(delay))
 
     @property
     def held(self) -> bool:
@@ -142,12 +143,12 @@ class Consumer(Handle):
         options = n.ConsumerOptions(
             struct_bytes=ctypes.sizeof(n.ConsumerOptions),
             flags=COPY if copy else 0,
-            group=None if group is None else group.encode(),
-            prefetch_frames=prefetch)
+            group=text_or_none(group),
+            prefetch_frames=number(prefetch))
         options.attrs = n.GroupAttrs(
-            kind=KINDS[kind], absent=ABSENT[absent], max_attempts=max_attempts,
-            lease_ns=int(lease * 1e9),
-            dead_letter=None if dead_letter is None else dead_letter.encode())
+            kind=word(KINDS, kind), absent=word(ABSENT, absent),
+            max_attempts=number(max_attempts), lease_ns=nanoseconds(lease),
+            dead_letter=text_or_none(dead_letter))
         options.start = start_of(start)
         handle = ctypes.c_void_p()
         check(n.lib.shmq_consumer_open(
@@ -264,7 +265,7 @@ class Consumer(Handle):
 def start_of(start: Union[str, int, None]) -> n.Start:
     words: Dict[Any, int] = {None: 0, "earliest": 1, "latest": 2}
     if isinstance(start, int):
-        return n.Start(kind=3, value=start)
+        return n.Start(kind=3, value=number(start, 64))
     if start not in words:
         raise ValueError(f"{start!r}: give earliest, latest or a position")
     return n.Start(kind=words[start])

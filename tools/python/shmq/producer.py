@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple, Unio
 
 from . import _native as n
 from ._handle import Handle, wait
+from ._values import number, text_or_none
 from ._view import View
 from .errors import check
 
@@ -50,7 +51,7 @@ class Records:
             address, size, keep = address_of(value)
             self._keep.append(keep)
             slot.type, slot.value, slot.value_bytes = kind, address, size
-            slot.name = None if name is None else name.encode()
+            slot.name = text_or_none(name)
         self.array = (n.Record * len(payloads))()
         self.cnt = len(payloads)
         for record, payload in zip(self.array, payloads):
@@ -154,6 +155,6 @@ class Producer(Handle):
         attrs = Records([], key, headers)
         loan = n.Loan()
         wait(lambda deadline: n.lib.shmq_producer_loan_wait(
-            self.handle, size, attrs.attrs, attrs.attr_cnt, deadline,
+            self.handle, number(size, 64), attrs.attrs, attrs.attr_cnt, deadline,
             ctypes.byref(loan)), timeout)
         return Loan(self, loan)

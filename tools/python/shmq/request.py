@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Callable, Mapping, Optional
 
 from . import _native as n
 from ._handle import Handle, wait
+from ._values import number, text
 from .consumer import Message
 from .errors import Stale, Timeout, check
 from .producer import Bytes, Records
@@ -23,7 +24,7 @@ class Caller(Handle):
 
     def __init__(self, topic: "Topic", *, max_reply_bytes: int = 0) -> None:
         options = n.CallerOptions(struct_bytes=ctypes.sizeof(n.CallerOptions),
-                                  max_reply_bytes=max_reply_bytes)
+                                  max_reply_bytes=number(max_reply_bytes, 64))
         handle = ctypes.c_void_p()
         check(n.lib.shmq_caller_open(
             topic.handle, ctypes.byref(options), ctypes.byref(handle)))
@@ -53,8 +54,8 @@ class Server(Handle):
     def __init__(self, topic: "Topic", group: str = "servers", *,
                  prefetch: int = 0) -> None:
         options = n.ServerOptions(struct_bytes=ctypes.sizeof(n.ServerOptions),
-                                  prefetch_frames=prefetch,
-                                  group=group.encode())
+                                  prefetch_frames=number(prefetch),
+                                  group=text(group))
         handle = ctypes.c_void_p()
         check(n.lib.shmq_server_open(
             topic.handle, ctypes.byref(options), ctypes.byref(handle)))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import _native as n
 from ._handle import Handle
+from ._values import nanoseconds, number, text, text_or_none, word
 from .errors import Exists, check
 
 if TYPE_CHECKING:
@@ -16,16 +17,6 @@ if TYPE_CHECKING:
 RINGS = {"mpmc": 1, "spsc": 2}
 ON_FULL = {"block": 1, "drop-new": 2, "drop-old": 3}
 TIMESTAMPS = {"frame": 1, "off": 2, "record": 3}
-
-
-def _bytes(text: Optional[str]) -> Optional[bytes]:
-    return None if text is None else text.encode()
-
-
-def _word(words: Dict[str, int], value: str) -> int:
-    if value not in words:
-        raise ValueError(f"{value!r}: give one of {', '.join(words)}")
-    return words[value]
 
 
 def version() -> str:
@@ -42,16 +33,17 @@ def create(name: str, *, namespace: Optional[str] = None, ring: str = "mpmc",
     """Makes a topic; 0 means the library's default. `ttl` in seconds. With
     `exist_ok` a topic that is there is used as it is."""
     attrs = n.TopicAttrs(
-        struct_bytes=ctypes.sizeof(n.TopicAttrs), ring=_word(RINGS, ring),
-        on_full=_word(ON_FULL, on_full), capacity_frames=capacity,
-        arena_bytes=arena_bytes, max_message_bytes=max_message_bytes,
-        max_producers=max_producers, max_groups=max_groups,
-        max_members=max_members, mode=mode, data_mode=data_mode,
-        ttl_ns=int(ttl * 1e9), timestamps=_word(TIMESTAMPS, timestamps),
-        schema=_bytes(schema))
+        struct_bytes=ctypes.sizeof(n.TopicAttrs), ring=word(RINGS, ring),
+        on_full=word(ON_FULL, on_full), capacity_frames=number(capacity, 64),
+        arena_bytes=number(arena_bytes, 64),
+        max_message_bytes=number(max_message_bytes, 64),
+        max_producers=number(max_producers), max_groups=number(max_groups),
+        max_members=number(max_members), mode=number(mode),
+        data_mode=number(data_mode), ttl_ns=nanoseconds(ttl), timestamps=word(TIMESTAMPS, timestamps),
+        schema=text_or_none(schema))
     try:
         check(n.lib.shmq_topic_create(
-            _bytes(namespace), name.encode(), ctypes.byref(attrs)))
+            text_or_none(namespace), text(name), ctypes.byref(attrs)))
     except Exists:
         if not exist_ok:
             raise
@@ -61,7 +53,7 @@ def unlink(name: str, *, namespace: Optional[str] = None,
            force: bool = False) -> None:
     """Removes a topic; Busy while it is in use, unless forced."""
     check(n.lib.shmq_topic_unlink(
-        _bytes(namespace), name.encode(), 1 if force else 0))
+        text_or_none(namespace), text(name), 1 if force else 0))
 
 
 def topics(namespace: Optional[str] = None) -> List[str]:
@@ -72,7 +64,7 @@ def topics(namespace: Optional[str] = None) -> List[str]:
         names.append(name.decode())
         return 0
 
-    check(n.lib.shmq_topic_list(_bytes(namespace), n.VISIT(visit), None))
+    check(n.lib.shmq_topic_list(text_or_none(namespace), n.VISIT(visit), None))
     return names
 
 
@@ -87,10 +79,10 @@ class Topic(Handle):
         handle = ctypes.c_void_p()
         if schema is None:
             check(n.lib.shmq_topic_open(
-                _bytes(namespace), name.encode(), ctypes.byref(handle)))
+                text_or_none(namespace), text(name), ctypes.byref(handle)))
         else:
             check(n.lib.shmq_topic_open_schema(
-                _bytes(namespace), name.encode(), schema.encode(),
+                text_or_none(namespace), text(name), text(schema),
                 ctypes.byref(handle)))
         super().__init__(handle)
         self.name = name

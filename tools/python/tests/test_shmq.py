@@ -100,6 +100,27 @@ class Topics(Case):
         with self.assertRaises(ValueError):
             shmq.create("v", ring="square")
 
+    def test_values_that_c_would_cut_short_are_refused(self):
+        for wrong, error in (("t\0x", ValueError), (5, TypeError),
+                             (None, TypeError)):
+            self.assertRaises(error, shmq.create, wrong)
+            self.assertRaises(error, shmq.Topic, wrong)
+        self.assertRaises(ValueError, shmq.topics, "a\0b")
+        self.assertRaises(ValueError, shmq.create, "u", capacity=1 << 70)
+        self.assertRaises(ValueError, shmq.create, "u", max_groups=1 << 32)
+        self.assertRaises(ValueError, shmq.create, "u", ttl=-1)
+        self.assertRaises(ValueError, shmq.create, "u", ttl=float("nan"))
+        self.assertRaises(ValueError, shmq.create, "u", schema="a:1\0")
+        self.assertRaises(ValueError, self.topic.consumer, "g\0h")
+        self.assertRaises(ValueError, self.topic.consumer, "g", lease=-1)
+        self.assertRaises(ValueError, self.topic.consumer, "g", kind="x")
+        self.assertRaises(ValueError, self.topic.consumer, "g", start=-1)
+        with self.topic.producer() as producer:
+            self.assertRaises(ValueError, producer.publish, b"x",
+                              headers={"a\0b": b""})
+            self.assertRaises(ValueError, producer.loan, 1 << 64)
+        self.assertEqual(shmq.topics(), ["t"])
+
     def test_a_topic_in_use_is_busy_and_its_users_get_closed(self):
         consumer = self.topic.consumer("g")
         with self.assertRaises(shmq.Busy):
