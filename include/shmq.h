@@ -44,6 +44,7 @@
 
 #include <shmq/base.h>
 #include <shmq/consumer.h>
+#include <shmq/durable.h>
 #include <shmq/errors.h>
 #include <shmq/group.h>
 #include <shmq/message.h>

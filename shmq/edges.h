@@ -318,6 +318,47 @@
 #define EDGE_T12 memory_order_relaxed /* pairs with none: asks again when in doubt */
 #endif
 
+/* -- M: watermarks of a durable topic --------------------------------------- */
+#ifndef EDGE_M1
+#define EDGE_M1 memory_order_release /* pairs with M2, M3: a mark rises */
+#endif
+#ifndef EDGE_M2
+#define EDGE_M2 memory_order_acquire /* pairs with M1: memory below may go */
+#endif
+#ifndef EDGE_M3
+#define EDGE_M3 memory_order_acquire /* pairs with M1: what the log holds */
+#endif
+#ifndef EDGE_M4
+#define EDGE_M4 memory_order_release /* pairs with M5: woken after the rise */
+#endif
+#ifndef EDGE_M5
+#define EDGE_M5 memory_order_acquire /* pairs with M4: word before the mark */
+#endif
+#ifndef EDGE_M6
+#define EDGE_M6 memory_order_seq_cst /* pairs with M7: a commit is asked for */
+#endif
+#ifndef EDGE_M7
+#define EDGE_M7 memory_order_seq_cst /* pairs with M6: asked, before places */
+#endif
+#ifndef EDGE_M8
+#define EDGE_M8 memory_order_release /* pairs with M9: a place is on disk */
+#endif
+#ifndef EDGE_M9
+#define EDGE_M9 memory_order_acquire /* pairs with M8: whose place it is */
+#endif
+#ifndef EDGE_M10
+#define EDGE_M10 memory_order_release /* pairs with M11: dir being written */
+#endif
+#ifndef EDGE_M11
+#define EDGE_M11 memory_order_acquire /* pairs with M10: dir is whole */
+#endif
+#ifndef EDGE_M12
+#define EDGE_M12 memory_order_release /* pairs with M13: odd before the bytes */
+#endif
+#ifndef EDGE_M13
+#define EDGE_M13 memory_order_acquire /* pairs with M12: bytes before the look */
+#endif
+
 /* clang-format on */
 
 #endif

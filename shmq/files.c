@@ -18,6 +18,7 @@
 #include "error.h"
 #include "process.h"
 #include "segment.h"
+#include "watermarks.h"
 #include "words.h"
 
 #define LOCK_WAIT_NS 5000000000ull
@@ -116,7 +117,7 @@ void shmqi_files_close(struct shmqi_files *f)
     f->data_fd = f->control_fd = -1;
 }
 
-static int open_safely(const char *path, int mode)
+int shmqi_file_open(const char *path, int mode)
 {
     return open(path, mode | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 }
@@ -149,10 +150,10 @@ int shmqi_files_open_data(struct shmqi_files *f)
     char path[SHMQI_PATH_MAX];
     shmqi_path(path, f->ns, 'd', f->topic);
     f->data_writable = true;
-    f->data_fd = open_safely(path, O_RDWR);
+    f->data_fd = shmqi_file_open(path, O_RDWR);
     if (f->data_fd < 0 && errno == EACCES) {
         f->data_writable = false;
-        f->data_fd = open_safely(path, O_RDONLY);
+        f->data_fd = shmqi_file_open(path, O_RDONLY);
     }
     if (f->data_fd < 0) {
         if (errno == ENOENT)
@@ -180,7 +181,7 @@ int shmqi_files_open_control(struct shmqi_files *f)
 {
     char path[SHMQI_PATH_MAX];
     shmqi_path(path, f->ns, 'c', f->topic);
-    f->control_fd = open_safely(path, O_RDWR);
+    f->control_fd = shmqi_file_open(path, O_RDWR);
     if (f->control_fd < 0) {
         if (errno == ENOENT)
             return SHMQ_ERR_STALE;
@@ -282,6 +283,13 @@ static void remove_locks(const char *ns)
     (void)closedir(dir);
 }
 
+/* Locks, and shmqd's socket, are nobody's topics. */
+static bool is_topic_file(const char *rest)
+{
+    return strncmp(rest, "lock.", 5) != 0 && strcmp(rest, "s") != 0 &&
+        strcmp(rest, "s.lock") != 0;
+}
+
 static bool namespace_empty(const char *ns)
 {
     char prefix[SHMQ_NAMESPACE_MAX + 16];
@@ -291,19 +299,19 @@ static bool namespace_empty(const char *ns)
         return false;
     bool empty = true;
     for (struct dirent *e; empty && (e = readdir(dir));)
-        if (strncmp(e->d_name, prefix, n) == 0 &&
-            strncmp(e->d_name + n, "lock.", 5) != 0)
+        if (strncmp(e->d_name, prefix, n) == 0 && is_topic_file(e->d_name + n))
             empty = false;
     (void)closedir(dir);
     return empty;
 }
 
-/* Control files without a data file: their creator or remover was killed in
- * between. Whoever makes or removes a topic of this user holds our lock. */
-static void remove_leftovers(const char *ns, uid_t uid)
+/* Control and watermark files without a data file: their creator or remover was
+ * killed in between. Whoever makes or removes a topic of this user holds our
+ * lock. */
+static void remove_leftovers(const char *ns, uid_t uid, char kind)
 {
     char prefix[SHMQ_NAMESPACE_MAX + 16];
-    size_t n = (size_t)snprintf(prefix, sizeof prefix, "shmq.%s.c.", ns);
+    size_t n = (size_t)snprintf(prefix, sizeof prefix, "shmq.%s.%c.", ns, kind);
     DIR *dir = opendir(SHMQI_DIR);
     if (!dir)
         return;
@@ -316,7 +324,7 @@ static void remove_leftovers(const char *ns, uid_t uid)
         shmqi_path(path, ns, 'd', e->d_name + n);
         if (lstat(path, &st) == 0 || errno != ENOENT)
             continue;
-        shmqi_path(path, ns, 'c', e->d_name + n);
+        shmqi_path(path, ns, kind, e->d_name + n);
         if (lstat(path, &st) == 0 && st.st_uid == uid)
             (void)unlink(path);
     }
@@ -327,7 +335,8 @@ void shmqi_namespace_unlock(const char *ns, uid_t uid, int fd)
 {
     char path[SHMQI_PATH_MAX];
     lock_path(path, ns, uid);
-    remove_leftovers(ns, uid);
+    remove_leftovers(ns, uid, 'c');
+    remove_leftovers(ns, uid, 'm');
     if (namespace_empty(ns)) {
         (void)unlink(path);
         if (geteuid() == 0)
@@ -346,8 +355,7 @@ static bool too_large_for_us(uint64_t bytes)
         limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur;
 }
 
-/* A nameless file of `bytes`, of which the first `reserved` are allocated. */
-static int make_file(const char *topic, uint64_t bytes, uint64_t reserved,
+int shmqi_file_make(const char *topic, uint64_t bytes, uint64_t reserved,
     uint32_t mode, const struct shmqi_create *more, int *ret_fd)
 {
     int fd = open(SHMQI_DIR, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -435,29 +443,50 @@ static int initialise(struct shmqi_constants_shm *c, const char *schema,
     return SHMQ_OK;
 }
 
-/* Under the namespace lock: links both files, control first. */
-static int link_both(
-    const char *ns, const char *topic, int data_fd, int control_fd)
+/* The files of a topic in the making. */
+struct making {
+    int data_fd, control_fd, marks_fd;
+};
+
+/* Under the namespace lock: links the files, data last. */
+static int link_all(const char *ns, const char *topic, const struct making *m)
 {
-    char data[SHMQI_PATH_MAX], control[SHMQI_PATH_MAX];
+    char data[SHMQI_PATH_MAX], control[SHMQI_PATH_MAX], marks[SHMQI_PATH_MAX];
     struct stat st;
     shmqi_path(data, ns, 'd', topic);
     shmqi_path(control, ns, 'c', topic);
+    shmqi_path(marks, ns, 'm', topic);
     if (lstat(data, &st) == 0)
         return shmqi_fail(
             SHMQ_ERR_EXISTS, "%s: exists already in namespace %s", topic, ns);
-    (void)unlink(control); /* a leftover: no data file, and we hold the lock */
-    if (give_name(control_fd, control) != 0)
+    /* Leftovers: no data file, and we hold the lock. */
+    (void)unlink(control);
+    (void)unlink(marks);
+    if (m->marks_fd >= 0 && give_name(m->marks_fd, marks) != 0)
+        return shmqi_fail_sys(
+            errno, "%s: cannot name the watermark file", topic);
+    if (give_name(m->control_fd, control) != 0)
         return shmqi_fail_sys(errno, "%s: cannot name the control file", topic);
-    if (give_name(data_fd, data) != 0) {
+    if (give_name(m->data_fd, data) != 0) {
         int err = errno;
         (void)unlink(control);
+        (void)unlink(marks);
         if (err == EEXIST)
             return shmqi_fail(SHMQ_ERR_EXISTS,
                 "%s: exists already in namespace %s", topic, ns);
         return shmqi_fail_sys(err, "%s: cannot name the data file", topic);
     }
     return SHMQ_OK;
+}
+
+static void close_made(const struct making *m)
+{
+    if (m->data_fd >= 0)
+        (void)close(m->data_fd);
+    if (m->control_fd >= 0)
+        (void)close(m->control_fd);
+    if (m->marks_fd >= 0)
+        (void)close(m->marks_fd);
 }
 
 /* A topic that was marked as removed by somebody who was then killed: takes
@@ -474,8 +503,26 @@ static void finish_removal(const char *ns, const char *topic)
         (void)unlink(path);
         shmqi_path(path, ns, 'c', topic);
         (void)unlink(path);
+        shmqi_path(path, ns, 'm', topic);
+        (void)unlink(path);
     }
     shmqi_segment_unref(s);
+}
+
+static int make_all(const char *topic, struct shmqi_constants_shm *c,
+    const struct shmqi_create *more, const struct shmqi_plan *plan,
+    struct making *m)
+{
+    int rc = shmqi_file_make(topic, plan->data_bytes, plan->data_reserved,
+        c->data_mode, more, &m->data_fd);
+    if (rc == SHMQ_OK)
+        rc = shmqi_file_make(topic, plan->control_bytes, plan->control_reserved,
+            c->mode, more, &m->control_fd);
+    if (rc == SHMQ_OK && more->marks)
+        rc = shmqi_marks_make(topic, c, more, &m->marks_fd);
+    if (rc == SHMQ_OK)
+        rc = initialise(c, more->schema, plan, m->data_fd, m->control_fd);
+    return rc;
 }
 
 int shmqi_files_create(const char *ns, const char *topic,
@@ -484,7 +531,8 @@ int shmqi_files_create(const char *ns, const char *topic,
     /* Removers hold the lock of the owner, so creators must, too. */
     uid_t owner = more->owner != (uid_t)-1 ? more->owner : geteuid();
     struct shmqi_plan plan;
-    int data_fd = -1, control_fd = -1, lock_fd = -1;
+    struct making m = {-1, -1, -1};
+    int lock_fd = -1;
     if (!shmqi_plan(c, &plan))
         return shmqi_fail(
             SHMQ_ERR_INVAL, "%s: limits do not fit together", topic);
@@ -494,22 +542,13 @@ int shmqi_files_create(const char *ns, const char *topic,
     if (rc)
         return rc;
     finish_removal(ns, topic);
-    rc = make_file(topic, plan.data_bytes, plan.data_reserved, c->data_mode,
-        more, &data_fd);
-    if (rc == SHMQ_OK)
-        rc = make_file(topic, plan.control_bytes, plan.control_reserved,
-            c->mode, more, &control_fd);
-    if (rc == SHMQ_OK)
-        rc = initialise(c, more->schema, &plan, data_fd, control_fd);
+    rc = make_all(topic, c, more, &plan, &m);
     /* Closing the control file drops all locks that this process has on it:
      * no other thread may open and attach between naming and closing. */
     shmqi_process_lock();
     if (rc == SHMQ_OK)
-        rc = link_both(ns, topic, data_fd, control_fd);
-    if (data_fd >= 0)
-        (void)close(data_fd);
-    if (control_fd >= 0)
-        (void)close(control_fd);
+        rc = link_all(ns, topic, &m);
+    close_made(&m);
     shmqi_process_unlock();
     shmqi_namespace_unlock(ns, owner, lock_fd);
     return rc;

@@ -1,10 +1,10 @@
 /* files.h - names, permissions and life of a topic's files in /dev/shm.
  *
  * Crash argument: the files are made nameless (O_TMPFILE), complete, and get
- * their names by link(2): control first, data last. The topic exists from the
- * instant the data file has its name. Removal takes the data file's name
- * first. A control file without a data file is a leftover; it is removed under
- * the namespace lock, which every creator holds. */
+ * their names by link(2): (watermarks,) control, data last. The topic exists
+ * from the instant the data file has its name. Removal takes the data file's
+ * name first. A control file without a data file is a leftover; it is removed
+ * under the namespace lock, which every creator holds. */
 #ifndef SHMQI_FILES_H
 #define SHMQI_FILES_H
 
@@ -13,6 +13,8 @@
 #include <shmq/topic.h>
 
 #include "layout.h"
+
+struct shmqi_marks_make;
 
 #define SHMQI_DIR "/dev/shm"
 #define SHMQI_PATH_MAX 224
@@ -56,7 +58,13 @@ struct shmqi_create {
     const char *schema; /* NULL: none */
     uid_t owner; /* (uid_t)-1: the caller */
     gid_t group_owner; /* (gid_t)-1: the caller's */
+    const struct shmqi_marks_make *marks; /* durable: what the log is */
 };
+
+/* A nameless file of `bytes`, of which the first `reserved` are allocated. */
+int shmqi_file_make(const char *topic, uint64_t bytes, uint64_t reserved,
+    uint32_t mode, const struct shmqi_create *more, int *ret_fd);
+int shmqi_file_open(const char *path, int mode);
 
 /* Creates a topic whose constants are given (defaults filled in). */
 int shmqi_files_create(const char *ns, const char *topic,

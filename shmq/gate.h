@@ -12,6 +12,10 @@
  * load of the gate word comes after the refresh's CAS of it (all seq_cst) and
  * the group starts at or above this gate.
  *
+ * A durable topic's gate is `drained` of its watermarks, always and alone: its
+ * groups read behind it from the log. It only grows, so whatever was loaded
+ * stays a licence, and who begins to read needs no pin.
+ *
  * The gate is moved only as far as room is needed (plus some slack), not to
  * the lowest floor: what nobody has overwritten yet stays readable for those
  * who join at `earliest`. */
@@ -22,6 +26,7 @@
 #include <shmq/topic.h>
 
 #include "layout.h"
+#include "watermarks.h"
 #include "words.h"
 
 #define SHMQI_GATE_TRIES 64u
@@ -77,13 +82,15 @@ static inline uint64_t shmqi_floor_of(
     return floor > end ? end : floor;
 }
 
-/* Lowest floor of all gating groups, at most `end`. */
+/* Lowest floor of all gating groups, or how far a durable topic has been
+ * drained; at most `end`. */
 static inline uint64_t shmqi_floors_min(
     const struct shmqi_ring *r, uint64_t end)
 {
     uint64_t min = end;
-    if (r->on_full == SHMQ_ON_FULL_DROP_OLD)
-        return min;
+    if (r->gated_by != SHMQI_GATED_BY_GROUPS)
+        return r->gated_by == SHMQI_GATED_BY_DRAIN ? shmqi_marks_drained(r, end)
+                                                   : min;
     for (uint32_t i = 0; i < r->group_cnt; i++) {
         struct shmqi_group_shm *group = &r->groups[i];
         uint64_t w = shm_ld(G3, &group->word);
@@ -109,7 +116,7 @@ static inline bool shmqi_gate_raise(const struct shmqi_ring *r, uint64_t seq)
 
 /* Moves the private gate towards `want` as far as the groups allow. `end_of`
  * loads the current end of the ring (mpmc tail, spsc own end).
- * Returns 0 (the gate may still be below `want`), CLOSED. */
+ * Returns 0 (the gate may still be below `want`), CLOSED, READ_ONLY. */
 static inline int shmqi_gate_refresh(const struct shmqi_ring *r,
     struct shmqi_gate *gate, uint64_t want, const uint64_t *own_end)
 {
@@ -120,8 +127,8 @@ static inline int shmqi_gate_refresh(const struct shmqi_ring *r,
         if (own_end)
             shm_fence(G8);
         uint64_t version = shm_ld(G2, &r->control->version);
-        if (version & SHMQI_DELETED)
-            return SHMQ_ERR_CLOSED;
+        if (version & SHMQI_REFUSING)
+            return shmqi_refused(version);
         uint64_t min = shmqi_floors_min(r, end);
         uint64_t seq = min < want ? min : want;
         if (seq > gate->seq) {

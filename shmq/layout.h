@@ -21,6 +21,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <shmq/errors.h>
+
 #include "atomics.h"
 
 #define SHMQI_LINE 128u
@@ -112,12 +114,14 @@ struct shmqi_arena_shm {
 
 /* Control file header.
  *   version   bumped after every change that producers must not miss (a group
- *             starts or stops gating); bit 63: the topic is deleted
+ *             starts or stops gating); bit 63: the topic is deleted; bit 62:
+ *             it takes no records for now (durable topics, by shmqd)
  *   armed_members, armed_producers  bit = endpoint modulo 64: somebody sleeps;
  *             set by sleepers, taken (exchanged to 0) by wakers
  *   dropped_old, dropped_corrupt    counted by readers
  *   reaped       counted by reapers
- *   expired      counted by readers */
+ *   expired      counted by readers
+ *   commits      members of durable topics, add: a place is to be journaled */
 struct shmqi_control_shm {
     struct shmqi_constants_shm constants;
     alignas(SHMQI_LINE) shmqi_word version;
@@ -127,8 +131,17 @@ struct shmqi_control_shm {
     shmqi_word dropped_corrupt;
     shmqi_word reaped;
     shmqi_word expired;
+    shmqi_word commits;
 };
 #define SHMQI_DELETED (1ull << 63)
+#define SHMQI_READ_ONLY (1ull << 62) /* durable topics: refuses records now */
+#define SHMQI_REFUSING (SHMQI_DELETED | SHMQI_READ_ONLY)
+
+/* Why a topic with this version takes no records. */
+static inline int shmqi_refused(uint64_t version)
+{
+    return version & SHMQI_DELETED ? SHMQ_ERR_CLOSED : SHMQ_ERR_READ_ONLY;
+}
 
 /* One endpoint: an open handle of a process.
  *   identity      0 free; CAS by the attaching, detaching, reaping process;
@@ -259,6 +272,7 @@ AT(shmqi_control_shm, dropped_old, 512);
 AT(shmqi_control_shm, dropped_corrupt, 520);
 AT(shmqi_control_shm, reaped, 528);
 AT(shmqi_control_shm, expired, 536);
+AT(shmqi_control_shm, commits, 544);
 _Static_assert(sizeof(struct shmqi_control_shm) == 640, "control header");
 AT(shmqi_endpoint_shm, pid, 16);
 AT(shmqi_endpoint_shm, image, 32);
@@ -298,6 +312,14 @@ _Static_assert(sizeof(struct shmqi_record_shm) == 8, "record header");
 _Static_assert(sizeof(struct shmqi_spsc_shm) == 24, "spsc header");
 #undef AT
 
+/* What keeps memory from being reused. */
+enum shmqi_gated_by {
+    SHMQI_GATED_BY_GROUPS = 0, /* those that gate: block, drop-new */
+    SHMQI_GATED_BY_NOBODY = 1, /* drop-old */
+    SHMQI_GATED_BY_DRAIN = 2 /* durable: watermarks.h */
+};
+struct shmqi_marks_shm;
+
 /* Addresses and constants of one attached topic: checked once, then private.
  * Nothing below is read from shared memory again. `broken` is raised by the
  * SIGBUS handler (mapping.h). */
@@ -327,6 +349,8 @@ struct shmqi_ring {
     uint64_t start_seq;
     uint64_t ttl_ns;
     uint32_t flags;
+    uint32_t gated_by; /* enum shmqi_gated_by */
+    struct shmqi_marks_shm *marks; /* durable: read-only; else NULL */
     _Atomic uint32_t broken; /* a file was cut short: its content is lost */
 };
 

@@ -139,6 +139,10 @@ static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
         break;
     case SHMQ_ERR_CLOSED:
         return shmqi_fail(rc, "%s: the topic was removed", p->segment->topic);
+    case SHMQ_ERR_READ_ONLY:
+        return shmqi_fail(rc,
+            "%s: shmqd takes no records for it now; look at shmq stat",
+            p->segment->topic);
     case SHMQ_ERR_LIMIT:
         if (p->loans >= SHMQI_LOANS_MAX)
             break;

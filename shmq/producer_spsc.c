@@ -114,8 +114,10 @@ static void finish(struct shmq_producer *p, uint64_t len, uint64_t size)
 static inline int usable(const struct shmq_producer *p)
 {
     uint64_t version = shm_ld(W6, &p->ring->control->version);
-    if (__builtin_expect(!(version & SHMQI_DELETED) && p->loans == 0, 1))
+    if (__builtin_expect(!(version & SHMQI_REFUSING) && p->loans == 0, 1))
         return SHMQ_OK;
+    if (version & SHMQI_READ_ONLY)
+        return SHMQ_ERR_READ_ONLY;
     if (version & SHMQI_DELETED)
         return shmqi_fail(
             SHMQ_ERR_CLOSED, "%s: the topic was removed", p->segment->topic);
@@ -270,9 +272,9 @@ int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
     if (used > loan->size)
         return shmqi_fail(SHMQ_ERR_INVAL, "loan: %llu bytes used of %llu",
             (unsigned long long)used, (unsigned long long)loan->size);
-    if (shm_ld(W6, &p->ring->control->version) & SHMQI_DELETED)
-        return shmqi_fail(
-            SHMQ_ERR_CLOSED, "%s: the topic was removed", p->segment->topic);
+    uint64_t version = shm_ld(W6, &p->ring->control->version);
+    if (version & SHMQI_REFUSING)
+        return shmqi_refused(version);
     uint64_t pos = p->writer.pos;
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};

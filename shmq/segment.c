@@ -13,6 +13,7 @@
 #include "files.h"
 #include "frame.h"
 #include "process.h"
+#include "watermarks.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "the layout is little-endian"
@@ -48,6 +49,9 @@ static bool constants_legal(const struct shmqi_constants_shm *c)
     if (c->max_message_bytes > c->arena_bytes / 2 - 128)
         return false;
     if (((c->mode | c->data_mode) & ~0777u) != 0)
+        return false;
+    if (c->durability > SHMQ_DURABILITY_DISK ||
+        (c->durability && c->on_full == SHMQ_ON_FULL_DROP_OLD))
         return false;
     if (spsc)
         return c->max_producers == 1 && c->cap_lg2 == 0 && c->claim_lg2 == 0;
@@ -122,6 +126,9 @@ void shmqi_ring_map(struct shmqi_ring *r, const struct shmqi_constants_shm *c,
     r->start_seq = c->start_seq;
     r->ttl_ns = c->ttl_ns;
     r->flags = c->flags;
+    r->gated_by = c->durability != SHMQ_DURABILITY_NONE ? SHMQI_GATED_BY_DRAIN
+        : c->on_full == SHMQ_ON_FULL_DROP_OLD           ? SHMQI_GATED_BY_NOBODY
+                                                        : SHMQI_GATED_BY_GROUPS;
 }
 
 /* -- opening --------------------------------------------------------------- */
@@ -177,6 +184,7 @@ static void unmap(struct shmqi_segment *s)
 {
     shmqi_mapping_drop(&s->data_map);
     shmqi_mapping_drop(&s->control_map);
+    shmqi_mapping_drop(&s->marks_map);
 }
 
 /* Maps the pages of [at, at + bytes) now; best effort. */
@@ -217,6 +225,28 @@ int shmqi_segment_settle(struct shmqi_segment *s)
     return SHMQ_OK;
 }
 
+/* The watermarks of a durable topic. STALE: they belong to another ring. */
+static int map_marks(struct shmqi_segment *s, const struct shmqi_files *f,
+    const struct shmqi_plan *plan)
+{
+    struct shmqi_marks_constants_shm c;
+    int fd = -1;
+    if (f->data.durability == SHMQ_DURABILITY_NONE)
+        return SHMQ_OK;
+    int rc = shmqi_marks_open(
+        f->ns, f->topic, f->data.uuid, plan->group_cnt, false, &c, &fd);
+    if (rc)
+        return rc;
+    int err = shmqi_mapping_make(&s->marks_map, fd,
+        shmqi_marks_bytes(plan->group_cnt), false, &s->ring.broken);
+    (void)close(fd);
+    if (err)
+        return shmqi_fail_sys(
+            err, "%s: cannot map the watermark file", f->topic);
+    (void)memcpy(s->topic_uuid, c.topic_uuid, sizeof s->topic_uuid);
+    return SHMQ_OK;
+}
+
 static int map(struct shmqi_segment *s, const struct shmqi_files *f,
     const struct shmqi_plan *plan)
 {
@@ -231,11 +261,17 @@ static int map(struct shmqi_segment *s, const struct shmqi_files *f,
         unmap(s);
         return shmqi_fail_sys(err, "%s: cannot map the control file", f->topic);
     }
+    int rc = map_marks(s, f, plan);
+    if (rc) {
+        unmap(s);
+        return rc;
+    }
     void *d = s->data_map.at, *c = s->control_map.at;
     /* A core dump of one user of a topic is no place for the others' data. */
     (void)madvise(d, s->data_map.bytes, MADV_DONTDUMP);
     (void)madvise(c, s->control_map.bytes, MADV_DONTDUMP);
     shmqi_ring_map(&s->ring, &f->data, plan, d, c);
+    s->ring.marks = s->marks_map.at;
     return SHMQ_OK;
 }
 

@@ -45,6 +45,8 @@ struct shmqi_segment {
     bool inherited; /* from a parent: never unmapped or closed here */
     uid_t owner;
     struct shmqi_mapping data_map, control_map;
+    struct shmqi_mapping marks_map; /* durable topics; read-only */
+    uint64_t topic_uuid[2]; /* of the log of a durable topic */
     uint32_t refs;
     uint64_t *own; /* identities of this process's endpoints, by index */
     uint64_t *init_seen; /* by index: an INIT identity, and when first seen */

@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
     shmqi_word *commit = shmqi_spsc_at(r, pos);
     uint8_t *at = (uint8_t *)(void *)commit;
     if (__builtin_expect(size > p->max_message || end > w->easy_end ||
-                (shm_ld(W6, &r->control->version) & SHMQI_DELETED) != 0,
+                (shm_ld(W6, &r->control->version) & SHMQI_REFUSING) != 0,
             0))
         return false;
     uint64_t now = shmqi_stamp(p);

@@ -10,11 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <shmq/durable.h>
+
 #include "endpoint.h"
 #include "error.h"
 #include "files.h"
 #include "process.h"
 #include "wait.h"
+#include "watermarks.h"
 
 #define MARK_TRIES 64
 #define TTL_MIN_NS 1000000ull
@@ -164,9 +167,9 @@ int shmqi_topic_constants(const char *topic,
 }
 
 /* What is no constant. */
-static struct shmqi_create more_of(const struct shmq_topic_attrs *a)
+struct shmqi_create shmqi_topic_create_more(const struct shmq_topic_attrs *a)
 {
-    struct shmqi_create more = {NULL, (uid_t)-1, (gid_t)-1};
+    struct shmqi_create more = {NULL, (uid_t)-1, (gid_t)-1, NULL};
     if (a)
         more.schema = a->schema;
     if (a && (a->flags & SHMQ_TOPIC_OWNER))
@@ -189,7 +192,7 @@ int shmqi_topic_create_system(const char *ns, const char *topic,
     if (rc)
         return rc;
     c.start_seq = start_seq;
-    struct shmqi_create more = more_of(attrs);
+    struct shmqi_create more = shmqi_topic_create_more(attrs);
     return shmqi_files_create(space, topic, &c, &more);
 }
 
@@ -208,12 +211,8 @@ int shmq_topic_create(
     if (rc)
         return rc;
     if (c.durability)
-        return shmqi_fail(SHMQ_ERR_NODAEMON,
-            "%s: a durable topic is made by "
-            "shmqd, which is not running in namespace %s; start "
-            "it, or use --durability none",
-            topic, space);
-    struct shmqi_create more = more_of(attrs);
+        return shmq_topic_create_durable(space, topic, attrs, NULL);
+    struct shmqi_create more = shmqi_topic_create_more(attrs);
     return shmqi_files_create(space, topic, &c, &more);
 }
 
@@ -516,6 +515,9 @@ static int unlink_both(const char *ns, const char *topic)
     if (unlink(control) != 0 && errno != ENOENT)
         return shmqi_fail_sys(
             errno, "%s: cannot remove the control file", topic);
+    shmqi_path(control, ns, 'm', topic);
+    if (unlink(control) != 0 && errno != ENOENT)
+        return shmqi_fail_sys(errno, "%s: cannot remove its watermarks", topic);
     if (err == ENOENT)
         return shmqi_fail(
             SHMQ_ERR_NOENT, "%s: no such topic in namespace %s", topic, ns);
@@ -563,6 +565,11 @@ static int mark_deleted(struct shmqi_segment *s, uint32_t flags)
 
 static int unlink_open(struct shmqi_segment *s, uint32_t flags)
 {
+    if (s->ring.marks && shmqi_marks_served(s))
+        return shmqi_fail(SHMQ_ERR_BUSY,
+            "%s: shmqd serves it; remove it with its history by --data, or "
+            "stop shmqd first",
+            s->topic);
     int rc = flags & SHMQ_UNLINK_FORCE ? SHMQ_OK : check_unused(s);
     if (rc)
         return rc;

@@ -6,6 +6,7 @@
 
 #include <shmq/topic.h>
 
+#include "files.h"
 #include "segment.h"
 
 struct shmq_topic {
@@ -21,6 +22,10 @@ int shmqi_topic_look(struct shmq_topic *topic, struct shmqi_segment **ret);
 /* Fills constants from attributes; INVAL names what is wrong. */
 int shmqi_topic_constants(const char *topic,
     const struct shmq_topic_attrs *attrs, struct shmqi_constants_shm *ret);
+
+/* What of the attributes is no constant. */
+struct shmqi_create shmqi_topic_create_more(
+    const struct shmq_topic_attrs *attrs);
 
 /* Creates without the checks for users' names: for "@..." topics, and with a
  * start sequence for tests. */

@@ -93,7 +93,7 @@ void shmqi_wake_members_slow(struct shmqi_segment *s)
 {
     const struct shmqi_ring *r = &s->ring;
     uint64_t bits = shmqi_members_disarm(r);
-    wake_range(s, r->producer_cnt, r->producer_cnt + r->member_cnt, bits);
+    wake_range(s, r->producer_cnt, r->endpoint_cnt, bits); /* shmqd, too */
 }
 
 void shmqi_wake_producers_slow(struct shmqi_segment *s)

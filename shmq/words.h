@@ -199,6 +199,11 @@ static inline uint64_t shmqi_naming(uint32_t entry, uint32_t generation)
     return (uint64_t)(entry + 1) << 28 | (generation & SHMQI_GENERATION_MASK);
 }
 
+static inline uint32_t shmqi_naming_entry(uint64_t name)
+{
+    return (uint32_t)(name >> 28) - 1;
+}
+
 /* -- spsc commit word ----------------------------------------------------- */
 #define SHMQI_COMMIT_PAD 1u
 

@@ -54,7 +54,10 @@ enum shmq_gap_reason {
     SHMQ_GAP_DROPPED = 1, /* overwritten before this reader got there */
     SHMQ_GAP_RETENTION = 2, /* removed from the log */
     SHMQ_GAP_CORRUPT = 3, /* damaged */
-    SHMQ_GAP_TRUNCATED = 4 /* lost with the host's memory */
+    SHMQ_GAP_TRUNCATED = 4, /* this group had been there; it was lost with the
+                               host's memory before it was durable */
+    SHMQ_GAP_LOST = 5 /* may have been published, lost with the host's memory
+                         before it was durable */
 };
 
 /* What a reader missed: positions [from, to). */

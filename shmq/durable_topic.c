@@ -1,0 +1,100 @@
+/* durable_topic.c - durable topics are made, changed and removed by shmqd; this
+ * is how it is asked. */
+#include <string.h>
+
+#include <shmq/durable.h>
+
+#include "control.h"
+#include "error.h"
+#include "files.h"
+#include "process.h"
+#include "topic_impl.h"
+
+static uint64_t soon(void)
+{
+    return shmqi_now_monotonic() + SHMQI_CONTROL_WAIT_NS;
+}
+
+static int set_retention(
+    struct shmqi_ask *ask, const struct shmq_retention *retention)
+{
+    const uint32_t known = SHMQ_RETAIN_BYTES | SHMQ_RETAIN_AGE |
+        SHMQ_RETAIN_CONSUMED | SHMQ_MAX_LAG;
+    if (!retention)
+        return SHMQ_OK;
+    if (retention->struct_bytes != sizeof *retention ||
+        (retention->flags & ~known))
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "retention: set struct_bytes, and flags of enum "
+            "shmq_retention_flags");
+    ask->retain = *retention;
+    ask->retain.consumed = NULL;
+    if (!(retention->flags & SHMQ_RETAIN_CONSUMED))
+        return SHMQ_OK;
+    const char *groups = retention->consumed ? retention->consumed : "";
+    if (strlen(groups) >= sizeof ask->consumed)
+        return shmqi_fail(SHMQ_ERR_INVAL, "retention: too many groups named");
+    (void)strcpy(ask->consumed, groups);
+    return SHMQ_OK;
+}
+
+static int set_topic(struct shmqi_ask *ask, const char *topic, bool system)
+{
+    int rc = shmqi_topic_name_check(topic, system);
+    if (rc == SHMQ_OK)
+        (void)strcpy(ask->topic, topic);
+    return rc;
+}
+
+int shmq_topic_create_durable(const char *ns, const char *topic,
+    const struct shmq_topic_attrs *attrs,
+    const struct shmq_retention *retention)
+{
+    struct shmqi_constants_shm c;
+    struct shmqi_ask ask;
+    memset(&ask, 0, sizeof ask);
+    ask.kind = SHMQI_ASK_CREATE;
+    if (shmqi_generation() == 0)
+        return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
+    int rc = set_topic(&ask, topic, false);
+    if (rc == SHMQ_OK) /* what is wrong is told without a daemon, too */
+        rc = shmqi_topic_constants(topic, attrs, &c);
+    if (rc == SHMQ_OK && (!attrs || attrs->durability == SHMQ_DURABILITY_NONE))
+        rc = shmqi_fail(
+            SHMQ_ERR_INVAL, "%s: durability none; use os or disk", topic);
+    if (rc == SHMQ_OK)
+        rc = set_retention(&ask, retention);
+    if (rc)
+        return rc;
+    ask.attrs = *attrs;
+    ask.attrs.schema = NULL;
+    if (attrs->schema)
+        (void)strcpy(ask.schema, attrs->schema); /* its length was checked */
+    return shmqi_control_ask(ns, &ask, soon(), NULL);
+}
+
+int shmq_topic_set_retention(
+    const char *ns, const char *topic, const struct shmq_retention *retention)
+{
+    struct shmqi_ask ask;
+    memset(&ask, 0, sizeof ask);
+    ask.kind = SHMQI_ASK_RETAIN;
+    int rc = set_topic(&ask, topic, true);
+    if (rc == SHMQ_OK && (!retention || retention->flags == 0))
+        rc = shmqi_fail(SHMQ_ERR_INVAL, "%s: nothing to change", topic);
+    if (rc == SHMQ_OK)
+        rc = set_retention(&ask, retention);
+    return rc ? rc : shmqi_control_ask(ns, &ask, soon(), NULL);
+}
+
+int shmq_topic_remove_data(const char *ns, const char *topic, uint32_t flags)
+{
+    struct shmqi_ask ask;
+    memset(&ask, 0, sizeof ask);
+    ask.kind = SHMQI_ASK_REMOVE;
+    ask.flags = flags;
+    int rc = set_topic(&ask, topic, true);
+    if (rc == SHMQ_OK && (flags & ~(uint32_t)SHMQ_UNLINK_FORCE))
+        rc = shmqi_fail(SHMQ_ERR_INVAL, "remove: unknown flags");
+    return rc ? rc : shmqi_control_ask(ns, &ask, soon(), NULL);
+}
