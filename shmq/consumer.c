@@ -20,8 +20,13 @@
 
 static int check_options(const struct shmq_consumer_options *o)
 {
-    const uint32_t known =
-        SHMQ_CONSUMER_NO_CREATE | SHMQ_CONSUMER_COPY | SHMQ_CONSUMER_MANUAL_ACK;
+    const uint32_t read =
+        SHMQ_CONSUMER_READ_PUBLISHED | SHMQ_CONSUMER_READ_DURABLE;
+    const uint32_t known = SHMQ_CONSUMER_NO_CREATE | SHMQ_CONSUMER_COPY |
+        SHMQ_CONSUMER_MANUAL_ACK | read;
+    if ((o->flags & read) == read)
+        return shmqi_fail(
+            SHMQ_ERR_INVAL, "consumer: read published or durable, not both");
     if (o->struct_bytes != sizeof *o || (o->flags & ~known) || o->reserved)
         return shmqi_fail(SHMQ_ERR_INVAL,
             "consumer: options are not legal; "
@@ -125,8 +130,11 @@ int shmq_consumer_open(struct shmq_topic *topic,
     c->current = UINT32_MAX;
     c->freeze = UINT64_MAX;
     c->version = shm_ld(G2, &s->ring.control->version);
-    rc = open_mode(c, &o);
+    rc = shmqi_past_open(c, o.group != NULL);
+    if (rc == SHMQ_OK)
+        rc = open_mode(c, &o);
     if (rc) {
+        shmqi_past_free(c);
         free(c);
         return rc;
     }
@@ -171,6 +179,7 @@ void shmq_consumer_close(struct shmq_consumer *c)
     }
     free(c->held);
     free(c->delayed);
+    shmqi_past_free(c);
     free(c);
 }
 

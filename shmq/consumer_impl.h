@@ -12,6 +12,7 @@
 #include "find.h"
 #include "frame.h"
 #include "groups.h"
+#include "past.h"
 #include "wait.h"
 
 enum shmqi_consumer_mode {
@@ -98,6 +99,7 @@ struct shmq_consumer {
     struct shmqi_delayed *delayed;
     uint32_t delayed_cnt, delayed_cap;
     uint64_t delayed_next_ns; /* when the first of them is due */
+    struct shmqi_past *past; /* durable topics: what has left the ring */
     /* gaps, poll */
     bool gap_pending, gap_known;
     struct shmq_gap gap;
@@ -124,6 +126,11 @@ bool shmqi_consumer_evicted(struct shmq_consumer *c);
 /* Set the error's text and return STALE, FORKED. */
 int shmqi_consumer_stale(struct shmq_consumer *c);
 int shmqi_consumer_forked(void);
+/* Groups changed, or the topic was deleted: may it go on? */
+int shmqi_consumer_check_version(struct shmq_consumer *c, uint64_t version);
+/* What a look that handed out nothing means to the caller. */
+int shmqi_consumer_outcome(struct shmq_consumer *c, int rc);
+
 /* -- held.c -------------------------------------------------------------------
  */
 
@@ -136,6 +143,8 @@ int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes);
  * (nonsense), GAP (overwritten meanwhile), NOMEM. */
 int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
     uint64_t slot_word);
+/* Room to track the records of a frame that was filled in another way. */
+int shmqi_held_track(struct shmqi_held *h);
 /* Hands out the next record of held[slot]. CORRUPT for nonsense. */
 int shmqi_held_hand(
     struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret);
@@ -168,6 +177,40 @@ void shmqi_reader_rewind(
 int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start);
 uint64_t shmqi_reader_position(const struct shmq_consumer *c);
 int shmqi_reader_still_ours(struct shmq_consumer *c);
+/* Parts of it, for consumer_past.c. */
+#define SHMQI_LAPPED INT32_MIN /* overwritten; durable topics: see the log */
+int shmqi_reader_take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot);
+int shmqi_reader_take_spsc(struct shmq_consumer *c, uint32_t *ret_slot);
+int shmqi_reader_hand(
+    struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret);
+struct shmqi_held *shmqi_reader_new_held(
+    struct shmq_consumer *c, uint32_t *ret_slot);
+void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx);
+int shmqi_reader_gap(
+    struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason);
+void shmqi_reader_set_next(
+    struct shmq_consumer *c, uint64_t pos, uint64_t skip);
+
+/* -- consumer_past.c: consumers of durable topics ---------------------------
+ */
+#define SHMQI_VERSION_NEVER UINT64_MAX /* c->version of a durable consumer */
+/* Before the group is joined. */
+int shmqi_past_open(struct shmq_consumer *c, bool named);
+void shmqi_past_free(struct shmq_consumer *c);
+int shmqi_past_look(
+    struct shmq_consumer *c, uint64_t version, struct shmq_message *ret);
+/* Ephemeral and exclusive: where reading goes on. Does not tell the group. */
+int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start);
+/* Fills `h` with a frame of the log (mpmc). */
+int shmqi_past_fill(struct shmqi_held *h, const struct shmqi_log_frame *f);
+/* A private copy of the frame of sequence `seq`, to be freed; NULL: not to be
+ * had. */
+struct shmqi_frame;
+uint8_t *shmqi_past_copy(
+    struct shmq_consumer *c, uint64_t seq, struct shmqi_frame *ret);
+/* Stands for the slot word of a frame that is not in the ring any more. */
+#define SHMQI_SLOT_IN_LOG UINT64_MAX
+int shmqi_member_next_past(struct shmq_consumer *c, struct shmq_message *ret);
 
 /* -- sweep.c: the fast way of poll ------------------------------------------
  */

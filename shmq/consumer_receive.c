@@ -44,8 +44,7 @@ bool shmqi_consumer_evicted(struct shmq_consumer *c)
     return shmqi_reader_still_ours(c) != SHMQ_OK;
 }
 
-/* Groups changed, or the topic was deleted. */
-static int check_version(struct shmq_consumer *c, uint64_t version)
+int shmqi_consumer_check_version(struct shmq_consumer *c, uint64_t version)
 {
     if (version & SHMQI_DELETED)
         return shmqi_fail(
@@ -85,12 +84,30 @@ static int report_empty(struct shmq_consumer *c)
     return SHMQ_ERR_EMPTY;
 }
 
+int shmqi_consumer_outcome(struct shmq_consumer *c, int rc)
+{
+    if (rc == SHMQ_ERR_EMPTY)
+        return report_empty(c);
+    if (rc == SHMQ_ERR_GAP)
+        c->gap_pending = false;
+    if (rc == SHMQ_ERR_STALE)
+        return shmqi_consumer_stale(c);
+    if (rc == SHMQ_ERR_LIMIT)
+        return shmqi_fail(rc,
+            "%s: %u frames are held; release some, or open "
+            "the consumer with more prefetch",
+            c->segment->topic, c->held_max);
+    return rc;
+}
+
 static inline int look(struct shmq_consumer *c, struct shmq_message *ret)
 {
     c->empty_at = NULL;
     uint64_t version = shm_ld(W6, &c->ring->control->version);
     if (__builtin_expect(version != c->version, 0)) {
-        int rc = check_version(c, version);
+        if (c->past)
+            return shmqi_past_look(c, version, ret);
+        int rc = shmqi_consumer_check_version(c, version);
         if (rc)
             return rc;
     }
@@ -108,18 +125,7 @@ static inline int look(struct shmq_consumer *c, struct shmq_message *ret)
         c->last_blocked_ns = 0;
         return rc;
     }
-    if (rc == SHMQ_ERR_EMPTY)
-        return report_empty(c);
-    if (rc == SHMQ_ERR_GAP)
-        c->gap_pending = false;
-    if (rc == SHMQ_ERR_STALE)
-        return shmqi_consumer_stale(c);
-    if (rc == SHMQ_ERR_LIMIT)
-        return shmqi_fail(rc,
-            "%s: %u frames are held; release some, or open "
-            "the consumer with more prefetch",
-            c->segment->topic, c->held_max);
-    return rc;
+    return shmqi_consumer_outcome(c, rc);
 }
 
 static int receive(struct shmq_consumer *c, struct shmq_message *ret)

@@ -93,6 +93,8 @@ static bool publish(struct shmq_consumer *c, const uint8_t *frame, uint32_t len,
 static uint8_t *copy_frame(struct shmq_consumer *c, uint64_t seq,
     uint64_t slot_word, uint64_t held, struct shmqi_frame *f)
 {
+    if (slot_word == SHMQI_SLOT_IN_LOG)
+        return shmqi_past_copy(c, seq, f);
     if (!shmqi_frame_open(c->ring, slot_word, f))
         return NULL;
     uint8_t *copy = malloc(f->head.len_bytes);

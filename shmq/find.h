@@ -32,12 +32,25 @@ struct shmqi_finder {
     uint64_t epoch; /* at the last full look; UINT64_MAX: none yet */
 };
 
-/* The functions below exist once per `take`, which is called directly. */
+/* How sequence `seq` stands: as shmqi_mpmc_look(), or what a durable topic
+ * makes of it (positive: not in the ring). */
+typedef int64_t shmqi_look_fn(
+    const struct shmqi_finder *f, uint64_t seq, uint64_t *ret_word);
+
+static inline __attribute__((always_inline)) int64_t shmqi_look_ring(
+    const struct shmqi_finder *f, uint64_t seq, uint64_t *ret_word)
+{
+    return shmqi_mpmc_look(f->ring, seq, ret_word);
+}
+
+/* The functions below exist once per `look` and `take`, which are called
+ * directly. */
 #define SHMQI_FIND static inline __attribute__((always_inline))
 
 /* Looks at every claim in [floor, to) for one that is open. */
 SHMQI_FIND enum shmqi_taken shmqi_find_in(const struct shmqi_finder *f,
-    uint64_t floor, uint64_t to, shmqi_take_fn *take, void *ctx)
+    uint64_t floor, uint64_t to, shmqi_look_fn *look, shmqi_take_fn *take,
+    void *ctx)
 {
     const struct shmqi_claims *c = &f->claims;
     for (uint64_t q = floor; q < to && q < floor + (1ull << c->lg2); q++) {
@@ -46,7 +59,7 @@ SHMQI_FIND enum shmqi_taken shmqi_find_in(const struct shmqi_finder *f,
         if (age > 0 ||
             (age == 0 && shmqi_claim_unpack(k).state != SHMQI_CLAIM_FREE))
             continue;
-        int64_t slot = shmqi_mpmc_look(f->ring, q, &w);
+        int64_t slot = look(f, q, &w);
         if (slot < 0)
             continue;
         enum shmqi_taken t = take(ctx, q, k, w, slot > 0);
@@ -68,7 +81,8 @@ static inline uint64_t shmqi_find_floor(struct shmqi_finder *f)
     if (__builtin_expect(floor - f->near > n, 0)) {
         uint64_t tail = shm_ld(G1, &r->data->tail);
         floor = shmqi_claims_floor(&f->claims, tail);
-        if (tail > n && floor < tail - n && r->on_full != SHMQ_ON_FULL_DROP_OLD)
+        if (tail > n && floor < tail - n &&
+            r->gated_by == SHMQI_GATED_BY_GROUPS)
             floor = tail - n;
     }
     f->near = floor;
@@ -76,8 +90,8 @@ static inline uint64_t shmqi_find_floor(struct shmqi_finder *f)
 }
 
 /* One look at the place where fresh frames begin. *ret_idle: there is none. */
-SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
-    struct shmqi_finder *f, shmqi_take_fn *take, void *ctx, bool *ret_idle)
+SHMQI_FIND enum shmqi_taken shmqi_find_fresh(struct shmqi_finder *f,
+    shmqi_look_fn *look, shmqi_take_fn *take, void *ctx, bool *ret_idle)
 {
     const struct shmqi_claims *c = &f->claims;
     uint64_t nw = shm_ld(S5, &c->group->next), w;
@@ -86,7 +100,7 @@ SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
     if (seq < floor)
         seq = floor;
     if (shmqi_next_epoch(nw) != f->epoch) {
-        enum shmqi_taken t = shmqi_find_in(f, floor, seq, take, ctx);
+        enum shmqi_taken t = shmqi_find_in(f, floor, seq, look, take, ctx);
         if (t != SHMQI_TAKE_NEXT)
             return t;
         if (!shmqi_freeing_any(c))
@@ -97,7 +111,7 @@ SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
     if (seq >= floor + (1ull << c->lg2))
         return SHMQI_TAKE_NEXT;
 #endif
-    int64_t age = shmqi_mpmc_look(f->ring, seq, &w);
+    int64_t age = look(f, seq, &w);
     if (age < 0)
         return SHMQI_TAKE_NEXT;
     *ret_idle = false;
@@ -130,8 +144,8 @@ SHMQI_FIND enum shmqi_taken shmqi_find_fresh(
 
 /* Nothing fresh: what others left undone, then freed claims whose freer has
  * not told yet. `anyway` looks whatever the announcements say. */
-SHMQI_FIND enum shmqi_taken shmqi_find_freed(
-    struct shmqi_finder *f, bool anyway, shmqi_take_fn *take, void *ctx)
+SHMQI_FIND enum shmqi_taken shmqi_find_freed(struct shmqi_finder *f,
+    bool anyway, shmqi_look_fn *look, shmqi_take_fn *take, void *ctx)
 {
     const struct shmqi_claims *c = &f->claims;
     f->near = shm_ld(G1, &f->ring->data->tail);
@@ -141,7 +155,8 @@ SHMQI_FIND enum shmqi_taken shmqi_find_freed(
     if (!freeing && shmqi_next_epoch(nw) == f->epoch && !anyway)
         return SHMQI_TAKE_NEXT;
     uint64_t floor = shmqi_claims_floor(c, f->near);
-    return shmqi_find_in(f, floor, shmqi_seq_expand(nw, floor), take, ctx);
+    return shmqi_find_in(
+        f, floor, shmqi_seq_expand(nw, floor), look, take, ctx);
 }
 
 #endif

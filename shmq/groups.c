@@ -8,6 +8,7 @@
 #include "claims.h"
 #include "error.h"
 #include "files.h"
+#include "past.h"
 #include "seek.h"
 #include "wait.h"
 
@@ -65,7 +66,7 @@ static int fill_defaults(const struct shmqi_segment *s,
     m->absent = asked->absent ? asked->absent : SHMQ_ABSENT_KEEP;
     m->max_attempts = asked->max_attempts ? asked->max_attempts : 16;
     m->lease_ns = asked->lease_ns;
-    m->views = m->lease_ns == 0 && s->ring.on_full != SHMQ_ON_FULL_DROP_OLD &&
+    m->views = m->lease_ns == 0 && s->ring.gated_by == SHMQI_GATED_BY_GROUPS &&
         s->data_writable && !s->untrusted_members;
     if (m->kind > SHMQ_GROUP_EXCLUSIVE || m->absent > SHMQ_ABSENT_RELEASE)
         return shmqi_fail(SHMQ_ERR_INVAL, "group: kind or absent is not legal");
@@ -136,7 +137,7 @@ static void place(struct shmqi_segment *s, struct shmqi_group_shm *g,
              skip;
     bool latest = start->kind == SHMQ_START_LATEST;
     uint64_t low = shmqi_pin_group(r, g, tag, latest, creating, gating);
-    uint64_t pos = shmqi_seek(r, start, low, &skip);
+    uint64_t pos = r->marks ? make->place : shmqi_seek(r, start, low, &skip);
     shmqi_pin_settle(r, g, tag, pos);
     shm_st(N2, &g->seen,
         shmqi_cursor_of(r, tag, make->seen > pos ? make->seen : pos));
@@ -228,11 +229,13 @@ static int make_entry(struct shmqi_segment *s, uint32_t self,
 }
 
 int shmqi_group_make(
-    struct shmqi_segment *s, uint32_t self, const struct shmqi_make *make)
+    struct shmqi_segment *s, uint32_t self, struct shmqi_make *make)
 {
     struct shmqi_member m;
     enum shmqi_life_made how = SHMQI_MADE_AGAIN;
     int rc = fill_defaults(s, &make->attrs, &m);
+    if (rc == SHMQ_OK && s->ring.marks) /* may read the log: first of all */
+        rc = shmqi_past_place(s, &make->start, &make->place);
     if (rc == SHMQ_OK && shmqi_bind_entry(make->old_bind) == 0 &&
         groups_bound(&s->ring) >= s->ring.group_limit)
         rc = no_group_left(s);
@@ -373,7 +376,7 @@ int shmqi_group_join(struct shmqi_segment *s, uint32_t self, const char *name,
     for (unsigned i = 0; rc == SHMQ_OK && i < GROUP_TRIES; i++) {
         uint64_t bind = shmqi_bind_word(&s->ring, name_idx);
         uint32_t entry = shmqi_bind_entry(bind);
-        struct shmqi_make make = {name_idx, bind, *attrs, *start, 0};
+        struct shmqi_make make = {name_idx, bind, *attrs, *start, 0, 0};
         bool absent = false;
         if (entry == 0) {
             if (no_create)

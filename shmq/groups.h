@@ -65,11 +65,12 @@ struct shmqi_make {
     struct shmq_group_attrs attrs;
     struct shmq_start start;
     uint64_t seen;
+    uint64_t place; /* durable topics: where `start` is; set by make */
 };
 
 /* Makes a group and binds it. EXISTS when somebody else was first. */
 int shmqi_group_make(
-    struct shmqi_segment *s, uint32_t self, const struct shmqi_make *make);
+    struct shmqi_segment *s, uint32_t self, struct shmqi_make *make);
 
 /* Joins the group `name` (made when missing unless no_create). The endpoint
  * names it until shmqi_group_leave(). */

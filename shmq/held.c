@@ -68,7 +68,7 @@ int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes)
     return SHMQ_OK;
 }
 
-static int clear_bits(struct shmqi_held *h)
+int shmqi_held_track(struct shmqi_held *h)
 {
     if (h->cnt < 2)
         return SHMQ_OK;
@@ -117,7 +117,7 @@ int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
     h->cnt = f.head.record_cnt;
     h->len = f.head.len_bytes;
     h->next_off = sizeof(struct shmqi_frame_shm);
-    return clear_bits(h);
+    return shmqi_held_track(h);
 }
 
 uint64_t shmqi_held_pos(

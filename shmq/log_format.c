@@ -350,6 +350,14 @@ int shmqi_log_frame_next(const uint8_t *payload, uint32_t len,
         (f.head.len_bytes & 7) || f.head.record_cnt == 0 ||
         f.head.record_cnt > SHMQ_BATCH_MAX || f.pos < prev_end)
         return SHMQ_ERR_CORRUPT;
+    /* A pad of the ring directly before it is no hole. */
+    uint64_t pad = f.head.flags & SHMQI_LOG_FRAME_SPSC
+        ? (uint64_t)f.head.reserved * 8
+        : 0;
+    if (pad > f.pos - prev_end)
+        return SHMQ_ERR_CORRUPT;
+    if (f.pos - pad == prev_end)
+        f.hole_pos = f.pos;
     f.end_pos = f.pos + frame_width(&f.head);
     if (f.end_pos < f.pos)
         return SHMQ_ERR_CORRUPT;

@@ -7,11 +7,11 @@
 
 #include "consumer_impl.h"
 #include "error.h"
+#include "member_impl.h"
 #include "mpmc.h"
 #include "reap.h"
 #include "relieve.h"
 
-#define CLAIM_TRIES 4096
 #define LOST_MAX 64
 
 static int tell_done(struct shmq_consumer *c, struct shmqi_held *h);
@@ -102,6 +102,22 @@ void shmqi_member_give_back(struct shmq_consumer *c)
     shmqi_claims_walk(k, c->find.near);
 }
 
+void shmqi_member_unclaim(
+    struct shmq_consumer *c, uint64_t seq, uint64_t held, bool again)
+{
+    struct shmqi_claim k = shmqi_claim_unpack(held);
+    k.owner = 0;
+    k.state = SHMQI_CLAIM_FREE;
+    if (!again) { /* as if it had never been claimed */
+        k.lap--;
+        k.state = SHMQI_CLAIM_DONE;
+    }
+    shmqi_freeing_begin(&c->find.claims, c->idx);
+    (void)shm_cas(
+        S9, shmqi_claim_at(&c->find.claims, seq), held, shmqi_claim_pack(k));
+    shmqi_freeing_end(&c->find.claims, c->idx);
+}
+
 void shmqi_member_close(struct shmq_consumer *c)
 {
     for (uint32_t i = 0; i < c->held_max; i++) {
@@ -123,7 +139,7 @@ void shmqi_member_close(struct shmq_consumer *c)
  * -----------------------------------------------------------------*/
 
 /* The frame is gone or senseless: done with it, as a gap of one frame. */
-static void discard(
+void shmqi_member_discard(
     struct shmq_consumer *c, uint64_t seq, uint64_t claim, uint32_t reason)
 {
     uint64_t w;
@@ -144,20 +160,6 @@ static void discard(
         1);
 }
 
-/* A claim that was free at this lap: its records may have been handed out. A
- * fresh group may begin in the middle of a frame; that does not count. */
-static bool handed_before(struct shmq_consumer *c, uint64_t seq, bool again,
-    const struct shmqi_claim *k)
-{
-    struct shmqi_group_shm *g = group_of(c);
-    if (again) {
-        uint64_t floor = shmqi_cursor_pos(shm_ld(S1, &g->floor), seq);
-        if (k->attempt > 0 || k->done == 0 || floor != shmqi_pos(seq, k->done))
-            return true;
-    }
-    return shmqi_cursor_pos(shm_ld(J9, &g->seen), seq) > shmqi_pos(seq, 0);
-}
-
 static enum shmqi_taken fill(struct shmq_consumer *c, uint64_t seq,
     uint64_t slot_word, uint64_t claim, bool again, uint32_t *ret_slot,
     int *ret_rc)
@@ -167,7 +169,7 @@ static enum shmqi_taken fill(struct shmq_consumer *c, uint64_t seq,
     int rc = shmqi_held_fill(c, h, seq, slot_word);
     if (rc == SHMQ_ERR_GAP || rc == SHMQ_ERR_CORRUPT) {
         shmqi_held_free(c, h);
-        discard(c, seq, claim,
+        shmqi_member_discard(c, seq, claim,
             rc == SHMQ_ERR_GAP ? SHMQ_GAP_DROPPED : SHMQ_GAP_CORRUPT);
         return SHMQI_TAKE_NEXT;
     }
@@ -176,17 +178,7 @@ static enum shmqi_taken fill(struct shmq_consumer *c, uint64_t seq,
         *ret_rc = rc;
         return SHMQI_TAKE_FAIL;
     }
-    struct shmqi_claim k = shmqi_claim_unpack(claim);
-    h->claim = claim;
-    h->redelivered = handed_before(c, seq, again, &k);
-    while (h->next_idx < k.done && h->next_idx < h->cnt) {
-        struct shmqi_view v;
-        if (!shmqi_record_view(h->bytes, h->len, h->next_off, &v))
-            break;
-        h->next_off = v.next;
-        h->next_idx++;
-    }
-    h->done = h->next_idx;
+    shmqi_member_keep(c, h, seq, claim, again);
     *ret_slot = slot;
     return SHMQI_TAKEN;
 }
@@ -202,22 +194,16 @@ static void take_lost(struct shmq_consumer *c, uint64_t seq, uint64_t k)
         (age == 0 && shmqi_claim_unpack(k).state == SHMQI_CLAIM_FREE);
     if (open &&
         shmqi_claim_take(claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
-        discard(c, seq, held, SHMQ_GAP_DROPPED);
+        shmqi_member_discard(c, seq, held, SHMQ_GAP_DROPPED);
     else
         shmqi_claims_push(claims, shm_ld(S5, &group_of(c)->next), seq);
 }
-
-struct taking {
-    struct shmq_consumer *c;
-    uint32_t slot; /* TAKEN: held[slot] is filled */
-    int rc; /* FAIL */
-};
 
 /* Claims `seq` and copies or views it: find.h. */
 static enum shmqi_taken take(
     void *ctx, uint64_t seq, uint64_t k, uint64_t slot_word, bool lost)
 {
-    struct taking *t = ctx;
+    struct shmqi_taking *t = ctx;
     struct shmq_consumer *c = t->c;
     struct shmqi_claim was = shmqi_claim_unpack(k);
     uint64_t held;
@@ -286,7 +272,7 @@ static bool jump_lost(struct shmq_consumer *c)
 
 /* Manual acknowledgement: a frame that is no longer looked at and has not been
  * acknowledged stays claimed, but needs no entry here any more. */
-static bool abandon_one(struct shmq_consumer *c)
+bool shmqi_member_abandon_one(struct shmq_consumer *c)
 {
     if (!(c->flags & SHMQ_CONSUMER_MANUAL_ACK))
         return false;
@@ -303,23 +289,24 @@ static bool abandon_one(struct shmq_consumer *c)
 
 static int claim_next(struct shmq_consumer *c, uint32_t *ret_slot)
 {
-    struct taking t = {c, 0, SHMQ_ERR_EMPTY};
+    struct shmqi_taking t = {c, 0, SHMQ_ERR_EMPTY};
     enum shmqi_taken taken = SHMQI_TAKE_NEXT;
     bool idle = false, jumps = c->ring->on_full == SHMQ_ON_FULL_DROP_OLD;
-    if (c->held_cnt >= c->held_max && !abandon_one(c))
+    if (c->held_cnt >= c->held_max && !shmqi_member_abandon_one(c))
         return SHMQ_ERR_LIMIT;
     c->dead_failed = false;
-    for (int i = 0; i < CLAIM_TRIES && !idle; i++) {
+    for (int i = 0; i < SHMQI_CLAIM_TRIES && !idle; i++) {
         if (!jumps || !jump_lost(c))
-            taken = shmqi_find_fresh(&c->find, take, &t, &idle);
+            taken =
+                shmqi_find_fresh(&c->find, shmqi_look_ring, take, &t, &idle);
         if (taken != SHMQI_TAKE_NEXT)
             break;
         if (c->gap_pending)
             return SHMQ_ERR_GAP;
     }
     if (taken == SHMQI_TAKE_NEXT)
-        taken =
-            shmqi_find_freed(&c->find, (c->empties & 0xff) == 0xff, take, &t);
+        taken = shmqi_find_freed(
+            &c->find, (c->empties & 0xff) == 0xff, shmqi_look_ring, take, &t);
     if (taken == SHMQI_TAKE_FAIL)
         return t.rc;
     if (taken == SHMQI_TAKE_NEXT)
@@ -355,7 +342,7 @@ static int hand(
     int rc = shmqi_held_hand(c, slot, &msg);
     if (rc) {
         h->lost = true;
-        discard(c, h->seq, h->claim, SHMQ_GAP_CORRUPT);
+        shmqi_member_discard(c, h->seq, h->claim, SHMQ_GAP_CORRUPT);
         if (h->open == 0)
             shmqi_held_free(c, h);
         return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
@@ -369,7 +356,9 @@ static int hand(
     return SHMQ_OK;
 }
 
-int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
+static inline __attribute__((always_inline)) int next_by(
+    struct shmq_consumer *c, struct shmq_message *ret,
+    int (*claim)(struct shmq_consumer *c, uint32_t *ret_slot))
 {
     uint32_t slot = c->current;
     shmqi_member_renew(c);
@@ -383,11 +372,21 @@ int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
     for (uint32_t i = 0; c->held_cnt && i < c->held_max; i++)
         if (can_hand(c, &c->held[i]))
             return hand(c, i, ret);
-    int rc = claim_next(c, &slot);
+    int rc = claim(c, &slot);
     if (rc)
         return rc;
     count_holds(c);
     return hand(c, slot, ret);
+}
+
+int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret)
+{
+    return next_by(c, ret, claim_next);
+}
+
+int shmqi_member_next_past(struct shmq_consumer *c, struct shmq_message *ret)
+{
+    return next_by(c, ret, shmqi_member_claim_past);
 }
 
 /* -- acknowledging, giving back

@@ -195,7 +195,7 @@ void shmqi_view_end(struct shmq_consumer *c)
 /* -- open, close, seek
  * -----------------------------------------------------------*/
 
-static void set_next(struct shmq_consumer *c, uint64_t pos, uint64_t skip)
+void shmqi_reader_set_next(struct shmq_consumer *c, uint64_t pos, uint64_t skip)
 {
     c->next = is_mpmc(c) ? shmqi_pos_seq(pos) : pos;
     c->next_idx = is_mpmc(c) ? shmqi_pos_idx(pos) : 0;
@@ -228,14 +228,16 @@ int shmqi_reader_open(struct shmq_consumer *c, const struct shmq_start *start)
         struct shmq_start from = *start;
         if (from.kind == SHMQ_START_DEFAULT)
             from.kind = SHMQ_START_LATEST;
-        set_next(c, seek_unpinned(c, &from, &skip), skip);
+        if (c->past)
+            return shmqi_past_seek(c, &from);
+        shmqi_reader_set_next(c, seek_unpinned(c, &from, &skip), skip);
         return SHMQ_OK;
     }
     int rc = take_role(c);
     if (rc == SHMQ_OK)
         rc = take_floor(c);
     if (rc == SHMQ_OK)
-        set_next(c, c->done_pos, 0);
+        shmqi_reader_set_next(c, c->done_pos, 0);
     if (rc == SHMQ_OK && c->member.created &&
         start->kind == SHMQ_START_POSITION)
         c->skip_before = is_mpmc(c) ? 0 : start->value;
@@ -272,6 +274,10 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
                                                     : SHMQ_START_EARLIEST;
     drop_held(c);
     c->gap_pending = false;
+    if (c->past) {
+        int rc = shmqi_past_seek(c, &from);
+        return rc ? rc : shmqi_reader_flush(c);
+    }
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
         if (!shmqi_pin_seek(r, group_of(c), &c->floor_word, &low))
             return shmqi_reader_still_ours(c) ? SHMQ_ERR_STALE
@@ -280,7 +286,7 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
     uint64_t pos = c->mode == SHMQI_MODE_EPHEMERAL
         ? seek_unpinned(c, &from, &skip)
         : shmqi_seek(r, &from, low, &skip);
-    set_next(c, pos, skip);
+    shmqi_reader_set_next(c, pos, skip);
     c->redeliver_until = 0;
     c->seen_pos = pos;
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
@@ -382,7 +388,7 @@ void shmqi_reader_rewind(
 /* -- gaps
  * ---------------------------------------------------------------------------*/
 
-static int gap(
+int shmqi_reader_gap(
     struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason)
 {
     uint64_t from = is_mpmc(c) ? shmqi_pos(c->next, c->next_idx) : c->next;
@@ -395,7 +401,7 @@ static int gap(
     (void)shm_add(N3, counter, frames ? frames : 1);
     bool nothing_held = c->first == c->last;
     uint64_t freeze = c->freeze, done = c->done_pos;
-    set_next(c, to_pos, c->skip_before);
+    shmqi_reader_set_next(c, to_pos, c->skip_before);
     c->freeze = freeze;
     if (!nothing_held)
         c->done_pos = done;
@@ -416,6 +422,8 @@ static uint64_t behind_pad(const struct shmqi_ring *r, uint64_t pos)
 static int lapped(struct shmq_consumer *c)
 {
     const struct shmqi_ring *r = c->ring;
+    if (c->past)
+        return SHMQI_LAPPED;
     uint64_t to = shmqi_ring_low(r);
     if (is_mpmc(c)) {
         uint64_t end = shmqi_mpmc_end(r), n = 1ull << r->cap_lg2;
@@ -424,18 +432,20 @@ static int lapped(struct shmq_consumer *c)
             seq = end - n; /* a gate that lags: scribbled */
         if (seq <= c->next)
             seq = c->next + 1;
-        return gap(c, shmqi_pos(seq, 0), seq - c->next, SHMQ_GAP_DROPPED);
+        return shmqi_reader_gap(
+            c, shmqi_pos(seq, 0), seq - c->next, SHMQ_GAP_DROPPED);
     }
     if (to <= c->next)
         to = shmqi_ring_end(r);
     to = behind_pad(r, to);
-    return gap(c, to > c->next ? to : c->next, 0, SHMQ_GAP_DROPPED);
+    return shmqi_reader_gap(
+        c, to > c->next ? to : c->next, 0, SHMQ_GAP_DROPPED);
 }
 
 /* -- taking the next frame
  * ----------------------------------------------------------*/
 
-static int hand(
+int shmqi_reader_hand(
     struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
 {
     struct shmqi_held *h = &c->held[slot];
@@ -477,7 +487,7 @@ static int hand(
 }
 
 /* Skips to the record where reading begins in the middle of a frame. */
-static void skip_records(struct shmqi_held *h, uint32_t idx)
+void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx)
 {
     struct shmqi_view v;
     while (h->next_idx < idx && h->next_idx + 1 < h->cnt &&
@@ -490,7 +500,8 @@ static void skip_records(struct shmqi_held *h, uint32_t idx)
 
 /* Manual acknowledgement: the oldest frame, when nobody looks at it any more,
  * makes room; its records stay undone for the group. */
-static struct shmqi_held *new_held(struct shmq_consumer *c, uint32_t *ret_slot)
+struct shmqi_held *shmqi_reader_new_held(
+    struct shmq_consumer *c, uint32_t *ret_slot)
 {
     struct shmqi_held *h = shmqi_held_new(c, ret_slot);
     if (h || !(c->flags & SHMQ_CONSUMER_MANUAL_ACK))
@@ -505,7 +516,7 @@ static struct shmqi_held *new_held(struct shmq_consumer *c, uint32_t *ret_slot)
     return shmqi_held_new(c, ret_slot);
 }
 
-static int next_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
+int shmqi_reader_take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     uint64_t w;
     int64_t age = shmqi_mpmc_look(c->ring, c->next, &w);
@@ -514,7 +525,7 @@ static int next_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
     if (age > 0)
         return lapped(c);
     uint32_t slot = 0;
-    struct shmqi_held *h = new_held(c, &slot);
+    struct shmqi_held *h = shmqi_reader_new_held(c, &slot);
     if (!h)
         return SHMQ_ERR_LIMIT;
     int rc = shmqi_held_fill(c, h, c->next, w);
@@ -524,11 +535,12 @@ static int next_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
         if (rc == SHMQ_ERR_GAP)
             return lapped(c);
         if (rc == SHMQ_ERR_CORRUPT)
-            return gap(c, shmqi_pos(c->next + 1, 0), 1, SHMQ_GAP_CORRUPT);
+            return shmqi_reader_gap(
+                c, shmqi_pos(c->next + 1, 0), 1, SHMQ_GAP_CORRUPT);
         return rc;
     }
     if (c->next_idx)
-        skip_records(h, c->next_idx);
+        shmqi_reader_skip(h, c->next_idx);
     c->next++;
     c->next_idx = 0;
     *ret_slot = slot;
@@ -572,7 +584,7 @@ static int fill_spsc(
     return SHMQ_OK;
 }
 
-static int next_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
+int shmqi_reader_take_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     uint64_t w, skipped = 0;
     for (;;) {
@@ -602,7 +614,7 @@ static int next_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
             return SHMQ_ERR_EMPTY;
     }
     uint32_t slot = 0;
-    struct shmqi_held *h = new_held(c, &slot);
+    struct shmqi_held *h = shmqi_reader_new_held(c, &slot);
     if (!h)
         return SHMQ_ERR_LIMIT;
     int rc = fill_spsc(c, h, c->next, w);
@@ -629,14 +641,15 @@ bool shmqi_reader_ready(const struct shmq_consumer *c)
 int shmqi_reader_next(struct shmq_consumer *c, struct shmq_message *ret)
 {
     if (c->current != UINT32_MAX)
-        return hand(c, c->current, ret);
+        return shmqi_reader_hand(c, c->current, ret);
     int rc = shmqi_view_begin(c);
     if (rc)
         return rc;
     uint32_t slot = 0;
-    rc = is_mpmc(c) ? next_mpmc(c, &slot) : next_spsc(c, &slot);
+    rc = is_mpmc(c) ? shmqi_reader_take_mpmc(c, &slot)
+                    : shmqi_reader_take_spsc(c, &slot);
     if (rc)
         return rc;
     c->current = slot;
-    return hand(c, slot, ret);
+    return shmqi_reader_hand(c, slot, ret);
 }

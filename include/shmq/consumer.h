@@ -27,11 +27,16 @@ struct shmq_consumer; /* one thread, one endpoint */
 enum shmq_consumer_flags {
     SHMQ_CONSUMER_NO_CREATE = 1u << 0, /* NOENT when the group is missing */
     SHMQ_CONSUMER_COPY = 1u << 1, /* always deliver private copies */
-    SHMQ_CONSUMER_MANUAL_ACK = 1u << 2 /* release only ends the view; records
+    SHMQ_CONSUMER_MANUAL_ACK = 1u << 2, /* release only ends the view; records
                                           count as done by shmq_consumer_ack,
                                           before or after their release, while
                                           their frame is among the last
                                           prefetch_frames taken */
+    /* Durable topics: which records are handed out. Default: named groups of
+     * disk topics get durable ones, all others what is published. */
+    SHMQ_CONSUMER_READ_PUBLISHED = 1u << 3,
+    SHMQ_CONSUMER_READ_DURABLE = 1u << 4 /* the topic's level: os topics get
+                                            what is written */
 };
 
 /* Options of a consumer; zero means default. Set struct_bytes. */

@@ -243,14 +243,16 @@ static enum shmqi_taken m_take(
 static inline bool m_take_fresh(struct m_member *m)
 {
     bool idle;
-    return shmqi_find_fresh(&m->find, m_take, m, &idle) == SHMQI_TAKEN;
+    return shmqi_find_fresh(&m->find, shmqi_look_ring, m_take, m, &idle) ==
+        SHMQI_TAKEN;
 }
 
 /* As claim_next() in member.c, one look at fresh frames. */
 static inline bool m_poll(struct m_member *m)
 {
     return m_take_fresh(m) ||
-        shmqi_find_freed(&m->find, false, m_take, m) == SHMQI_TAKEN;
+        shmqi_find_freed(&m->find, false, shmqi_look_ring, m_take, m) ==
+        SHMQI_TAKEN;
 }
 
 static inline bool m_ack(struct m_member *m)
