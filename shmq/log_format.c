@@ -208,27 +208,27 @@ static uint32_t head_crc(const uint8_t *at, uint64_t salt)
 }
 
 void shmqi_log_batch_encode(
-    struct shmqi_log_batch *b, uint64_t salt, uint8_t *at)
+    struct shmqi_log_batch *b, uint64_t salt, uint8_t *p)
 {
-    memset(at, 0, SHMQI_LOG_BATCH_HEAD);
-    put32(at + B_MAGIC, SHMQI_LOG_BATCH_MAGIC);
-    put32(at + B_TOTAL, b->total_bytes);
-    put32(at + B_PAYLOAD, b->payload_bytes);
-    put64(at + B_BASE, b->base_pos);
-    put64(at + B_END, b->end_pos);
-    put64(at + B_PREV_END, b->prev_end_pos);
-    put64(at + B_DURABLE, b->durable_pos);
-    put64(at + B_FIRST_TS, (uint64_t)b->first_ts_ns);
-    put64(at + B_MAX_TS, (uint64_t)b->max_ts_ns);
-    put32(at + B_EPOCH, b->epoch);
-    put32(at + B_DATA_CRC, b->data_crc);
-    put32(at + B_PREV_CRC, b->prev_crc);
-    put32(at + B_RECORDS, b->record_cnt);
-    put32(at + B_FRAMES, b->frame_cnt);
-    put16(at + B_FLAGS, b->flags);
-    put32(at + B_BLOCK, b->block);
-    b->hdr_crc = head_crc(at, salt);
-    put32(at + B_HDR_CRC, b->hdr_crc);
+    memset(p, 0, SHMQI_LOG_BATCH_HEAD);
+    put32(p + B_MAGIC, SHMQI_LOG_BATCH_MAGIC);
+    put32(p + B_TOTAL, b->total_bytes);
+    put32(p + B_PAYLOAD, b->payload_bytes);
+    put64(p + B_BASE, b->base_pos);
+    put64(p + B_END, b->end_pos);
+    put64(p + B_PREV_END, b->prev_end_pos);
+    put64(p + B_DURABLE, b->durable_pos);
+    put64(p + B_FIRST_TS, (uint64_t)b->first_ts_ns);
+    put64(p + B_MAX_TS, (uint64_t)b->max_ts_ns);
+    put32(p + B_EPOCH, b->epoch);
+    put32(p + B_DATA_CRC, b->data_crc);
+    put32(p + B_PREV_CRC, b->prev_crc);
+    put32(p + B_RECORDS, b->record_cnt);
+    put32(p + B_FRAMES, b->frame_cnt);
+    put16(p + B_FLAGS, b->flags);
+    put32(p + B_BLOCK, b->block);
+    b->hdr_crc = head_crc(p, salt);
+    put32(p + B_HDR_CRC, b->hdr_crc);
 }
 
 /* Lengths and positions that no writer makes are damage, whatever the CRC. */
