@@ -74,6 +74,11 @@ int shmq_error_errno(void)
     return last_errno;
 }
 
+#ifdef __clang_analyzer__
+#undef shmqi_fail
+#undef shmqi_fail_sys
+#endif
+
 int shmqi_fail(int rc, const char *fmt, ...)
 {
     va_list ap;

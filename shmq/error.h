@@ -18,4 +18,11 @@ int shmqi_fail(int rc, const char *fmt, ...) SHMQI_PRINTF(2, 3);
  * ENOMEM, ENOENT... else SYS) and appends its meaning. */
 int shmqi_fail_sys(int err, const char *fmt, ...) SHMQI_PRINTF(2, 3);
 
+#ifdef __clang_analyzer__
+/* The analyzer would think that these may return SHMQ_OK. */
+#define shmqi_fail(rc, ...) ((void)(shmqi_fail)(rc, __VA_ARGS__), (rc))
+#define shmqi_fail_sys(...) \
+    ((void)(shmqi_fail_sys)(__VA_ARGS__), (int)SHMQ_ERR_SYS)
+#endif
+
 #endif
