@@ -10,8 +10,10 @@ static int find_held(struct shmq_consumer *c, const struct shmq_message *msg,
 {
     if (!c || !msg)
         return shmqi_fail(SHMQ_ERR_INVAL, "message: no consumer or message");
-    if (!shmqi_same_process(c->generation))
-        return shmqi_consumer_forked();
+    if (!shmqi_same_process(c->generation)) {
+        (void)shmqi_consumer_forked();
+        return SHMQ_ERR_FORKED;
+    }
     struct shmqi_held *h = shmqi_held_of(c, msg);
     if (!h &&
         (msg->internal[0] >= c->held_max || msg->internal[2] == 0 ||
