@@ -151,6 +151,26 @@ int shmqd_log_add(struct shmqd_log *log, const struct shmqd_log_chunk *c)
     return SHMQ_OK;
 }
 
+/* Room that was lent and not used would keep a buffer from other logs, and
+ * would look like something that waits. */
+void shmqd_batches_unlend(struct shmqd_log *log)
+{
+    struct shmqd_batch *b = log->last, *before = log->first;
+    if (!b || b->state != BATCH_FILLING || b->head.payload_bytes != 0)
+        return;
+    while (before != b && before->next != b)
+        before = before->next;
+    if (before == b)
+        log->first = log->last = NULL;
+    else
+        log->last = before;
+    if (before != b)
+        before->next = NULL;
+    log->lent = 0;
+    give_buffer(log, b->buf);
+    b->state = BATCH_FREE;
+}
+
 /* -- writing --------------------------------------------------------------- */
 
 static void write_done(struct shmqd_io_op *op);

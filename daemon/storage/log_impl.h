@@ -188,6 +188,8 @@ void shmqd_uuid_text(const uint8_t uuid[16], char text[33]);
 
 /* -- batch.c: staging, writing --------------------------------------------- */
 void shmqd_batches_step(struct shmqd_log *log);
+/* Takes back room that was lent and not used. */
+void shmqd_batches_unlend(struct shmqd_log *log);
 /* What may be acknowledged is, in order. */
 void shmqd_batches_settle(struct shmqd_log *log);
 /* After trouble: everything that is not acknowledged is to be started again. */

@@ -10,6 +10,7 @@
 
 void shmqd_log_step(struct shmqd_log *log)
 {
+    shmqd_batches_unlend(log);
     shmqd_trouble_step(log);
     shmqd_segment_step(log);
     shmqd_batches_settle(log);
