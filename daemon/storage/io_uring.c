@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -23,6 +24,9 @@ struct uring_io {
     bool fixed; /* buffers are registered */
     bool enabled;
     bool deferred; /* completions come only when we enter the kernel */
+    /* Readable when there is something to enter for: with deferred completions
+     * the ring's own descriptor becomes readable only when we have entered. */
+    int event_fd;
 };
 
 /* Flag sets, the best first; each kernel takes the first that it knows. */
@@ -171,6 +175,9 @@ static int uring_turn(struct shmqd_io *io, int max, int64_t timeout_ns)
 {
     struct uring_io *u = (struct uring_io *)io;
     int cnt = 0;
+    uint64_t events;
+    /* Before the look, so that what completes after it is told again. */
+    (void)!read(u->event_fd, &events, sizeof events);
     if (io->in_flight == 0)
         return 0;
     enter(u, timeout_ns);
@@ -193,7 +200,7 @@ static int uring_turn(struct shmqd_io *io, int max, int64_t timeout_ns)
 
 static int uring_wait_fd(struct shmqd_io *io)
 {
-    return ((struct uring_io *)io)->ring.ring_fd;
+    return ((struct uring_io *)io)->event_fd;
 }
 
 static int uring_buffers(
@@ -216,6 +223,8 @@ static void uring_destroy(struct shmqd_io *io)
 {
     struct uring_io *u = (struct uring_io *)io;
     io_uring_queue_exit(&u->ring);
+    if (u->event_fd >= 0)
+        (void)close(u->event_fd);
     free(u);
 }
 
@@ -235,6 +244,7 @@ int shmqd_io_uring_create(struct shmqd_io **ret_io, const char **ret_why)
     if (!u)
         return -ENOMEM;
     u->io.ops = &uring_ops;
+    u->event_fd = -1;
     int rc = set_up(u);
     if (rc) {
         free(u);
@@ -249,6 +259,14 @@ int shmqd_io_uring_create(struct shmqd_io **ret_io, const char **ret_why)
         uring_destroy(&u->io);
         *ret_why = "this kernel's io_uring lacks operations";
         return -ENOSYS;
+    }
+    u->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    rc = u->event_fd < 0 ? -errno
+                         : io_uring_register_eventfd(&u->ring, u->event_fd);
+    if (rc) {
+        uring_destroy(&u->io);
+        *ret_why = "io_uring cannot tell of completions";
+        return rc;
     }
     (void)io_uring_ring_dontfork(&u->ring);
     *ret_io = &u->io;
