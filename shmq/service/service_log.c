@@ -1,6 +1,8 @@
 /* service_log.c - lines on stderr. */
 #include "service_log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -37,9 +39,22 @@ static bool stderr_is_journal(void)
     return strcmp(mine, stream) == 0;
 }
 
+/* Else the first file opened gets the number of a stream that is closed, and
+ * log lines go into it. */
+static void open_streams(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) != -1 || errno != EBADF)
+            continue;
+        if (open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY) < 0)
+            _exit(1);
+    }
+}
+
 void shmqs_log_open(
     const char *program, bool json, enum shmqs_level least_important)
 {
+    open_streams();
     log_program = program;
     log_json = json;
     log_least = least_important;

@@ -22,7 +22,8 @@ enum shmqs_level {
     SHMQS_DEBUG = 3,
 };
 
-/* Before the first line; `program` must live on. */
+/* Before the first line and before files are opened: streams that are closed
+ * are opened on /dev/null. `program` must live on. */
 void shmqs_log_open(
     const char *program, bool json, enum shmqs_level least_important);
 

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -34,10 +35,27 @@ static int drop_capabilities(void)
     struct __user_cap_header_struct header = {
         .version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
     struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}};
+    struct __user_cap_data_struct has[_LINUX_CAPABILITY_U32S_3] = {{0, 0, 0}};
     for (unsigned long cap = 0; cap < 64; cap++)
         (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    return (int)syscall(SYS_capset, &header, none);
+    (void)syscall(SYS_capset, &header, none);
+    /* A sandbox around us may forbid to drop what is not there. */
+    if (syscall(SYS_capget, &header, has) != 0)
+        return -1;
+    if (memcmp(has, none, sizeof(none)) != 0) {
+        errno = EPERM;
+        return -1;
+    }
+    return 0;
+}
+
+static int forbid_core_files(void)
+{
+    struct rlimit core = {0, 0};
+    if (setrlimit(RLIMIT_CORE, &core) == 0)
+        return 0;
+    return getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_cur != 0 ? -1 : 0;
 }
 
 static int add_rule(scmp_filter_ctx filter, const struct shmqs_allowed *allowed)
@@ -74,9 +92,8 @@ static int filter_calls(const struct shmqs_allowed *allowed)
 int shmqs_sandbox_enter(
     const struct shmqs_allowed *allowed, const char **ret_step)
 {
-    struct rlimit no_core = {0, 0};
     *ret_step = "setrlimit";
-    if (setrlimit(RLIMIT_CORE, &no_core) != 0)
+    if (forbid_core_files() != 0)
         return -1;
     *ret_step = "capset";
     if (drop_capabilities() != 0)
