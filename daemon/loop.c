@@ -1,0 +1,241 @@
+/* loop.c - whose turn it is.
+ *
+ * A turn gives every topic a bounded share: ring to staging, then the store
+ * takes completions, then watermarks are raised. Slow things (retention, the
+ * dead, the journal, topics set aside) have times of their own. The loop
+ * sleeps only when no topic has anything to drain; publishers ring it awake. */
+#include "loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <shmq.h>
+
+#include "control_socket.h"
+#include "journal.h"
+#include "reaper.h"
+#include "service/service_log.h"
+#include "service/service_notify.h"
+#include "service/service_signals.h"
+#include "topics.h"
+
+enum { EVENTS = 64 };
+#define LOOK_NS 1000000000ull /* slow things of a topic */
+#define SLEEP_NS 100000000ull /* longest sleep */
+#define STOP_NS 20000000000ull /* longest draining at the end */
+
+uint64_t shmqd_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+int shmqd_watch(
+    struct shmqd *daemon, int fd, enum shmqd_event kind, uint32_t number)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN, .data.u64 = (uint64_t)kind << 32 | number};
+    return epoll_ctl(daemon->epoll_fd, EPOLL_CTL_ADD, fd, &event);
+}
+
+void shmqd_unwatch(struct shmqd *daemon, int fd)
+{
+    (void)epoll_ctl(daemon->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+}
+
+/* -- one topic's share ----------------------------------------------------- */
+
+static void look(struct shmqd *daemon, struct shmqd_topic *topic, uint64_t now)
+{
+    topic->look_ns = now + LOOK_NS;
+    int rc = shmqi_drain_check(topic->drain);
+    if (rc != 0) {
+        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
+            rc == SHMQ_ERR_CLOSED ? "its ring was removed by somebody"
+                                  : "its ring is damaged");
+        topic->retry_ns = now;
+        return;
+    }
+    shmqd_reaper_look(daemon, topic);
+    if (shmqd_topic_keep(topic))
+        topic->look_ns = now; /* one segment per turn */
+    shmqd_topic_figures(topic);
+}
+
+/* Ring to staging, and slow things. True when there may be more to drain. */
+static bool feed(struct shmqd *daemon, struct shmqd_topic *topic, uint64_t now)
+{
+    if (topic->state == SHMQD_TOPIC_SERVED && now >= topic->look_ns)
+        look(daemon, topic, now);
+    if (topic->state != SHMQD_TOPIC_SERVED)
+        return false;
+    shmqi_drain_beat(topic->drain);
+    return shmqd_topic_drain(topic);
+}
+
+/* -- events ---------------------------------------------------------------- */
+
+static void on_signal(struct shmqd *daemon)
+{
+    int sig = shmqs_signals_take(daemon->signal_fd);
+    if (sig == SIGTERM || sig == SIGINT) {
+        shmqs_log(SHMQS_INFO, "%s: drains and ends",
+            sig == SIGTERM ? "SIGTERM" : "SIGINT");
+        daemon->stopping = true;
+    } else if (sig == SIGHUP) {
+        shmqs_log(SHMQS_INFO,
+            "SIGHUP: settings are read at start only; restart to change them");
+    }
+}
+
+static void on_event(struct shmqd *daemon, uint64_t data)
+{
+    uint32_t number = (uint32_t)data;
+    switch ((enum shmqd_event)(data >> 32)) {
+    case SHMQD_EVENT_SIGNAL:
+        on_signal(daemon);
+        break;
+    case SHMQD_EVENT_LISTEN:
+        shmqd_control_accept(daemon);
+        break;
+    case SHMQD_EVENT_ASKER:
+        shmqd_control_read(daemon, number);
+        break;
+    case SHMQD_EVENT_DEATH:
+        shmqd_reaper_death(daemon, number);
+        break;
+    case SHMQD_EVENT_STORE:
+    case SHMQD_EVENT_TOPIC:
+        break; /* the turn that follows looks at both */
+    }
+}
+
+/* Publishers ring while we sleep, not while we work. False: do not sleep. */
+static bool arm(struct shmqd *daemon)
+{
+    bool idle = true;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        struct shmqd_topic *topic = daemon->topics[i];
+        /* With staging full the disk wakes us, not the publishers. */
+        if (topic->state != SHMQD_TOPIC_SERVED || topic->log_full)
+            continue;
+        topic->armed = true;
+        idle &= shmqi_drain_arm(topic->drain);
+    }
+    return idle;
+}
+
+static void disarm(struct shmqd *daemon)
+{
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        struct shmqd_topic *topic = daemon->topics[i];
+        if (topic->armed && topic->state == SHMQD_TOPIC_SERVED)
+            shmqi_drain_disarm(topic->drain);
+        topic->armed = false;
+    }
+}
+
+static uint64_t earliest(const struct shmqd *daemon, uint64_t now)
+{
+    uint64_t when = now + SLEEP_NS;
+    int64_t store = shmqd_store_next_ns(daemon->store);
+    if (store >= 0 && (uint64_t)store < when)
+        when = (uint64_t)store;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        const struct shmqd_topic *topic = daemon->topics[i];
+        bool served = topic->state == SHMQD_TOPIC_SERVED;
+        uint64_t mine = served ? topic->look_ns : topic->retry_ns;
+        when = mine < when ? mine : when;
+        if (served && topic->groups_ns < when)
+            when = topic->groups_ns;
+    }
+    return when;
+}
+
+static void sleep_until(struct shmqd *daemon, uint64_t when, uint64_t now)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t left_ns = when > now ? when - now : 0;
+    int cnt = epoll_wait(
+        daemon->epoll_fd, events, EVENTS, (int)((left_ns + 999999) / 1000000));
+    for (int i = 0; i < cnt; i++)
+        on_event(daemon, events[i].data.u64);
+}
+
+/* -- the loop -------------------------------------------------------------- */
+
+/* True when something moved: then the next turn follows at once. */
+static bool turn(struct shmqd *daemon, uint64_t now)
+{
+    bool busy = false;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++)
+        busy |= feed(daemon, daemon->topics[i], now);
+    busy |= shmqd_store_turn(daemon->store, 0) > 0;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        struct shmqd_topic *topic = daemon->topics[i];
+        if (topic->state != SHMQD_TOPIC_SERVED)
+            continue;
+        bool moved = shmqd_topic_tell(topic);
+        busy |= moved;
+        busy |= shmqd_topic_groups(topic, now, moved);
+    }
+    shmqd_topics_retry(daemon, now);
+    return busy;
+}
+
+static void mark_stop(struct shmqd *daemon)
+{
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        struct shmqd_topic *topic = daemon->topics[i];
+        struct shmq_watermarks marks = {.struct_bytes = sizeof(marks)};
+        if (topic->state != SHMQD_TOPIC_SERVED)
+            continue;
+        shmqi_drain_marks(topic->drain, &marks);
+        topic->stop_pos = marks.published;
+    }
+}
+
+static bool is_drained(const struct shmqd *daemon)
+{
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        if (!shmqd_topic_is_drained(daemon->topics[i]))
+            return false;
+    }
+    return true;
+}
+
+bool shmqd_loop_run(struct shmqd *daemon)
+{
+    uint64_t watchdog_ns = shmqs_notify_watchdog_ns();
+    uint64_t watchdog_at = 0, look_at = 0, stop_at = 0;
+    while (true) {
+        uint64_t now = shmqd_clock_ns();
+        bool busy = turn(daemon, now);
+        if (watchdog_ns != 0 && now >= watchdog_at) {
+            shmqs_notify("WATCHDOG=1");
+            watchdog_at = now + watchdog_ns / 2;
+        }
+        if (now >= look_at) {
+            shmqd_control_look(daemon, now);
+            shmqd_journal_look(daemon->journal);
+            look_at = now + LOOK_NS;
+        }
+        if (daemon->stopping && stop_at == 0) {
+            shmqs_notify("STOPPING=1");
+            mark_stop(daemon);
+            stop_at = now + STOP_NS;
+        }
+        if (stop_at != 0 && (is_drained(daemon) || now >= stop_at))
+            return is_drained(daemon);
+        if (!busy && arm(daemon))
+            sleep_until(daemon, earliest(daemon, now), now);
+        else
+            sleep_until(daemon, now, now);
+        disarm(daemon);
+    }
+}

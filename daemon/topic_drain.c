@@ -1,0 +1,154 @@
+/* topic_drain.c - the records of a topic: from its ring into staging memory,
+ * and the watermarks back.
+ *
+ * Budget: PORTIONS calls per turn, each of at most one staging buffer; so a
+ * topic whose producers never pause takes its share and no more. */
+#include "topic.h"
+
+#include <inttypes.h>
+
+#include <shmq.h>
+
+#include "service/service_log.h"
+
+enum { PORTIONS = 2 };
+
+/* One portion. Returns true when it was one. */
+static bool move_portion(struct shmqd_topic *topic)
+{
+    struct shmqi_portion portion;
+    struct shmq_gap gap;
+    uint8_t *at;
+    uint64_t room;
+    uint64_t frame_max = shmqi_drain_frame_max(topic->drain);
+    int rc = shmqd_log_room(topic->log, frame_max, &at, &room);
+    topic->log_full = rc == SHMQ_ERR_FULL;
+    if (rc != 0 && rc != SHMQ_ERR_FULL && rc != SHMQ_ERR_READ_ONLY)
+        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
+            "its log takes nothing: %s",
+            shmqd_store_error(topic->daemon->store));
+    if (rc != 0)
+        return false; /* read-only: shmqd_topic_tell() says so */
+    rc = shmqi_drain_take(topic->drain, at, room, &portion, &gap);
+    if (rc == SHMQ_ERR_GAP) {
+        /* The ring's own bytes are damaged: its producers are to blame. */
+        shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
+            "what a producer published at positions %" PRIu64 " to %" PRIu64
+            " is damaged; readers get a gap",
+            gap.from, gap.to);
+        return true;
+    }
+    if (rc != 0 && rc != SHMQ_ERR_EMPTY)
+        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
+            "its ring cannot be drained: %s", shmq_error_text());
+    if (rc != 0)
+        return false;
+    struct shmqd_log_chunk chunk = {
+        .bytes = portion.bytes,
+        .base_pos = portion.base_pos,
+        .end_pos = portion.end_pos,
+        .frame_cnt = portion.frame_cnt,
+        .record_cnt = portion.record_cnt,
+        .first_ts_ns = portion.first_ts_ns,
+        .max_ts_ns = portion.max_ts_ns,
+    };
+    rc = shmqd_log_add(topic->log, &chunk);
+    if (rc != 0) {
+        /* These records are taken out of the ring and not in the log: start
+         * over at the end of the log rather than leave a hole. */
+        shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
+            "cannot add to the log: %s",
+            shmqd_store_error(topic->daemon->store));
+        struct shmqd_log_status status;
+        shmqd_log_status(topic->log, &status);
+        shmqi_drain_seek(topic->drain, status.added_pos);
+        return false;
+    }
+    return true;
+}
+
+bool shmqd_topic_drain(struct shmqd_topic *topic)
+{
+    for (int i = 0; i < PORTIONS; i++) {
+        if (!move_portion(topic))
+            return false;
+    }
+    return true;
+}
+
+static uint32_t durable_state(
+    const struct shmqd_topic *topic, const struct shmqd_log_status *status)
+{
+    switch (status->state) {
+    case SHMQD_LOG_LOW_SPACE:
+        return SHMQ_DURABLE_LOW_SPACE;
+    case SHMQD_LOG_NO_SPACE:
+        return SHMQ_DURABLE_NO_SPACE;
+    case SHMQD_LOG_READ_ONLY:
+        return SHMQ_DURABLE_FAILED;
+    case SHMQD_LOG_OK:
+        break;
+    }
+    return topic->degraded ? SHMQ_DURABLE_DEGRADED : SHMQ_DURABLE_OK;
+}
+
+static void tell_state(
+    struct shmqd_topic *topic, const struct shmqd_log_status *status)
+{
+    static const char *const words[] = {
+        [SHMQ_DURABLE_OK] = "is well",
+        [SHMQ_DURABLE_LOW_SPACE] =
+            "disk space is low: no spare segment; retention runs",
+        [SHMQ_DURABLE_NO_SPACE] =
+            "the disk is full: producers wait; free space and it goes on",
+        [SHMQ_DURABLE_READ_ONLY] = "takes no records",
+        [SHMQ_DURABLE_FAILED] =
+            "the disk failed twice: takes no records until shmqd is restarted",
+        [SHMQ_DURABLE_DEGRADED] = "works; parts of its history are damaged",
+    };
+    static const enum shmqs_level levels[] = {
+        [SHMQ_DURABLE_OK] = SHMQS_INFO,
+        [SHMQ_DURABLE_LOW_SPACE] = SHMQS_WARNING,
+        [SHMQ_DURABLE_NO_SPACE] = SHMQS_ERROR,
+        [SHMQ_DURABLE_READ_ONLY] = SHMQS_ERROR,
+        [SHMQ_DURABLE_FAILED] = SHMQS_ERROR,
+        [SHMQ_DURABLE_DEGRADED] = SHMQS_WARNING,
+    };
+    uint32_t state = durable_state(topic, status);
+    if (state == topic->told_state)
+        return;
+    topic->told_state = state;
+    shmqi_drain_set_state(topic->drain, state);
+    shmqs_log_about(levels[state], "topic", topic->name, "%s", words[state]);
+}
+
+bool shmqd_topic_tell(struct shmqd_topic *topic)
+{
+    struct shmqd_log_status status;
+    shmqd_log_status(topic->log, &status);
+    tell_state(topic, &status);
+    if (status.low_pos != topic->low) {
+        topic->low = status.low_pos;
+        shmqi_drain_set_earliest(topic->drain, status.low_pos);
+    }
+    if (status.flush_cnt != topic->flush_cnt) {
+        topic->flush_cnt = status.flush_cnt;
+        shmqi_drain_count_flush(topic->drain, status.last_flush_ns,
+            status.payload_bytes - topic->flushed_bytes);
+        topic->flushed_bytes = status.payload_bytes;
+    }
+    bool moved = status.written_pos != topic->written ||
+        status.durable_pos != topic->durable;
+    if (moved) {
+        topic->written = status.written_pos;
+        topic->durable = status.durable_pos;
+        shmqi_drain_raise(topic->drain, status.written_pos, status.durable_pos);
+    }
+    return moved;
+}
+
+bool shmqd_topic_is_drained(const struct shmqd_topic *topic)
+{
+    return topic->state != SHMQD_TOPIC_SERVED ||
+        topic->durable >= topic->stop_pos;
+}

@@ -1,0 +1,188 @@
+/* topic_groups.c - the places of a topic's groups: from shared memory to the
+ * journal, and back into a ring that was made anew.
+ *
+ * Looked at every LOOK_NS, within WITH_FLUSH_NS after a flush, and at once when
+ * somebody waits for a commit. What
+ * changed is put into the journal; when that is on disk, whoever waits is
+ * told. A floor never goes beyond what is durable: shmqi_drain_groups() cuts
+ * it. */
+#include "topic.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <shmq.h>
+
+#include "journal.h"
+#include "service/service_log.h"
+
+#define LOOK_NS 50000000ull
+#define WITH_FLUSH_NS 5000000ull
+
+/* A group as the journal knows it. */
+struct known {
+    struct shmqi_group_place place;
+    uint64_t ticket; /* of its last put; 0: told already */
+    bool seen; /* in the running look */
+};
+
+struct shmqd_places {
+    uint32_t cnt, room;
+    struct shmqi_group_place *found; /* buffer of a look */
+    struct known *known;
+};
+
+void shmqd_topic_places_free(struct shmqd_topic *topic)
+{
+    if (topic->places != NULL) {
+        free(topic->places->found);
+        free(topic->places->known);
+    }
+    free(topic->places);
+    topic->places = NULL;
+}
+
+static struct known *find(struct shmqd_places *places, const char *name)
+{
+    for (uint32_t i = 0; i < places->cnt; i++) {
+        if (strcmp(places->known[i].place.name, name) == 0)
+            return &places->known[i];
+    }
+    return NULL;
+}
+
+static struct known *add(
+    struct shmqd_places *places, const struct shmqi_group_place *place)
+{
+    if (places->cnt == places->room)
+        return NULL;
+    struct known *known = &places->known[places->cnt++];
+    memset(known, 0, sizeof(*known));
+    known->place = *place;
+    return known;
+}
+
+static void take_known(void *ctx, const struct shmqi_group_place *place)
+{
+    struct shmqd_topic *topic = ctx;
+    (void)add(topic->places, place);
+}
+
+bool shmqd_topic_places_open(struct shmqd_topic *topic)
+{
+    /* Names of groups that were removed may come on top of the living. */
+    uint32_t room = 2 * shmqi_drain_groups_max(topic->drain) + 64;
+    struct shmqd_places *places = calloc(1, sizeof(*places));
+    shmqd_topic_places_free(topic);
+    if (places == NULL)
+        return false;
+    topic->places = places;
+    places->room = room;
+    places->found = calloc(room, sizeof(*places->found));
+    places->known = calloc(room, sizeof(*places->known));
+    if (places->found == NULL || places->known == NULL)
+        return false;
+    shmqd_journal_each(topic->daemon->journal, topic->uuid, take_known, topic);
+    return true;
+}
+
+void shmqd_topic_restore_groups(struct shmqd_topic *topic)
+{
+    struct shmqd_places *places = topic->places;
+    for (uint32_t i = 0; i < places->cnt; i++) {
+        const struct shmqi_group_place *place = &places->known[i].place;
+        int rc = shmqi_drain_restore(topic->drain, place);
+        if (rc != 0 && rc != SHMQ_ERR_EXISTS)
+            shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
+                "group %s cannot be made anew at its place: %s", place->name,
+                shmq_error_text());
+    }
+}
+
+static bool same(
+    const struct shmqi_group_place *a, const struct shmqi_group_place *b)
+{
+    return a->floor == b->floor && a->next == b->next &&
+        a->internal == b->internal && a->kind == b->kind &&
+        a->absent == b->absent && a->max_attempts == b->max_attempts &&
+        a->lease_ns == b->lease_ns &&
+        strcmp(a->dead_letter, b->dead_letter) == 0;
+}
+
+/* Puts one group's place, if it changed. False: the journal has no room. */
+static bool put(
+    struct shmqd_topic *topic, const struct shmqi_group_place *place)
+{
+    struct known *known = find(topic->places, place->name);
+    bool is_new = known == NULL;
+    if (is_new)
+        known = add(topic->places, place);
+    if (known == NULL)
+        return true; /* more groups than there can be: not ours to keep */
+    known->seen = true;
+    if (!is_new && same(&known->place, place))
+        return true;
+    uint64_t ticket =
+        shmqd_journal_put(topic->daemon->journal, topic->uuid, place);
+    if (ticket == 0) {
+        if (is_new)
+            topic->places->cnt--;
+        return false;
+    }
+    known->place = *place;
+    known->ticket = ticket;
+    return true;
+}
+
+static bool look(struct shmqd_topic *topic)
+{
+    struct shmqd_places *places = topic->places;
+    uint32_t cnt =
+        shmqi_drain_groups(topic->drain, places->found, places->room);
+    bool all = true;
+    for (uint32_t i = 0; i < places->cnt; i++)
+        places->known[i].seen = false;
+    for (uint32_t i = 0; i < cnt; i++)
+        all &= put(topic, &places->found[i]);
+    for (uint32_t i = 0; all && i < places->cnt; i++) {
+        struct known *known = &places->known[i];
+        if (known->seen)
+            continue;
+        if (shmqd_journal_remove(
+                topic->daemon->journal, topic->uuid, known->place.name) == 0)
+            return false;
+        places->known[i--] = places->known[--places->cnt];
+    }
+    return all;
+}
+
+/* Tells who waits for a commit. */
+static bool tell(struct shmqd_topic *topic)
+{
+    struct shmqd_places *places = topic->places;
+    uint64_t done = shmqd_journal_done(topic->daemon->journal);
+    bool told = false;
+    for (uint32_t i = 0; i < places->cnt; i++) {
+        struct known *known = &places->known[i];
+        if (known->ticket == 0 || known->ticket >= done)
+            continue;
+        known->ticket = 0;
+        shmqi_drain_journaled(topic->drain, &known->place, 1);
+        told = true;
+    }
+    return told;
+}
+
+bool shmqd_topic_groups(
+    struct shmqd_topic *topic, uint64_t now_ns, bool flushed)
+{
+    uint64_t commits = shmqi_drain_commits(topic->drain);
+    if (flushed && topic->groups_ns > now_ns + WITH_FLUSH_NS)
+        topic->groups_ns = now_ns + WITH_FLUSH_NS;
+    if (commits != topic->commits || now_ns >= topic->groups_ns) {
+        topic->groups_ns = now_ns + LOOK_NS;
+        if (look(topic))
+            topic->commits = commits;
+    }
+    return tell(topic);
+}

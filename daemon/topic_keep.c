@@ -1,0 +1,109 @@
+/* topic_keep.c - how much history a topic keeps. */
+#include "topic.h"
+
+#include <string.h>
+
+#include <shmq.h>
+
+#include "service/service_log.h"
+
+enum { GROUPS_CAP = 256 };
+
+/* Is `name` one of the words of "a,b,c", or is that "all"? */
+static bool is_listed(const char *list, const char *name)
+{
+    if (strcmp(list, "all") == 0)
+        return true;
+    size_t name_len = strlen(name);
+    while (*list != '\0') {
+        size_t len = strcspn(list, ",");
+        if (len == name_len && memcmp(list, name, len) == 0)
+            return true;
+        list += len;
+        list += *list == ',';
+    }
+    return false;
+}
+
+static size_t listed_cnt(const char *list)
+{
+    size_t cnt = list[0] != '\0';
+    for (; *list != '\0'; list++)
+        cnt += *list == ',';
+    return cnt;
+}
+
+/* The lowest floor of the groups that count. A listed group that does not
+ * exist yet has read nothing: then nothing is consumed. */
+static bool consumed_pos(struct shmqd_topic *topic, uint64_t *ret_pos)
+{
+    static struct shmqi_group_place places[GROUPS_CAP];
+    const char *list = topic->meta.consumed;
+    bool all = strcmp(list, "all") == 0;
+    uint64_t lowest = UINT64_MAX;
+    size_t found = 0;
+    if (list[0] == '\0')
+        return false;
+    uint32_t cnt = shmqi_drain_groups(topic->drain, places, GROUPS_CAP);
+    for (uint32_t i = 0; i < cnt; i++) {
+        if (!is_listed(list, places[i].name))
+            continue;
+        found++;
+        if (places[i].floor < lowest)
+            lowest = places[i].floor;
+    }
+    if (found == 0 || (!all && found < listed_cnt(list)))
+        return false;
+    *ret_pos = lowest;
+    return true;
+}
+
+bool shmqd_topic_keep(struct shmqd_topic *topic)
+{
+    const struct shmq_retention *retain = &topic->meta.retain;
+    struct shmqd_retention policy = {
+        .bytes = retain->retain_bytes,
+        .age_ns = retain->retain_age_ns,
+        .max_lag_bytes = retain->max_lag_bytes,
+    };
+    policy.consumed = consumed_pos(topic, &policy.consumed_pos);
+    if (policy.bytes == 0 && policy.age_ns == 0 && policy.max_lag_bytes == 0 &&
+        !policy.consumed)
+        return false;
+    return shmqd_log_retain(topic->log, &policy) == 1;
+}
+
+int shmqd_topic_set_retention(
+    struct shmqd_topic *topic, const struct shmq_retention *change)
+{
+    char text[4096];
+    struct shmqd_meta meta;
+    shmqd_meta_copy(&meta, &topic->meta);
+    shmqd_meta_retain(&meta, change);
+    size_t len = shmqd_meta_encode(&meta, text, sizeof(text));
+    if (len == 0)
+        return SHMQ_ERR_INVAL;
+    int rc = shmqd_meta_write(
+        topic->daemon->store, topic->uuid, topic->name, text, len);
+    if (rc != 0)
+        return rc;
+    shmqd_meta_retain(&topic->meta, change);
+    topic->look_ns = 0; /* applied in the next turn */
+    return 0;
+}
+
+void shmqd_topic_figures(struct shmqd_topic *topic)
+{
+    struct shmqd_log_status status;
+    uint64_t free_bytes = 0, total_bytes;
+    shmqd_log_status(topic->log, &status);
+    (void)shmqd_store_space(topic->daemon->store, &free_bytes, &total_bytes);
+    struct shmqi_drain_figures figures = {
+        .disk_bytes = status.log_bytes,
+        .segments = status.segment_cnt,
+        .io_errors = status.io_error_cnt,
+        .free_bytes = free_bytes,
+        .retain = topic->meta.retain,
+    };
+    shmqi_drain_set_figures(topic->drain, &figures);
+}

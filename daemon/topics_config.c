@@ -1,0 +1,91 @@
+/* topics_config.c - the [topic NAME] sections of the settings. */
+#include "topics.h"
+
+#include <shmq.h>
+
+#include "options.h"
+#include "service/service_log.h"
+
+int shmqd_topics_check(const struct shmqs_settings *settings)
+{
+    const struct shmqs_values *section;
+    for (uint32_t i = 0;
+         (section = shmqs_settings_section(settings, i)) != NULL; i++) {
+        struct shmqd_meta meta;
+        shmqd_options_topic(section, &meta);
+        if (shmqd_meta_complete(shmqs_section_name(section), &meta) != 0)
+            return shmqs_settings_fail(settings, SHMQS_EXIT_USAGE,
+                shmqs_section_place(section), "%s", shmq_error_text());
+    }
+    return 0;
+}
+
+/* The first attribute that was given and differs, or NULL. */
+static const char *difference(const struct shmqs_values *section,
+    const struct shmq_topic_attrs *is, const struct shmq_topic_attrs *wanted)
+{
+    const struct {
+        const char *key;
+        uint64_t is, wanted;
+    } all[] = {
+        {"ring", is->ring, wanted->ring},
+        {"capacity", is->capacity_frames, wanted->capacity_frames},
+        {"arena", is->arena_bytes, wanted->arena_bytes},
+        {"max-message", is->max_message_bytes, wanted->max_message_bytes},
+        {"on-full", is->on_full, wanted->on_full},
+        {"durability", is->durability, wanted->durability},
+        {"mode", is->mode, wanted->mode},
+        {"data-mode", is->data_mode, wanted->data_mode},
+        {"max-producers", is->max_producers, wanted->max_producers},
+        {"max-groups", is->max_groups, wanted->max_groups},
+        {"max-members", is->max_members, wanted->max_members},
+        {"ttl", is->ttl_ns, wanted->ttl_ns},
+        {"timestamps", is->timestamps, wanted->timestamps},
+    };
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (shmqs_given(section, all[i].key) && all[i].is != all[i].wanted)
+            return all[i].key;
+    }
+    return NULL;
+}
+
+static int configure(struct shmqd *daemon, const struct shmqs_values *section)
+{
+    const char *name = shmqs_section_name(section);
+    struct shmqd_topic *topic = shmqd_topics_find(daemon, name);
+    struct shmqd_meta meta;
+    char text[512];
+    shmqd_options_topic(section, &meta);
+    if (topic == NULL) {
+        if (shmqd_topics_make(daemon, name, &meta, text, sizeof(text)) != 0)
+            return shmqs_settings_fail(daemon->settings, SHMQS_EXIT_FAILED,
+                shmqs_section_place(section), "%s", text);
+        return 0;
+    }
+    const char *key = shmqd_meta_complete(name, &meta) == 0
+        ? difference(section, &topic->meta.attrs, &meta.attrs)
+        : NULL;
+    if (key != NULL)
+        shmqs_log_about(SHMQS_WARNING, "topic", name,
+            "%s: %s differs from what the topic was made with, and has no "
+            "effect",
+            shmqs_section_place(section), key);
+    if (meta.retain.flags != 0 &&
+        shmqd_topic_set_retention(topic, &meta.retain) != 0)
+        return shmqs_settings_fail(daemon->settings, SHMQS_EXIT_FAILED,
+            shmqs_section_place(section), "%s",
+            shmqd_store_error(daemon->store));
+    return 0;
+}
+
+int shmqd_topics_configure(struct shmqd *daemon)
+{
+    const struct shmqs_values *section;
+    for (uint32_t i = 0;
+         (section = shmqs_settings_section(daemon->settings, i)) != NULL; i++) {
+        int status = configure(daemon, section);
+        if (status != 0)
+            return status;
+    }
+    return 0;
+}
