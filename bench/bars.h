@@ -54,4 +54,8 @@ struct lab_special {
 };
 extern struct lab_special lab_specials[];
 
+/* Durable topics; bars_durable.c. */
+extern struct lab_bar lab_durable_bars[];
+void lab_durable_measure(struct lab_bar *bars, uint32_t kills);
+
 #endif

@@ -292,4 +292,5 @@ struct lab_special lab_specials[] = {{"loan", 0.2, measure_loan, loan_bars, 0},
     {"footprint", 0.1, measure_footprint, footprint_bars, 0},
     {"system calls", 0.4, measure_syscalls, syscall_bars, 0},
     {"recovery", 5.0, measure_recovery, recovery_bars, 0},
-    {"lost wakes", 1.2, measure_lost_wakes, lost_wake_bars, 0}, {0}};
+    {"lost wakes", 1.2, measure_lost_wakes, lost_wake_bars, 0},
+    {"durable topics", 9.0, lab_durable_measure, lab_durable_bars, 0}, {0}};
