@@ -291,7 +291,10 @@ static void begin_reader(struct shmqz_feed *feed, const char *name)
         shmqs_log_about(SHMQS_WARNING, "topic", name, "no live feed: %s",
             shmq_error_text());
         end_reader(r);
+        return;
     }
+    shmqs_log_about(SHMQS_DEBUG, "topic", name, "live feed begins at %llu",
+        (unsigned long long)r->begin);
 }
 
 /* -- topics and subscriptions that come and go -------------------------------

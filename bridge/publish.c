@@ -426,6 +426,22 @@ static void begin_look(struct shmqz_publisher *p, struct item *item)
     refuse(p, item, shmqz_status_of(rc));
 }
 
+/* Whose time is over while others stand in front of it goes without having
+ * been published. */
+static void refuse_late(struct shmqz_publisher *p)
+{
+    uint64_t now = shmqz_loop_now(p->topic->server->loop);
+    struct queue still = {NULL, NULL};
+    while (p->room.first) {
+        struct item *item = pop(&p->room);
+        if (now < item->deadline_ns)
+            push(&still, item);
+        else
+            refuse(p, item, SHMQW_OVERLOADED);
+    }
+    p->room = still;
+}
+
 static bool run(void *ctx)
 {
     struct shmqz_publisher *p = ctx;
@@ -437,6 +453,7 @@ static bool run(void *ctx)
         struct item *item = p->room.first;
         enum step step = decide(p, item);
         if (step == AGAIN_LATER) {
+            refuse_late(p);
             retry_soon(p->topic->server);
             return false;
         }
