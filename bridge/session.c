@@ -200,6 +200,13 @@ void shmqz_hello(struct shmqz_server *server, const struct shmqz_peer *peer,
         shmqz_refuse(server, peer, request, SHMQW_SHUTTING_DOWN, NULL);
         return;
     }
+    /* Its connection is older than the present list. */
+    if (peer->user[0] && server->access &&
+        shmqz_access_key_cnt(server->access) &&
+        !shmqz_access_has_user(server->access, peer->user)) {
+        shmqz_refuse(server, peer, request, SHMQW_UNAUTHENTICATED, NULL);
+        return;
+    }
     end_earlier(server, peer, &hello);
     if (server->session_cnt >= server->limits.sessions ||
         count_user(server, peer->user) >= server->limits.user_sessions ||

@@ -141,7 +141,7 @@ class Peer:
         self.socket.setsockopt(zmq.SNDHWM, 0)
         self.socket.setsockopt(zmq.RCVHWM, 0)
         if keys:
-            public, secret, server = keys
+            public, secret, server = (key.encode() for key in keys)
             self.socket.curve_publickey = public
             self.socket.curve_secretkey = secret
             self.socket.curve_serverkey = server

@@ -23,6 +23,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_events,
     &cmd_doctor,
     &cmd_health,
+    &cmd_keygen,
     &cmd_help,
     NULL,
 };
