@@ -290,8 +290,11 @@ void shmqz_create(struct shmqz_server *server, const struct shmqz_peer *peer,
     a.timestamps = b.timestamps;
     if (shmqw_text(request, SHMQW_TLV_SCHEMA, schema, sizeof schema))
         a.schema = schema;
-    int rc = b.flags > 0x1fu ? SHMQ_ERR_INVAL
-                             : shmq_topic_create(server->ns, name, &a);
+    int rc = SHMQ_ERR_INVAL;
+    if (b.flags <= 0x1fu)
+        rc = a.durability
+            ? shmq_topic_create_durable(server->ns, name, &a, NULL)
+            : shmq_topic_create(server->ns, name, &a);
     if (rc)
         shmqz_refuse(
             server, peer, request, shmqz_status_of(rc), shmq_error_text());

@@ -16,6 +16,8 @@ struct shmqz_lookback {
 static bool lost_any(struct shmqz_topic *topic)
 {
     struct shmq_topic_stat stat = {0};
+    if (topic->attrs.durability) /* what the log has not is gone */
+        return true;
     stat.struct_bytes = sizeof stat;
     return shmq_topic_stat(topic->handle, &stat) ||
         stat.total_messages > stat.depth_messages;

@@ -16,6 +16,7 @@
 #include "service/service_notify.h"
 #include "service/service_signals.h"
 #include "session.h"
+#include "stream.h"
 #include "topics.h"
 
 #define MS UINT64_C(1000000)
@@ -225,6 +226,7 @@ static int open_rest(struct bridge *bridge)
         return fail(bridge, SHMQS_EXIT_FAILED, strerror(errno));
     shmqz_timer_add(server->loop, &bridge->tick);
     shmqz_publishers_open(server);
+    shmqz_commits_open(server);
     if (shmqz_net_has(server->net, SHMQZ_FEED) && shmqz_feed_open(server))
         return fail(bridge, SHMQS_EXIT_FAILED, "live feed: cannot be set up");
     return 0;
@@ -319,6 +321,7 @@ static void close_all(struct bridge *bridge)
         /* Answers go before the streams: topics first. */
         shmqz_publishers_close(server);
         shmqz_sessions_close(server);
+        shmqz_commits_close(server);
         shmqz_feed_close(server);
         shmqz_topics_close(server);
     }

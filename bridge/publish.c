@@ -380,15 +380,28 @@ static void retry_soon(struct shmqz_server *server)
         server->publish_timer.due_ns = due;
 }
 
+/* Whether shmqd refuses to make the topic's records any safer for now. */
+static bool cannot_become(struct shmqz_publisher *p, const struct item *item)
+{
+    return shmq_topic_level_wait(p->topic->handle, item->wait_pos - 1,
+               item->level, 0) == SHMQ_ERR_DURABILITY_FAILED;
+}
+
 static void wait_levels(struct shmqz_publisher *p)
 {
     struct shmqz_server *server = p->topic->server;
     uint64_t now = shmqz_loop_now(server->loop);
     struct queue still = {NULL, NULL};
+    bool failed = p->level.first && cannot_become(p, p->level.first);
     while (p->level.first) {
         struct item *item = pop(&p->level);
         struct answer a = {
             SHMQW_OK, level_reached(p->topic, item->wait_pos), NULL};
+        if (failed && a.level < item->level) {
+            a.status = SHMQW_DURABILITY_FAILED;
+            answer(server, item, &a, false);
+            continue;
+        }
         if (a.level < item->level && now < item->deadline_ns) {
             push(&still, item);
             continue;

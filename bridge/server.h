@@ -4,6 +4,7 @@
 #define SHMQZ_SERVER_H
 
 #include <shmq.h>
+#include <shmq/durable.h>
 
 #include "access.h"
 #include "codec/message.h"
@@ -47,6 +48,7 @@ struct shmqz_counters {
 struct shmqz_session;
 struct shmqz_topic;
 struct shmqz_feed;
+struct shmqz_commit;
 
 struct shmqz_server {
     const char *ns;
@@ -64,7 +66,9 @@ struct shmqz_server {
     struct shmqz_topic *topics;
     void *topics_by_name;
     struct shmqz_feed *feed;
-    struct shmqz_timer publish_timer;
+    struct shmqz_timer publish_timer, commit_timer;
+    struct shmqz_commit *commits; /* that wait for the disk */
+    uint32_t commit_cnt;
     struct shmqz_records records; /* of the PUBLISH at hand */
     uint8_t *scratch; /* a payload frame in the making */
     size_t scratch_cap;

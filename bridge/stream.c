@@ -149,12 +149,17 @@ static void fill_options(
     o->struct_bytes = sizeof *o;
     o->start.kind = b->start;
     o->start.value = b->start_value;
+    if (b->read_level == SHMQW_LEVEL_PUBLISHED)
+        o->flags |= SHMQ_CONSUMER_READ_PUBLISHED;
+    else if (b->read_level > SHMQW_LEVEL_PUBLISHED)
+        o->flags |= SHMQ_CONSUMER_READ_DURABLE;
     o->prefetch_frames =
         b->prefetch_frames < PREFETCH_MAX ? b->prefetch_frames : PREFETCH_MAX;
     if (!a->has_group)
         return;
     o->group = a->group;
-    o->flags = b->flags & SHMQW_ATTACH_NO_CREATE ? SHMQ_CONSUMER_NO_CREATE : 0;
+    if (b->flags & SHMQW_ATTACH_NO_CREATE)
+        o->flags |= SHMQ_CONSUMER_NO_CREATE;
     o->attrs.kind = b->kind;
     o->attrs.absent = b->absent;
     o->attrs.lease_ns = b->group_lease_ns;
@@ -472,10 +477,6 @@ static void commit(const struct command *c)
         fail(c, SHMQW_COMMIT_BEYOND_END);
         return;
     }
-    if (body.level > SHMQW_LEVEL_PUBLISHED) {
-        fail(c, SHMQW_INVALID);
-        return;
-    }
     ack_range(c->stream, 0, body.position, &counts);
     if (rc == SHMQ_OK)
         rc = shmq_consumer_position(c->stream->consumer, &reply.floor);
@@ -484,8 +485,14 @@ static void commit(const struct command *c)
         return;
     }
     reply.level = SHMQW_LEVEL_PUBLISHED;
-    done(c, SHMQW_COMMIT, &reply, sizeof reply);
     shmqz_task_wake(c->server->loop, &c->stream->task);
+    if (body.level <= SHMQW_LEVEL_PUBLISHED) {
+        done(c, SHMQW_COMMIT, &reply, sizeof reply);
+        return;
+    }
+    enum shmqw_status status = shmqz_commit_wait(c->stream, c->request, &body);
+    if (status != SHMQW_OK)
+        fail(c, status);
 }
 
 static void seek(const struct command *c)

@@ -47,6 +47,13 @@ void shmqz_attach(struct shmqz_session *session, const struct shmqz_peer *peer,
 void shmqz_stream_command(struct shmqz_session *session,
     const struct shmqz_peer *peer, const struct shmqw_message *request);
 
+/* What was acknowledged on the stream has to reach a level on disk: answers
+ * then, or when the time is up. Anything but OK: say so at once. */
+enum shmqw_status shmqz_commit_wait(struct shmqz_stream *stream,
+    const struct shmqw_message *request, const struct shmqw_commit *body);
+void shmqz_commits_open(struct shmqz_server *server);
+void shmqz_commits_close(struct shmqz_server *server);
+
 /* Ends it. Failed: what it had handed out counts as one more failed attempt. */
 void shmqz_stream_end(struct shmqz_stream *stream, enum shmqz_end how);
 

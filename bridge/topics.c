@@ -121,18 +121,34 @@ void shmqz_topics_check(struct shmqz_server *server)
     }
 }
 
+static bool watermarks(struct shmqz_topic *topic, struct shmq_watermarks *ret)
+{
+    ret->struct_bytes = sizeof *ret;
+    return topic->attrs.durability &&
+        shmq_topic_watermarks(topic->handle, ret) == SHMQ_OK;
+}
+
 void shmqz_topic_ends(struct shmqz_topic *topic, uint64_t *ret_published,
     uint64_t *ret_written, uint64_t *ret_durable)
 {
+    struct shmq_watermarks marks;
     uint64_t earliest;
     *ret_written = *ret_durable = SHMQW_NONE;
     if (shmq_topic_range(topic->handle, &earliest, ret_published))
         *ret_published = 0;
+    if (!watermarks(topic, &marks))
+        return;
+    *ret_written = marks.written;
+    if (topic->attrs.durability == SHMQ_DURABILITY_DISK)
+        *ret_durable = marks.durable;
 }
 
 uint64_t shmqz_topic_earliest(struct shmqz_topic *topic)
 {
+    struct shmq_watermarks marks;
     uint64_t earliest = 0, published;
+    if (watermarks(topic, &marks))
+        return marks.earliest;
     (void)shmq_topic_range(topic->handle, &earliest, &published);
     return earliest;
 }
