@@ -22,16 +22,6 @@ struct shared {
     unsigned char done[RECORDS]; /* handled by the child */
 };
 
-static uint64_t points, die_at;
-
-static void count_and_die(const char *op, const char *edge)
-{
-    (void)op;
-    (void)edge;
-    if (++points == die_at)
-        (void)kill(getpid(), SIGKILL);
-}
-
 static struct shmq_consumer *member(struct shmq_topic *topic)
 {
     struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
@@ -48,8 +38,7 @@ static int work(void *ctx)
     struct shmq_message msg;
     uint32_t done = 0;
 
-    die_at = shared->die_at;
-    t_points(count_and_die);
+    t_die_at(shared->die_at);
     while (done < RECORDS) {
         int rc = shmq_consumer_receive(c, &msg);
         if (rc == SHMQ_ERR_EMPTY)

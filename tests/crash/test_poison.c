@@ -25,16 +25,6 @@
 #define POISON 2047u
 #define ATTEMPTS 2u
 
-static uint64_t die_at, points;
-
-static void count_and_die(const char *op, const char *edge)
-{
-    (void)op;
-    (void)edge;
-    if (++points == die_at)
-        (void)kill(getpid(), SIGKILL);
-}
-
 static struct shmq_consumer *member(struct shmq_topic *topic)
 {
     struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
@@ -68,14 +58,13 @@ static int take_out(void *ctx)
     struct shmq_consumer *c = member(t_open("t"));
     struct shmq_message msg;
 
-    die_at = *(uint64_t *)ctx;
     t_tell(1);
-    t_points(count_and_die);
+    t_die_at(*(uint64_t *)ctx);
     int rc = shmq_consumer_receive(c, &msg);
     t_points(NULL);
     T_OK(rc);
     T_EQ(t_tag(&msg), POISON + 1);
-    t_tell(points);
+    t_tell(t_points_seen());
     shmq_consumer_close(c); /* gives the rest back */
     return 0;
 }

@@ -3,13 +3,17 @@
  *
  * t_points(f) installs f, which is told the operation ("load", "store", "cas",
  * "rmw", "fence", "get", "put") and the edge ("" for plain bytes);
- * t_points(NULL) takes it away. */
+ * t_points(NULL) takes it away. t_die_at(k) installs one that kills the process
+ * at the k-th access from now (0: never); t_points_seen() tells how many there
+ * were. */
 #ifndef SHMQ_TEST_POINTS_H
 #define SHMQ_TEST_POINTS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "hooks.h"
 
@@ -98,6 +102,28 @@ static inline void t_points(void (*point)(const char *op, const char *edge))
 
     t_point = point;
     shmqi_hooks = point != NULL ? &hooks : NULL;
+}
+
+static uint64_t t_points_cnt, t_points_last;
+
+static inline void t_count_and_die(const char *op, const char *edge)
+{
+    (void)op;
+    (void)edge;
+    if (++t_points_cnt == t_points_last)
+        (void)kill(getpid(), SIGKILL);
+}
+
+static inline void t_die_at(uint64_t k)
+{
+    t_points_cnt = 0;
+    t_points_last = k;
+    t_points(t_count_and_die);
+}
+
+static inline uint64_t t_points_seen(void)
+{
+    return t_points_cnt;
 }
 
 #endif

@@ -3,29 +3,7 @@
 
 #include <stdlib.h>
 
-struct rig {
-    struct shmq_topic *topic;
-    struct shmq_producer *producer;
-    struct shmq_consumer *consumer;
-};
-
-static struct rig rig_open(void)
-{
-    struct shmq_topic_attrs attrs = t_mpmc(64, 1 << 20);
-    struct rig rig;
-
-    rig.topic = t_topic("t", &attrs);
-    rig.producer = t_producer(rig.topic);
-    rig.consumer = t_exclusive(rig.topic, "g");
-    return rig;
-}
-
-static void rig_close(struct rig *rig)
-{
-    shmq_consumer_close(rig->consumer);
-    shmq_producer_close(rig->producer);
-    shmq_topic_close(rig->topic);
-}
+#include "support/rig.h"
 
 static struct shmq_attr attr(
     uint32_t type, const char *name, const void *value, uint32_t bytes)
@@ -72,7 +50,7 @@ static void expect_attr(const struct shmq_message *msg, uint32_t type,
 
 TEST(all_attribute_types_round_trip)
 {
-    struct rig rig = rig_open();
+    struct rig rig = rig_open(64, 1 << 20);
     const struct shmq_attr attrs[] = {
         attr(SHMQ_ATTR_KEY, NULL, "k\0y", 3),
         attr(SHMQ_ATTR_HEADER, "a", "1", 1),
@@ -114,7 +92,7 @@ TEST(all_attribute_types_round_trip)
 
 TEST(attributes_of_a_loan_round_trip)
 {
-    struct rig rig = rig_open();
+    struct rig rig = rig_open(64, 1 << 20);
     struct shmq_attr key = attr(SHMQ_ATTR_KEY, NULL, "key", 3);
     struct shmq_message msg;
     struct shmq_loan loan;
@@ -132,7 +110,7 @@ TEST(attributes_of_a_loan_round_trip)
 
 TEST(records_of_one_frame_keep_their_own_attributes)
 {
-    struct rig rig = rig_open();
+    struct rig rig = rig_open(64, 1 << 20);
     struct shmq_record recs[50];
     struct shmq_attr attrs[50];
     char keys[50][8];
@@ -160,7 +138,7 @@ TEST(records_of_one_frame_keep_their_own_attributes)
 
 TEST(the_largest_attributes_round_trip)
 {
-    struct rig rig = rig_open();
+    struct rig rig = rig_open(64, 1 << 20);
     unsigned char *value = malloc(65000);
     char name[256];
     struct shmq_attr attrs[2];
@@ -206,7 +184,7 @@ static void expect_illegal(struct rig *rig, struct shmq_attr wrong)
 
 TEST(illegal_attributes_are_refused)
 {
-    struct rig rig = rig_open();
+    struct rig rig = rig_open(64, 1 << 20);
     char name[257];
     static unsigned char value[65001];
 
@@ -224,7 +202,7 @@ TEST(illegal_attributes_are_refused)
 
 TEST(attributes_of_more_than_64_kib_are_refused)
 {
-    struct rig rig = rig_open();
+    struct rig rig = rig_open(64, 1 << 20);
     static unsigned char value[40000];
     const struct shmq_attr attrs[] = {
         attr(SHMQ_ATTR_KEY, NULL, value, sizeof(value)),
