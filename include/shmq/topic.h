@@ -78,7 +78,8 @@ enum shmq_timestamps {
     SHMQ_TIMESTAMPS_FRAME = 1, /* of its publish, in clock ticks: cheap */
     SHMQ_TIMESTAMPS_OFF = 2, /* 0; not with a ttl. SHMQ_START_TIME then finds
                                 nothing, as if all were older */
-    SHMQ_TIMESTAMPS_RECORD = 3 /* of its publish, exact */
+    SHMQ_TIMESTAMPS_RECORD = 3 /* of its publish, exact; the records of one
+                                  batch are published together: one time */
 };
 
 /* Longest schema, without the closing NUL. */

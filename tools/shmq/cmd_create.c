@@ -335,7 +335,8 @@ static const struct cli_option_help create_opts[] = {
         "what the records are; pub and sub with another --schema are\n"
         "refused (none)"},
     {CLI_OPT_PREFAULT,
-        "reserve all memory now, and map it when the topic is opened (off)"},
+        "reserve all memory now, and map it when publishing or "
+        "receiving\nbegins (off)"},
     {CLI_OPT_MLOCK, "as --prefault, and keep it from being paged out (off)"},
     {CLI_OPT_HUGE,
         "as --prefault, in huge pages where the host has them (off)"},
