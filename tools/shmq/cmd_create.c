@@ -316,8 +316,8 @@ static const struct cli_option_help create_opts[] = {
         "none: lives in memory; os, disk: shmqd writes it to files (none)"},
     {CLI_OPT_MODE, "permission bits of all files (0600)"},
     {CLI_OPT_DATA_MODE,
-        "permission bits of the data file, e.g. 0640 for read-only\n"
-        "consumers (the same as --mode)"},
+        "permission bits of the data file; 0640 beside --mode 0660 lets\n"
+        "the files' group read, but not publish (the same as --mode)"},
     {CLI_OPT_MAX_PRODUCERS, "producers at a time, 1 to 256 (64)"},
     {CLI_OPT_MAX_GROUPS, "named groups, 1 to 256 (16)"},
     {CLI_OPT_MAX_MEMBERS, "consumers at a time, 1 to 512 (64)"},
