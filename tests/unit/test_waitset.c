@@ -337,16 +337,35 @@ static int publish_to_idlers(void *ctx)
 }
 
 #define IDLES 6
+#define ROUNDS 5 /* of which one must be well: the machine may be busy */
+
+/* How many of IDLES records came at once. Unwoken a quarter would, by chance.
+ */
+static uint32_t at_once(struct shmq_waitset *set, struct t_proc *proc,
+    struct shmq_consumer **consumers)
+{
+    struct shmq_consumer *from;
+    struct shmq_message msg;
+    uint32_t cnt = 0;
+
+    for (uint64_t i = 0; i < IDLES; i++) {
+        t_send(proc, i);
+        T_OK(shmq_waitset_receive_wait(
+            set, shmq_deadline(T_PATIENCE), &msg, &from));
+        cnt += t_now_ns() - t_tag(&msg) < 10 * T_MS;
+        T_TRUE(from == consumers[i]);
+        T_OK(shmq_consumer_release(from, &msg));
+    }
+    return cnt;
+}
 
 static void wake_after_idling(bool descriptors_left)
 {
     struct shmq_waitset *set = waitset(0);
     struct shmq_topic *topics[12];
-    struct shmq_consumer *consumers[12], *from;
-    struct shmq_message msg;
+    struct shmq_consumer *consumers[12];
     struct t_proc proc;
     struct rlimit limit, none;
-    uint32_t at_once = 0;
 
     fill(set, topics, consumers, 12);
     t_spawn(&proc, publish_to_idlers, NULL);
@@ -356,16 +375,11 @@ static void wake_after_idling(bool descriptors_left)
     none.rlim_cur = 3;
     if (!descriptors_left)
         (void)setrlimit(RLIMIT_NOFILE, &none);
-    for (uint64_t i = 0; i < IDLES; i++) {
-        t_send(&proc, i);
-        T_OK(shmq_waitset_receive_wait(
-            set, shmq_deadline(T_PATIENCE), &msg, &from));
-        at_once += t_now_ns() - t_tag(&msg) < 10 * T_MS;
-        T_TRUE(from == consumers[i]);
-        T_OK(shmq_consumer_release(from, &msg));
-    }
+    uint32_t round = 0;
+    while (round < ROUNDS && at_once(set, &proc, consumers) < IDLES - 1)
+        round++;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
-    T_TRUE(at_once >= IDLES - 1); /* unwoken: a quarter of them, by chance */
+    T_TRUE(round < ROUNDS);
     t_kill(&proc);
     (void)t_bury(&proc);
     empty(set, topics, consumers, 12);
