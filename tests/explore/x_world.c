@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +94,13 @@ void x_world_open(const struct x_setup *setup)
     a.flags = setup->flags;
     char ns[32];
     (void)snprintf(ns, sizeof ns, "explore%d", (int)getpid());
+    /* Who is told to end just now ends without leaving files. */
+    sigset_t ends, before;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    (void)sigaddset(&ends, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &ends, &before);
     if (shmqi_generation() == 0 ||
         shmqi_topic_create_system(ns, "t", &a, setup->start_seq) != 0 ||
         shmqi_files_init(&f, ns, "t") != 0 || shmqi_files_open_data(&f) != 0 ||
@@ -106,6 +114,7 @@ void x_world_open(const struct x_setup *setup)
     x_memory_load_file(plan.data_bytes, f.control_fd, plan.control_bytes);
     shmqi_files_close(&f);
     (void)shmq_topic_unlink(ns, "t", SHMQ_UNLINK_FORCE);
+    (void)sigprocmask(SIG_SETMASK, &before, NULL);
     x_heap_begin();
     for (uint32_t i = 0; i < X_PROCESSES; i++)
         open_as(i, &c, &plan, setup);

@@ -1,6 +1,7 @@
 /* judge.c - recovers a topic of which everybody is dead, drains it, and says
  * what it found. Everything goes through the public API, but for the look at
  * the words themselves before and afterwards. */
+#include <dirent.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,7 +116,7 @@ uint64_t verdict_hash(const struct verdict *v)
 void judge_copy(struct world *w)
 {
     struct shmqi_ring *r = &w->copy.ring;
-    if (w->config.first->flags & OP_DEAD)
+    if (w->config.first->flags & (OP_DEAD | OP_TTL_DEAD))
         (void)shmq_topic_unlink(w->copy_ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
     memcpy(w->copy.data, w->live.data, w->live.data_bytes);
     memcpy(w->copy.control, w->live.control, w->live.control_bytes);
@@ -190,6 +191,8 @@ static void take_all(struct world *w, struct shmq_consumer *c, enum group g,
         int rc = shmq_consumer_receive(c, &m);
         if (rc == SHMQ_ERR_EMPTY)
             return;
+        if (rc == SHMQ_ERR_GAP && config_has(&w->config, OP_DROP_OLD))
+            continue;
         if (rc != SHMQ_OK) {
             broken("draining %s: %s (I1)", group_names[g], shmq_err_name(rc));
             return;
@@ -288,13 +291,21 @@ static void probe(struct world *w, struct shmq_topic *topic,
     int rc = SHMQ_OK;
     if (r->ring == SHMQ_RING_SPSC)
         want = (uint32_t)(r->arena_bytes / (bytes + 32)) - 2;
-    while (cnt <= TAGS_MAX && rc == SHMQ_OK) {
+    /* As many as must stay readable: all are. */
+    bool drops = config_has(&w->config, OP_DROP_OLD);
+    while (drops && cnt < want - (r->ring == SHMQ_RING_MPMC) && rc == SHMQ_OK) {
         fill_payload(data, bytes, TAG_PROBE + cnt);
         rc = shmq_producer_publish(p, data, bytes, NULL);
         cnt += rc == SHMQ_OK;
     }
-    if (rc != SHMQ_ERR_FULL || (r->ring == SHMQ_RING_MPMC && cnt != want) ||
-        cnt < want)
+    while (!drops && cnt <= TAGS_MAX && rc == SHMQ_OK) {
+        fill_payload(data, bytes, TAG_PROBE + cnt);
+        rc = shmq_producer_publish(p, data, bytes, NULL);
+        cnt += rc == SHMQ_OK;
+    }
+    if (drops ? rc != SHMQ_OK
+              : rc != SHMQ_ERR_FULL ||
+                (r->ring == SHMQ_RING_MPMC && cnt != want) || cnt < want)
         broken("an empty ring took %u records of %u: %s (I9)", cnt, want,
             shmq_err_name(rc));
     memset(got, 0, sizeof got);
@@ -326,11 +337,36 @@ static void forget_fresh(struct shmq_topic *topic)
         broken("a removed group is still there (I13)");
 }
 
+/* Inboxes of dead callers go with a sweep. */
+static void no_inboxes(const struct world *w)
+{
+    char prefix[64];
+    uint32_t left = 0;
+    if (!config_has(&w->config, OP_INBOX))
+        return;
+    int rc = shmq_inbox_sweep(w->ns, 0, NULL);
+    if (rc != SHMQ_OK)
+        broken("inboxes cannot be swept: %s", shmq_error_text());
+    int n = snprintf(prefix, sizeof prefix, "shmq.%s.", w->ns);
+    DIR *dir = opendir("/dev/shm");
+    for (struct dirent *e; dir && (e = readdir(dir));)
+        left += strncmp(e->d_name, prefix, (size_t)n) == 0 &&
+            strstr(e->d_name, "@inbox.") != NULL;
+    if (dir)
+        (void)closedir(dir);
+    if (left)
+        broken("%u files of dead callers' inboxes are left (I9)", left);
+}
+
 void judge(struct world *w, bool live, struct verdict *ret)
 {
     struct shmqi_ring *r = live ? &w->live.ring : &w->copy.ring;
     struct shmq_topic *topic = live ? w->live_topic : w->copy_topic;
     alive();
+    if (live) { /* who lives on would be right to hold what it has */
+        world_no_prey();
+        no_inboxes(w);
+    }
     memset(ret, 0, sizeof *ret);
     ret->exists = true;
     atomic_fetch_add(&totals->judged, 1);

@@ -195,34 +195,59 @@ static void hangs(int sig)
     _exit(1);
 }
 
-static struct world world; /* of this worker */
+/* -- leaving nothing behind ---------------------------------------------------
+ */
 
-/* Told to end, or the one who reports is gone: leaves no files. */
-static void end_early(int sig)
+static void name_spaces(struct world *w, pid_t main_pid, uint32_t job)
 {
-    (void)sig;
-    (void)signal(SIGALRM, SIG_DFL);
-    (void)alarm(1);
-    world_sweep(world.ns);
-    world_sweep(world.copy_ns);
-    _exit(1);
+    (void)snprintf(w->ns, sizeof w->ns, "crash%d-%u", main_pid, job);
+    (void)snprintf(w->copy_ns, sizeof w->copy_ns, "copy%d-%u", main_pid, job);
 }
 
+/* A process that waits until all others have gone, in whatever way, and removes
+ * what they left. Returns the descriptor that all of them hold. */
+static int janitor_start(uint32_t jobs)
+{
+    struct world w;
+    char none;
+    int fd[2];
+    pid_t main_pid = getpid();
+    if (pipe2(fd, O_CLOEXEC) != 0)
+        return -1;
+    if (fork() != 0) {
+        (void)close(fd[0]);
+        return fd[1];
+    }
+    (void)setsid();
+    (void)signal(SIGTERM, SIG_IGN);
+    (void)close(fd[1]);
+    for (int i = 0; i < 3; i++)
+        (void)close(i);
+    while (read(fd[0], &none, 1) < 0)
+        ;
+    for (uint32_t job = 0; job < jobs; job++) {
+        name_spaces(&w, main_pid, job);
+        world_sweep(w.ns);
+        world_sweep(w.copy_ns);
+    }
+    _exit(0);
+}
+
+static struct world world; /* of this worker */
+
 static void work(const struct options *o, const struct config *list,
-    uint32_t cnt, uint32_t job)
+    uint32_t cnt, pid_t main_pid, uint32_t job)
 {
     struct world *w = &world;
     struct tracer t = {0, true};
     uint64_t end = real_ns() + o->seconds * 1000000000u;
     (void)signal(SIGALRM, hangs);
-    (void)signal(SIGTERM, end_early);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     page = shared(sizeof *page);
     second_page = shared(sizeof *second_page);
     the_clock = shared(sizeof *the_clock);
     *the_clock = real_ns();
-    (void)snprintf(w->ns, sizeof w->ns, "crash%d", getpid());
-    (void)snprintf(w->copy_ns, sizeof w->copy_ns, "copy%d", getpid());
+    name_spaces(w, main_pid, job);
     for (uint32_t i = o->part + job * o->parts; i < cnt;
          i += o->jobs * o->parts) {
         if ((o->seconds && real_ns() >= end) || found(o))
@@ -240,10 +265,12 @@ static bool run_jobs(
     const struct options *o, const struct config *list, uint32_t cnt)
 {
     bool fine = true;
+    pid_t main_pid = getpid();
+    int fd = janitor_start(o->jobs);
     for (uint32_t j = 0; j < o->jobs; j++) {
         pid_t pid = fork();
         if (pid == 0) {
-            work(o, list, cnt, j);
+            work(o, list, cnt, main_pid, j);
             (void)fflush(stdout);
             _exit(0);
         }
@@ -255,6 +282,8 @@ static bool run_jobs(
         if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
             exit(77);
     }
+    (void)close(fd);
+    (void)wait(NULL);
     return fine;
 }
 

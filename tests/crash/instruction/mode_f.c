@@ -19,10 +19,22 @@
 #define PATH_MAX_HERE 128
 #define VERSION_AT 128
 
-struct files_state {
-    bool control, data;
-    uint64_t version;
+struct files_state { /* no padding: compared as bytes */
+    uint64_t control, data, version;
 };
+
+/* A crash state: the files that have names, as a killed process left them. */
+#define STATES_MAX 16u
+#define FILE_MAX (1u << 18)
+struct left {
+    bool there[2];
+    size_t bytes[2];
+    uint8_t *file[2];
+    bool exists; /* a topic that can be opened */
+};
+static struct left left[STATES_MAX];
+static uint32_t left_cnt;
+static const char kinds[2] = {'c', 'd'};
 
 struct run {
     struct world *w;
@@ -40,7 +52,7 @@ static void path_of(char ret[PATH_MAX_HERE], const char *ns, char kind)
 
 static struct files_state look(const char *ns)
 {
-    struct files_state s = {false, false, 0};
+    struct files_state s = {0, 0, 0};
     char path[PATH_MAX_HERE];
     struct stat st;
     path_of(path, ns, 'd');
@@ -70,6 +82,49 @@ static void copy_file(const struct world *w, char kind)
         broken("the files cannot be copied");
     (void)close(in);
     (void)close(out);
+}
+
+/* -- crash states -------------------------------------------------------------
+ */
+
+/* Kept before the copy is judged, which removes it. */
+static struct left *keep(const struct world *w)
+{
+    char path[PATH_MAX_HERE];
+    if (left_cnt == STATES_MAX || recovering())
+        return NULL;
+    struct left *l = &left[left_cnt++];
+    for (uint32_t i = 0; i < 2; i++) {
+        path_of(path, w->ns, kinds[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        l->there[i] = fd >= 0;
+        if (fd < 0)
+            continue;
+        if (!l->file[i])
+            l->file[i] = malloc(FILE_MAX);
+        ssize_t n = l->file[i] ? read(fd, l->file[i], FILE_MAX) : -1;
+        if (n < 0 || n == FILE_MAX)
+            broken("a file cannot be kept");
+        l->bytes[i] = n < 0 ? 0 : (size_t)n;
+        (void)close(fd);
+    }
+    return l;
+}
+
+static void put_back(const struct world *w, const struct left *l)
+{
+    char path[PATH_MAX_HERE];
+    for (uint32_t i = 0; i < 2; i++) {
+        if (!l->there[i])
+            continue;
+        path_of(path, w->ns, kinds[i]);
+        int fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        if (fd < 0 ||
+            write(fd, l->file[i], l->bytes[i]) != (ssize_t)l->bytes[i])
+            broken("a crash state cannot be put back");
+        if (fd >= 0)
+            (void)close(fd);
+    }
 }
 
 /* -- judging ----------------------------------------------------------------
@@ -161,13 +216,16 @@ static bool visit(void *ctx, const struct point *p)
     struct files_state now = look(r->w->ns);
     scene.nth = p->nth;
     scene.rip = r->before_rip;
-    atomic_fetch_add(&totals->points, 1);
+    atomic_fetch_add(recovering() ? &totals->reap_points : &totals->points, 1);
     if (p->where == AT_LIBRARY)
         mark(STEPPED, p->rip);
     if (!r->judged || memcmp(&now, &r->last, sizeof now) != 0) {
         copy_file(r->w, 'c');
         copy_file(r->w, 'd');
+        struct left *kept = keep(r->w);
         bool exists = judge_files(r->w->copy_ns);
+        if (kept)
+            kept->exists = exists;
         r->flips += r->judged && exists != r->exists;
         r->exists = exists;
         r->judged = true;
@@ -184,16 +242,42 @@ static bool visit(void *ctx, const struct point *p)
     return true;
 }
 
-/* The state before: the topic is there for unlink, not for create. */
+/* The state before: the topic is there for unlink, not for create; in mode R,
+ * what somebody left who was killed. */
+static const struct left *begin_with;
+
 static void prepare(struct world *w)
 {
     struct shmq_topic_attrs a = small();
     alive();
     world_restore(w);
     (void)shmq_topic_unlink(w->ns, MADE, SHMQ_UNLINK_FORCE);
-    if (page->config.op->arg != 0 &&
+    if (begin_with)
+        put_back(w, begin_with);
+    else if (page->config.op->arg != 0 &&
         shmq_topic_create(w->ns, MADE, &a) != SHMQ_OK)
         broken("create: %s", shmq_error_text());
+}
+
+/* A removal that somebody has begun: the topic is gone, its files are not.
+ * Finishing it may count as removing it. */
+static bool half_removed(void)
+{
+    return page->config.op->arg != 0 && begin_with && !begin_with->exists &&
+        (begin_with->there[0] || begin_with->there[1]);
+}
+
+/* What the operation gives where it begins, and how often that appears. */
+static bool result_is_right(uint32_t flips)
+{
+    bool removes = page->config.op->arg != 0;
+    bool there = begin_with ? begin_with->exists : removes;
+    int want = removes == there ? SHMQ_OK
+        : removes               ? SHMQ_ERR_NOENT
+                                : SHMQ_ERR_EXISTS;
+    if (half_removed())
+        return (page->rc == want || page->rc == SHMQ_OK) && flips == 0;
+    return page->rc == want && flips == (want == SHMQ_OK ? 1 : 0);
 }
 
 static void step_all(struct world *w, struct tracer *t, struct trace *trace)
@@ -205,10 +289,10 @@ static void step_all(struct world *w, struct tracer *t, struct trace *trace)
     trace->cnt = 0;
     prepare(w);
     if (tracer_begin(t) && tracer_step(t, visit, &r)) {
-        if (page->rc != SHMQ_OK || r.flips != 1)
+        if (!result_is_right(r.flips))
             broken("%s: its effect appears at %u instructions",
                 shmq_err_name(page->rc), r.flips);
-        else
+        else if (!recovering())
             atomic_fetch_add(&totals->flips, 1);
     }
     (void)tracer_run_to(t, PHASE_IDLE);
@@ -245,13 +329,17 @@ static void hold(
         rc != SHMQ_ERR_NOENT)
         broken("another: %s (I6)", shmq_error_text());
     (void)tracer_run_to(t, PHASE_IDLE);
-    /* Exactly one of the two has done it. */
-    if ((page->rc == SHMQ_OK) == did)
+    /* Exactly one of the two has done it, if it was to be done. */
+    bool removes = page->config.op->arg != 0;
+    bool to_do = !begin_with || begin_with->exists == removes;
+    if (!half_removed() &&
+        (to_do ? (page->rc == SHMQ_OK) == did : page->rc == SHMQ_OK || did))
         broken("both, or none: %s (I8)", shmq_err_name(page->rc));
     if (judge_files(w->ns) == (page->config.op->arg != 0))
         broken("afterwards the topic is %s there",
             page->config.op->arg ? "still" : "not");
-    atomic_fetch_add(&totals->resumes, 1);
+    atomic_fetch_add(
+        recovering() ? &totals->reap_resumes : &totals->resumes, 1);
 }
 
 static void kill_one(struct world *w, const struct trace *trace, uint32_t i)
@@ -269,27 +357,49 @@ static void kill_one(struct world *w, const struct trace *trace, uint32_t i)
     mark(KILLED, trace->at[i].rip);
     if (judge_files(w->ns) != (trace->at[i].verdict != 0))
         broken("killed for real it left something else than stopped");
-    atomic_fetch_add(&totals->kills, 1);
+    atomic_fetch_add(recovering() ? &totals->reap_kills : &totals->kills, 1);
 }
 
-void mode_f(struct world *w, struct tracer *t, struct trace *trace,
+static void all_modes(struct world *w, struct tracer *t, struct trace *trace,
     const char *modes, uint32_t resumes, uint32_t kills)
 {
-    scene.mode = "S";
+    bool again = recovering();
+    scene.mode = again ? "RS" : "S";
     step_all(w, t, trace);
-    scene.mode = "Z";
+    scene.mode = again ? "RZ" : "Z";
     for (uint32_t k = 0; strchr(modes, 'Z') && k < resumes && trace->cnt; k++) {
         uint32_t i = point_of(trace, k, resumes, HELD);
         scene.rip = trace->at[i].rip;
         scene.nth = trace->at[i].nth;
         hold(w, t, trace, i);
     }
-    scene.mode = "K";
+    scene.mode = again ? "RK" : "K";
     for (uint32_t k = 0; strchr(modes, 'K') && k < kills && trace->cnt; k++) {
         uint32_t i = point_of(trace, k, kills, KILLED);
         scene.rip = trace->at[i].rip;
         scene.nth = trace->at[i].nth;
         kill_one(w, trace, i);
     }
+}
+
+/* Making and removing, and then both of them on what each of their instructions
+ * leaves. */
+void mode_f(struct world *w, struct tracer *t, struct trace *trace,
+    const char *modes, uint32_t resumes, uint32_t kills)
+{
+    static const char *const recoveries[] = {"topic create", "topic unlink"};
+    left_cnt = 0;
+    begin_with = NULL;
+    scene.mode = "S";
+    all_modes(w, t, trace, modes, resumes, kills);
+    for (uint32_t k = 0; strchr(modes, 'R') && k < 2 * left_cnt; k++) {
+        begin_with = &left[k / 2];
+        w->config.op = op_find(recoveries[k % 2]);
+        page->config = w->config;
+        atomic_fetch_add(&totals->states, k % 2 == 0);
+        scene.mode = "R";
+        all_modes(w, t, trace, modes, resumes / 4, kills / 4);
+    }
+    begin_with = NULL;
     (void)shmq_topic_unlink(w->ns, MADE, SHMQ_UNLINK_FORCE);
 }

@@ -53,8 +53,7 @@ static bool kill_at(
     if (met) {
         mark(KILLED, scene.rip);
         judge(w, true, &v);
-        if (recovering())
-            v.held = 0;
+        verdict_trim(&v);
         if (verdict_hash(&v) != trace->at[i].verdict)
             broken("killed for real it left something else than stopped");
         if (doorbells(w->ns) != 0)

@@ -79,8 +79,7 @@ static bool visit(void *ctx, const struct point *p)
         if (run->pool)
             pool_add(run->pool, w);
         judge(w, false, &v);
-        if (recovering())
-            v.held = 0; /* given back by one recovery or the next */
+        verdict_trim(&v);
         keep_verdict(run, &v);
     }
     if (p->where == AT_LIBRARY && run->trace->cnt < TRACE_MAX) {
@@ -94,6 +93,16 @@ static bool visit(void *ctx, const struct point *p)
     return true;
 }
 
+/* What depends on when recoveries, or the death of others, happen. */
+void verdict_trim(struct verdict *v)
+{
+    bool prey = config_has(&page->config, OP_PREY);
+    if (recovering() || prey)
+        v->held = 0; /* given back by one recovery or the next */
+    if (prey)
+        memset(v->attempts, 0, sizeof v->attempts);
+}
+
 /* -- what may be seen
  * ---------------------------------------------------------------- */
 
@@ -103,8 +112,12 @@ static void check_list(
     const struct verdict *v, enum group g, const struct tags *after)
 {
     const struct tags *before = &page->before[g], *got = &v->got[g];
+    bool drops = config_has(&page->config, OP_DROP_OLD), oldest = drops;
     for (uint32_t i = 0; i < before->cnt; i++)
-        if (tags_have(after, before->tag[i]) && !tags_have(got, before->tag[i]))
+        if (tags_have(got, before->tag[i]) ||
+            (drops && i > before->cnt / 2)) /* half a ring stays at least */
+            oldest = false;
+        else if (tags_have(after, before->tag[i]) && !oldest)
             broken("%s lost record 0x%x (I1)", group_names[g], before->tag[i]);
     for (uint32_t i = 0; i < got->cnt; i++) {
         if (!tags_have(before, got->tag[i]) && !tags_have(after, got->tag[i]))
@@ -159,14 +172,16 @@ static void check_run(struct run *run)
     struct tags after[GROUPS];
     uint32_t flags = page->config.op->flags;
     bool moves = config_has(&page->config, OP_FREE);
+    bool drops = config_has(&page->config, OP_DROP_OLD);
     const struct verdict *last = &run->kept[run->kept_cnt - 1];
     lists_after(after);
     for (uint32_t i = 0; !moves && i < run->kept_cnt; i++)
         check_verdict(&run->kept[i], after);
     for (enum group g = AUDIT; g < GROUPS; g++) {
-        if (!equal(&run->kept[0].got[g], &page->before[g]))
+        if (!drops && !equal(&run->kept[0].got[g], &page->before[g]))
             broken("%s: not what was there before", group_names[g]);
         if (!moves && page->done[g].cnt == 0 &&
+            !config_has(&page->config, OP_DROP_OLD) &&
             !equal(&last->got[g], &after[g]))
             broken("%s: not what is there afterwards", group_names[g]);
     }
@@ -193,6 +208,8 @@ bool rc_allowed(int rc)
     case SHMQ_ERR_EMPTY:
     case SHMQ_ERR_TIMEOUT:
         return true;
+    case SHMQ_ERR_GAP:
+        return config_has(&page->config, OP_DROP_OLD);
     case SHMQ_ERR_NOENT: /* what was left may be anything */
     case SHMQ_ERR_EXISTS:
     case SHMQ_ERR_BUSY:

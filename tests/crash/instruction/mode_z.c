@@ -13,8 +13,10 @@ static bool late_rc_allowed(int rc)
         return true;
     if (rc == SHMQ_ERR_GAP)
         return config_has(&page->config, OP_GAPS);
+    if (rc == SHMQ_ERR_NOENT) /* the prey has gone by itself */
+        return config_has(&page->config, OP_PREY);
     return rc == SHMQ_ERR_STALE &&
-        config_has(&page->config, OP_LEASE | OP_EVICTS | OP_FREE);
+        config_has(&page->config, OP_LEASE | OP_EVICTS | OP_FREE | OP_DROP_OLD);
 }
 
 static void check_group(
@@ -41,7 +43,8 @@ static void check_group(
         uint32_t tag = want.tag[i];
         uint32_t times = tags_have(&page->done[g], tag) +
             (uint32_t)tags_have(&o->done[g], tag);
-        if (times == 0 && !tags_have(got, tag))
+        bool gone = config_has(&page->config, OP_DROP_OLD) && i + 1 < want.cnt;
+        if (times == 0 && !tags_have(got, tag) && !gone)
             broken("%s lost record 0x%x (I1)", group_names[g], tag);
         if (times > 1)
             broken(

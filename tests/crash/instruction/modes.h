@@ -41,6 +41,8 @@ void mode_w_stop(void);
 void mode_r(struct world *w, struct tracer *t, struct pool *pool,
     uint32_t states, uint32_t resumes, uint32_t kills);
 
+/* Before verdicts are compared. */
+void verdict_trim(struct verdict *v);
 /* The operation's last result is one that it may have. */
 bool rc_allowed(int rc);
 /* The lists of page as they are when the operation is through. */

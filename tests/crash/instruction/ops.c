@@ -5,13 +5,18 @@
 
 static const struct op *op_at(uint32_t i)
 {
-    if (i < producer_op_cnt)
-        return &producer_ops[i];
-    i -= producer_op_cnt;
-    if (i < consumer_op_cnt)
-        return &consumer_ops[i];
-    i -= consumer_op_cnt;
-    return i < group_op_cnt ? &group_ops[i] : NULL;
+    const struct {
+        const struct op *ops;
+        uint32_t cnt;
+    } all[] = {{producer_ops, producer_op_cnt}, {consumer_ops, consumer_op_cnt},
+        {group_ops, group_op_cnt}, {retry_ops, retry_op_cnt},
+        {request_ops, request_op_cnt}};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
+        if (i < all[k].cnt)
+            return &all[k].ops[i];
+        i -= all[k].cnt;
+    }
+    return NULL;
 }
 
 const struct op *op_next(const struct op *last)

@@ -103,6 +103,46 @@ static void polled(struct victim *v)
         page->rc = SHMQ_OK;
 }
 
+/* -- wait sets ----------------------------------------------------------------
+ */
+
+/* Its sleeps are those of epoll(7), whose time does not stand in clock.c's. */
+static void add_to_set(struct victim *v)
+{
+    struct shmq_waitset_options o;
+    memset(&o, 0, sizeof o);
+    o.struct_bytes = sizeof o;
+    o.flags = SHMQ_WAITSET_DESCRIPTORS;
+    o.spin_ns = 1;
+    v_must(shmq_waitset_open(&o, &v->set), "wait set");
+    v_must(shmq_waitset_add(v->set, v->consumer), "wait set: add");
+}
+
+static void setup_set(struct victim *v)
+{
+    setup_member(v);
+    add_to_set(v);
+}
+
+static void setup_set_reader(struct victim *v)
+{
+    setup_reader(v);
+    add_to_set(v);
+}
+
+static void receive_set(struct victim *v)
+{
+    struct shmq_consumer *from;
+    page->rc = shmq_waitset_receive(v->set, &v->msg[0], &from);
+}
+
+static void receive_set_wait(struct victim *v)
+{
+    struct shmq_consumer *from;
+    page->rc = shmq_waitset_receive_wait(
+        v->set, *the_clock + 40000, &v->msg[0], &from);
+}
+
 /* -- release, ack, nack
  * --------------------------------------------------------- */
 
@@ -278,6 +318,20 @@ const struct op consumer_ops[] = {
     {"nack, shared", ON_MPMC | OP_ONE_FLIP | OP_NEEDS_RECORD, 0, setup_held,
         nack, NULL},
     {"nack, exclusive", HELD | OP_NO_FLIP, 0, setup_held_audit, nack, NULL},
+    {"receive, shared, drop-old", ON_MPMC | OP_DROP_OLD, 0, setup_member,
+        receive, kept},
+    {"receive, exclusive, drop-old", ON_MPMC | OP_DROP_OLD, 0, setup_reader,
+        receive, kept},
+    {"release, drop-old", ON_MPMC | OP_NEEDS_RECORD | OP_DROP_OLD, 0,
+        setup_held, release, done},
+    {"receive_wait, asymmetric", OP_SPSC | OP_ASYMMETRIC, 0, setup_reader,
+        receive_wait, kept},
+    {"join, asymmetric", OP_SPSC | OP_NO_FLIP | OP_ASYMMETRIC, 0, setup_nothing,
+        join_audit, NULL},
+    {"wait set", ON_MPMC | OP_ONE_FLIP, 0, setup_set, receive_set, kept},
+    {"wait set, exclusive", BOTH | OP_NO_FLIP, 0, setup_set_reader, receive_set,
+        kept},
+    {"wait set, waiting", BOTH, 0, setup_set, receive_set_wait, kept},
     {"sleep", 0, 0, setup_reader, sleep_long, NULL}, /* mode_w.c */
     {"dead letter", ON_MPMC | OP_NEEDS_RECORD | OP_DEAD, 0, setup_dead, receive,
         kept},

@@ -1,5 +1,9 @@
 /* ops_group.c - making, removing and moving groups; evicting; looking. */
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "ops.h"
 #include "victim.h"
@@ -64,6 +68,43 @@ static void evict(struct victim *v)
 {
     page->rc =
         shmq_group_evict(v->topic, shmq_consumer_endpoint(v->consumer), 0);
+}
+
+/* Another member, which holds a record, is to be killed. It dies with the
+ * victim at the latest. */
+static void setup_prey(struct victim *v)
+{
+    struct victim its;
+    pid_t parent = getpid();
+    v_topic(v);
+    v_fill_apart(v);
+    page->prey_ready = 0;
+    pid_t pid = fork();
+    if (pid > 0)
+        page->prey = (uint32_t)pid;
+    while (pid > 0 && page->prey_ready == 0) {
+        struct timespec ts = {0, 50000};
+        (void)nanosleep(&ts, NULL);
+    }
+    if (pid != 0)
+        return;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(2);
+    memset(&its, 0, sizeof its);
+    struct shmq_consumer_options o = v_options(&its, WORK);
+    v_must(shmq_topic_open(page->ns, TOPIC, &its.topic), "open");
+    v_must(shmq_consumer_open(its.topic, &o, &its.consumer), "prey");
+    v_receive(&its, 0);
+    page->prey_ready = shmq_consumer_endpoint(its.consumer) + 1;
+    for (;;)
+        (void)pause();
+}
+
+static void evict_kill(struct victim *v)
+{
+    page->rc =
+        shmq_group_evict(v->topic, page->prey_ready - 1, SHMQ_GROUP_KILL);
 }
 
 /* -- looking ------------------------------------------------------------------
@@ -142,6 +183,8 @@ const struct op group_ops[] = {
         evict, NULL},
     {"evict, exclusive", BOTH | OP_NEEDS_RECORD | OP_EVICTS, 0,
         setup_evict_reader, evict, NULL},
+    {"evict, kill", BOTH | OP_NEEDS_RECORD | OP_PREY, 0, setup_prey, evict_kill,
+        NULL},
     {"topic create", BOTH | OP_FILES, 0, nothing, topic_create, NULL},
     {"topic unlink", BOTH | OP_FILES, 1, nothing, topic_unlink, NULL},
     {"stat", BOTH | OP_NO_FLIP, 0, setup_nothing, stat_all, NULL},

@@ -6,6 +6,7 @@
 #include "words.h"
 
 #define RECORDS 2u
+#define HALF_MADE_NS 11000000u
 
 static uint64_t began;
 
@@ -77,7 +78,7 @@ static bool full_is_right(const struct shmqi_ring *r)
     for (uint32_t i = 0; i < r->group_cnt; i++) {
         uint32_t state = shmqi_gword_unpack(shm_word(&r->groups[i].word)).state;
         uint64_t floor = shm_word(&r->groups[i].floor);
-        if (state < SHMQI_GROUP_GATING || state == SHMQI_GROUP_ABSENT)
+        if (state != SHMQI_GROUP_READY && state != SHMQI_GROUP_DELETING)
             continue;
         if (r->ring == SHMQ_RING_SPSC &&
             end - (shmqi_cursor_place(floor) << 3) >=
@@ -91,14 +92,25 @@ static bool full_is_right(const struct shmqi_ring *r)
     return false;
 }
 
-static void publish(struct others *o)
+static int publish_one(struct others *o)
 {
     uint8_t data[OTHERS_BYTES];
+    fill_payload(data, sizeof data, o->next);
+    start();
+    int rc = shmq_producer_publish(o->producer, data, sizeof data, NULL);
+    stop();
+    return rc;
+}
+
+static void publish(struct others *o)
+{
     for (uint32_t i = 0; i < RECORDS; i++) {
-        fill_payload(data, sizeof data, o->next);
-        start();
-        int rc = shmq_producer_publish(o->producer, data, sizeof data, NULL);
-        stop();
+        int rc = publish_one(o);
+        /* A group that is half made may hold them up for a moment. */
+        if (rc == SHMQ_ERR_FULL && !full_is_right(&o->w->live.ring)) {
+            *the_clock += HALF_MADE_NS;
+            rc = publish_one(o);
+        }
         if (rc == SHMQ_OK)
             tags_add(&o->published, o->next++);
         else if (rc != SHMQ_ERR_FULL)
@@ -144,8 +156,8 @@ static bool empty_is_right(const struct shmqi_ring *r)
 
 static bool moves(const struct others *o)
 {
-    return config_has(
-        &o->w->config, OP_FREE | OP_RELEASE | OP_EVICTS | OP_LEASE);
+    return config_has(&o->w->config,
+        OP_FREE | OP_RELEASE | OP_EVICTS | OP_LEASE | OP_DROP_OLD | OP_PREY);
 }
 
 static void release(struct others *o, enum group g, struct shmq_message *m)
@@ -165,9 +177,13 @@ static void release(struct others *o, enum group g, struct shmq_message *m)
 /* True when a record was received. */
 static bool receive(struct others *o, enum group g, struct shmq_message *m)
 {
-    start();
-    int rc = shmq_consumer_receive(o->reader[g], m);
-    stop();
+    int rc = SHMQ_ERR_GAP;
+    bool gaps = config_has(&o->w->config, OP_DROP_OLD);
+    for (uint32_t i = 0; rc == SHMQ_ERR_GAP && i <= gaps * 3u; i++) {
+        start();
+        rc = shmq_consumer_receive(o->reader[g], m);
+        stop();
+    }
     if (rc == SHMQ_ERR_EMPTY && g == WORK && !moves(o) &&
         !empty_is_right(&o->w->live.ring))
         broken("another member: EMPTY, and records are free (I6)");
@@ -196,6 +212,9 @@ static void take(struct others *o, enum group g)
 
 void others_work(struct others *o)
 {
+    if (config_has(&o->w->config, OP_INBOX) &&
+        shmq_inbox_sweep(o->w->ns, 0, NULL) != SHMQ_OK)
+        broken("a sweep of inboxes: %s (I6)", shmq_error_text());
     if (o->producer)
         publish(o);
     for (enum group g = AUDIT; g < GROUPS; g++)

@@ -87,6 +87,8 @@ struct page {
     struct tags kept[GROUPS]; /* handed out, neither done nor given back */
     uint32_t dead; /* tag of a record that has used its attempts up */
     uint32_t sleeper; /* its endpoint plus one: must be woken */
+    uint32_t prey; /* pid of who is to be killed */
+    volatile uint32_t prey_ready; /* its endpoint plus one */
 };
 enum command { CMD_NONE, CMD_RUN, CMD_QUIT };
 enum phase { PHASE_IDLE, PHASE_BEGIN, PHASE_END };
@@ -100,6 +102,9 @@ struct victim {
     struct shmq_topic *topic;
     struct shmq_producer *producer;
     struct shmq_consumer *consumer, *second;
+    struct shmq_waitset *set;
+    struct shmq_caller *caller;
+    struct shmq_server *server;
     struct shmq_loan loan;
     struct shmq_message msg[4];
     struct shmq_record records[BATCH];
@@ -127,8 +132,15 @@ enum op_flags {
     OP_EVICTS = 1u << 12, /* others may find their claims gone */
     OP_GAPS = 1u << 13, /* does not gate: what it missed is a gap */
     OP_DROP_NEW = 1u << 14, /* the topic refuses and counts when it is full */
-    OP_DEAD = 1u << 15 /* group work allows two attempts only */
+    OP_DEAD = 1u << 15, /* group work allows two attempts only */
+    OP_DROP_OLD = 1u << 16, /* the topic overwrites what is oldest */
+    OP_ASYMMETRIC = 1u << 17, /* the topic's sleepers issue membarrier */
+    OP_TTL = 1u << 18, /* the topic's records expire */
+    OP_TTL_DEAD = 1u << 19, /* and go to the dead-letter topic */
+    OP_INBOX = 1u << 20, /* callers with inboxes: topics of their own */
+    OP_PREY = 1u << 21 /* another process is killed by the operation */
 };
+#define TTL_NS 1000000000u
 
 /* One operation: prepared and finished at full speed, run under the tracer. */
 struct op {
@@ -178,6 +190,7 @@ bool world_make(struct world *w, const struct config *config);
 void world_free(struct world *w);
 void world_restore(struct world *w); /* the live files as in base */
 void world_sweep(const char *ns); /* removes everything of a namespace */
+void world_no_prey(void); /* ends the prey, and waits for that */
 
 uint64_t fill_bytes(const struct config *config);
 struct shmq_consumer *world_reader(

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "victim.h"
@@ -97,6 +98,14 @@ void v_receive(struct victim *v, uint32_t i)
 
 static void tear_down(struct victim *v)
 {
+    if (page->prey) {
+        (void)kill((pid_t)page->prey, SIGKILL);
+        (void)waitpid((pid_t)page->prey, NULL, 0);
+        page->prey = page->prey_ready = 0;
+    }
+    shmq_waitset_close(v->set);
+    shmq_server_close(v->server);
+    shmq_caller_close(v->caller);
     shmq_consumer_close(v->consumer);
     shmq_consumer_close(v->second);
     shmq_producer_close(v->producer);
@@ -143,6 +152,10 @@ pid_t victim_start(void)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(2);
+    sigset_t children; /* of the prey: no stop for the tracer */
+    (void)sigemptyset(&children);
+    (void)sigaddset(&children, SIGCHLD);
+    (void)sigprocmask(SIG_BLOCK, &children, NULL);
     (void)raise(SIGSTOP);
     for (;;) {
         stand(PHASE_IDLE);

@@ -1,8 +1,10 @@
 /* world.c - topics in the states that the operations begin in. */
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proof.h"
@@ -66,6 +68,14 @@ static struct shmq_topic_attrs attrs_of(const struct config *c)
     a.max_groups = 3;
     if (c->first->flags & OP_DROP_NEW)
         a.on_full = SHMQ_ON_FULL_DROP_NEW;
+    if (c->first->flags & OP_DROP_OLD)
+        a.on_full = SHMQ_ON_FULL_DROP_OLD;
+    if (c->first->flags & OP_ASYMMETRIC)
+        a.flags |= SHMQ_TOPIC_ASYMMETRIC;
+    if (c->first->flags & OP_TTL)
+        a.ttl_ns = TTL_NS;
+    if (c->first->flags & OP_TTL_DEAD)
+        a.flags |= SHMQ_TOPIC_TTL_DEAD_LETTER;
     a.max_members = 6;
     a.max_producers = 1;
     if (c->ring == SHMQ_RING_MPMC) {
@@ -169,6 +179,9 @@ static uint32_t build(
     must(shmq_producer_open(topic, NULL, &p), "producer");
     warm_up(w, topic, p, warm);
     memset(w->pending, 0, sizeof w->pending);
+    /* A ring that drops what is oldest is never full by itself. */
+    if (fill == UINT32_MAX && (w->config.first->flags & OP_DROP_OLD))
+        fill = SLOTS;
     while (cnt < fill && put(w, p, TAG_FILL + 1 + cnt) == SHMQ_OK) {
         cnt++;
         tags_add(&w->pending[AUDIT], TAG_FILL + cnt);
@@ -233,21 +246,47 @@ bool world_make(struct world *w, const struct config *config)
 static void dead_letters(const struct world *w)
 {
     struct shmq_topic_attrs a = attrs_of(&w->config);
+    a.ttl_ns = a.flags = 0;
     (void)shmq_topic_unlink(w->ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
     if (!w->config.own)
         must(shmqi_topic_create_system(w->ns, DEAD_TOPIC, &a, 0),
             "dead letters");
 }
 
+/* It is the victim's child; a zombie that nobody waits for is dead enough. */
+void world_no_prey(void)
+{
+    char path[64], line[256];
+    if (page->prey == 0)
+        return;
+    (void)kill((pid_t)page->prey, SIGKILL);
+    (void)snprintf(path, sizeof path, "/proc/%u/stat", page->prey);
+    for (;;) {
+        FILE *f = fopen(path, "re");
+        bool there = f && fgets(line, sizeof line, f);
+        if (f)
+            (void)fclose(f);
+        const char *state = there ? strrchr(line, ')') : NULL;
+        if (!state || state[2] == 'Z' || state[2] == 'X')
+            break;
+        struct timespec ts = {0, 50000};
+        (void)nanosleep(&ts, NULL);
+    }
+    page->prey = page->prey_ready = 0;
+}
+
 void world_restore(struct world *w)
 {
+    world_no_prey();
+    if (w->config.first->flags & OP_INBOX)
+        (void)shmq_inbox_sweep(w->ns, 0, NULL);
     memcpy(w->live.data, w->base, w->live.data_bytes);
     memcpy(
         w->live.control, w->base + w->live.data_bytes, w->live.control_bytes);
     page->config = w->config;
     page->fill_cnt = w->own_cnt;
     page->sleeper = page->dead = 0;
-    if (w->config.first->flags & OP_DEAD)
+    if (w->config.first->flags & (OP_DEAD | OP_TTL_DEAD))
         dead_letters(w);
     memcpy(page->ns, w->ns, sizeof page->ns);
     memcpy(page->before, w->pending, sizeof page->before);
