@@ -53,6 +53,7 @@ struct shmq_remote {
     enum shmqr_state state;
     struct shmqw_welcome welcome; /* of the last session */
     char feed[256];
+    char ns[SHMQ_NAMESPACE_MAX + 1];
     uint64_t session_cnt;
     uint64_t retry_ns; /* when DOWN */
     uint64_t backoff_ns;

@@ -53,17 +53,20 @@ int shmqr_keys_check(const struct shmqr_keys *keys)
         return 0;
     if (!key_legal(keys->server_key) || !zmq_has("curve"))
         return EINVAL;
-    if (!keys->public_key != !keys->secret_key)
-        return EINVAL;
-    return !keys->public_key ||
-            (key_legal(keys->public_key) && key_legal(keys->secret_key))
-        ? 0
-        : EINVAL;
+    bool legal = (!keys->secret_key || key_legal(keys->secret_key)) &&
+        (!keys->public_key ||
+            (keys->secret_key && key_legal(keys->public_key)));
+    return legal ? 0 : EINVAL;
 }
 
 int shmqr_keys_make(char public_key[41], char secret_key[41])
 {
     return zmq_curve_keypair(public_key, secret_key) ? errno : 0;
+}
+
+int shmqr_keys_public(char public_key[41], const char *secret_key)
+{
+    return zmq_curve_public(public_key, secret_key) ? errno : 0;
 }
 
 static int set_int(void *socket, int option, int value)

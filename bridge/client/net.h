@@ -35,6 +35,7 @@ void shmqr_net_close(struct shmqr_net *net);
 /* 0 when all keys are well-formed; makes an own pair when there is none. */
 int shmqr_keys_check(const struct shmqr_keys *keys);
 int shmqr_keys_make(char public_key[41], char secret_key[41]);
+int shmqr_keys_public(char public_key[41], const char *secret_key);
 
 /* A DEALER that connects once and never again by itself; 0 or errno. */
 int shmqr_dealer_open(struct shmqr_net *net, const char *endpoint,

@@ -154,6 +154,8 @@ static void take_welcome(struct shmq_remote *r, const struct shmqw_message *msg)
     shmqw_fixed(msg, &r->welcome, sizeof r->welcome);
     if (!shmqw_text(msg, SHMQW_TLV_FEED, r->feed, sizeof r->feed))
         r->feed[0] = 0;
+    if (!shmqw_text(msg, SHMQW_TLV_NAMESPACE, r->ns, sizeof r->ns))
+        r->ns[0] = 0;
     r->state = SHMQR_UP;
     r->session_cnt++;
     r->refused = 0;
@@ -321,9 +323,12 @@ static int take_keys(struct shmq_remote *r, const struct shmq_remote_options *o)
             "missing; shmq keygen makes keys",
             r->endpoint);
     memcpy(r->server_key, o->server_key, 40);
-    if (o->public_key) {
-        memcpy(r->public_key, o->public_key, 40);
+    if (o->secret_key) {
         memcpy(r->secret_key, o->secret_key, 40);
+        if (o->public_key)
+            memcpy(r->public_key, o->public_key, 40);
+        else if (shmqr_keys_public(r->public_key, r->secret_key) != 0)
+            return shmqr_fail(SHMQ_ERR_SYS, "%s: no public key", r->endpoint);
     } else if (shmqr_keys_make(r->public_key, r->secret_key) != 0) {
         return shmqr_fail(
             SHMQ_ERR_SYS, "%s: no keys could be made", r->endpoint);
@@ -447,6 +452,16 @@ int shmq_remote_extend(struct shmq_remote *remote)
         shmqr_now() - remote->sent_ns > heartbeat_ns(remote) / 8)
         send_ping(remote, shmqr_now());
     return remote->state == SHMQR_UP ? SHMQ_OK : SHMQ_ERR_NODAEMON;
+}
+
+int shmq_remote_wait(struct shmq_remote *remote, uint64_t deadline_ns)
+{
+    return shmqr_pump(remote, deadline_ns, NULL);
+}
+
+const char *shmq_remote_namespace(const struct shmq_remote *remote)
+{
+    return remote->ns;
 }
 
 uint32_t shmq_remote_lease_ms(const struct shmq_remote *remote)

@@ -68,7 +68,8 @@ struct shmq_remote_options {
     const char *name; /* what the client calls itself, for the bridge's log */
     const char *server_key; /* the bridge's public key, 40 characters of Z85;
                                NULL: no encryption (loopback and ipc only) */
-    const char *public_key; /* own key pair, likewise; NULL: a new one */
+    const char *public_key; /* own key pair, likewise; without public_key it is
+                               made from secret_key; without both: a new one */
     const char *secret_key;
 };
 
@@ -149,6 +150,13 @@ SHMQ_API int shmq_remote_extend(struct shmq_remote *remote);
  * first one. */
 SHMQ_API uint32_t shmq_remote_lease_ms(const struct shmq_remote *remote);
 SHMQ_API uint64_t shmq_remote_session_cnt(const struct shmq_remote *remote);
+
+/* Waits until something may have come for any handle of the connection, or
+ * `deadline_ns`. 0, or INTR. */
+SHMQ_API int shmq_remote_wait(struct shmq_remote *remote, uint64_t deadline_ns);
+
+/* The namespace that the bridge shows; "" before the first session. */
+SHMQ_API const char *shmq_remote_namespace(const struct shmq_remote *remote);
 
 /* A descriptor that is readable when something may have come. Rule as for
  * shmq_consumer_fd(): call until EMPTY, then wait for it (at most lease / 4),

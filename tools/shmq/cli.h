@@ -43,6 +43,8 @@ struct cli_command {
     const struct cli_option_help *more_opts; /* shared ones, or NULL */
     const char *notes; /* after the options; may be NULL */
     const char *examples;
+    bool far; /* works through a bridge, too (--remote) */
+    bool anywhere; /* is about no topic: SHMQ_REMOTE does not matter */
     int (*run)(const struct cli_args *args); /* returns an exit status */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cli_optval.h"
+#include "lib.h"
 
 const struct cli_option_help cli_group_attr_opts[] = {
     {CLI_OPT_LEASE,
@@ -51,7 +52,7 @@ int cli_group_kind(struct shmq_topic *topic, bool exclusive, uint32_t *ret_kind)
     struct shmq_topic_attrs attrs;
     memset(&attrs, 0, sizeof(attrs));
     attrs.struct_bytes = sizeof(attrs);
-    int rc = shmq_topic_attrs(topic, &attrs);
+    int rc = lib_topic_attrs(topic, &attrs);
     if (rc != SHMQ_OK)
         return rc;
     bool spsc = attrs.ring == SHMQ_RING_SPSC;

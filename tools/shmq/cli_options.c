@@ -45,6 +45,7 @@ static const struct option_name option_names[CLI_OPT_CNT] = {
     [CLI_OPT_INTERVAL] = {"--interval", "DURATION"},
     [CLI_OPT_JSON] = {"--json", NULL},
     [CLI_OPT_KEY] = {"--key", "K"},
+    [CLI_OPT_KEY_FILE] = {"--key-file", "F"},
     [CLI_OPT_KILL] = {"--kill", NULL},
     [CLI_OPT_LEASE] = {"--lease", "DURATION"},
     [CLI_OPT_MAX_ATTEMPTS] = {"--max-attempts", "N"},
@@ -62,8 +63,10 @@ static const struct option_name option_names[CLI_OPT_CNT] = {
     [CLI_OPT_PREFAULT] = {"--prefault", NULL},
     [CLI_OPT_PREFETCH] = {"--prefetch", "N"},
     [CLI_OPT_RATE] = {"--rate", "N"},
+    [CLI_OPT_REMOTE] = {"--remote", "EP"},
     [CLI_OPT_RING] = {"--ring", "mpmc|spsc"},
     [CLI_OPT_SCHEMA] = {"--schema", "NAME:VERSION"},
+    [CLI_OPT_SERVER_KEY] = {"--server-key", "K"},
     [CLI_OPT_TIMEOUT] = {"--timeout", "DURATION"},
     [CLI_OPT_TIMESTAMPS] = {"--timestamps", "off|frame|record"},
     [CLI_OPT_TO] = {"--to", "earliest|latest|POSITION|TIME"},
@@ -108,10 +111,16 @@ static bool table_has(const struct cli_option_help *table, enum cli_opt opt)
     return false;
 }
 
+static bool opt_is_far(enum cli_opt opt)
+{
+    return opt == CLI_OPT_REMOTE || opt == CLI_OPT_KEY_FILE ||
+        opt == CLI_OPT_SERVER_KEY;
+}
+
 static bool command_takes(const struct cli_command *command, enum cli_opt opt)
 {
-    return opt_is_common(opt) || table_has(command->opts, opt) ||
-        table_has(command->more_opts, opt);
+    return opt_is_common(opt) || (command->far && opt_is_far(opt)) ||
+        table_has(command->opts, opt) || table_has(command->more_opts, opt);
 }
 
 /* The option whose name is the first `len` bytes of `arg`. */

@@ -1,5 +1,6 @@
 /* cli_report.c - one-line messages on stderr and exit statuses. */
 #include "cli.h"
+#include "lib.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -109,7 +110,7 @@ static bool has_own_text(int rc)
 /* What to do, where the library's sentence does not say. */
 static const char *advice_for(int rc)
 {
-    switch (shmq_error_errno()) {
+    switch (lib_error_errno()) {
     case EMFILE:
         return "raise the limit of open files (ulimit -n)";
     case ENFILE:
@@ -142,7 +143,7 @@ static const char *advice_for(int rc)
 
 int cli_fail_rc_with(int rc, const char *thing, const char *more)
 {
-    const char *text = has_own_text(rc) ? shmq_error_text() : NULL;
+    const char *text = has_own_text(rc) ? lib_error_text() : NULL;
     const char *sep = more[0] == '\0' ? "" : "; ";
     int status = cli_status_of(rc);
     if (text == NULL || text[0] == '\0')

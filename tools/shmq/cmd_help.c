@@ -51,6 +51,16 @@ static void put_table(struct cli_out *out, const struct cli_option_help *table)
         put_option(out, table->opt, table->text);
 }
 
+static const struct cli_option_help far_opts[] = {
+    {CLI_OPT_REMOTE,
+        "work through the shmq-bridge at EP, tcp://HOST:5570 (SHMQ_REMOTE)"},
+    {CLI_OPT_SERVER_KEY,
+        "the bridge's public key, or a file that holds it: encrypt (none)"},
+    {CLI_OPT_KEY_FILE,
+        "own secret key, of `shmq keygen F` (a new one for each run)"},
+    {CLI_OPT_NONE, NULL},
+};
+
 int cli_help_command(const struct cli_command *command)
 {
     struct cli_out out = {NULL, 0, 0};
@@ -64,6 +74,8 @@ int cli_help_command(const struct cli_command *command)
     put_table(&out, command->more_opts);
     put_option(&out, CLI_OPT_NAMESPACE,
         "set of topics, [A-Za-z0-9_-]{1,32} (SHMQ_NAMESPACE, else default)");
+    if (command->far)
+        put_table(&out, far_opts);
     put_option(&out, CLI_OPT_HELP, "print this");
     cli_out_char(&out, '\n');
     if (command->notes != NULL) {
@@ -139,5 +151,6 @@ const struct cli_command cmd_help = {
     .notes = NULL,
     .examples = "  shmq help\n"
                 "  shmq help group reset\n",
+    .anywhere = true,
     .run = run_help,
 };

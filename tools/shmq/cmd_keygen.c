@@ -85,5 +85,6 @@ const struct cli_command cmd_keygen = {
         "has\n"
         "what is in FILE.pub).\n",
     .examples = "  shmq keygen /etc/shmq/bridge.key\n",
+    .anywhere = true,
     .run = run_keygen,
 };

@@ -5,6 +5,7 @@
 #include "cli_options.h"
 #include "cli_optval.h"
 #include "cli_out.h"
+#include "lib.h"
 
 struct listing {
     struct cli_out out;
@@ -31,7 +32,7 @@ static int run_ls(const struct cli_args *args)
     listing.as_json = cli_opt_given(args, CLI_OPT_JSON);
     if (listing.as_json)
         cli_json_begin(&listing.json, '[');
-    int rc = shmq_topic_list(cli_namespace(args), list_topic, &listing);
+    int rc = lib_topic_list(cli_namespace(args), list_topic, &listing);
     int status = CLI_DONE;
     if (rc != SHMQ_OK)
         status = cli_fail_rc(rc, "topics");
@@ -61,5 +62,6 @@ const struct cli_command cmd_ls = {
              "@\nare the system's. An empty namespace prints nothing.\n",
     .examples = "  shmq ls\n"
                 "  shmq ls --namespace test --json\n",
+    .far = true,
     .run = run_ls,
 };

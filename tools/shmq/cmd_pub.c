@@ -163,5 +163,6 @@ const struct cli_command cmd_pub = {
     .examples = "  shmq pub orders --file orders.log\n"
                 "  tail -F app.log | shmq pub logs --batch 64 --key web1\n"
                 "  shmq sub a --format json | shmq pub b --format json\n",
+    .far = true,
     .run = run_pub,
 };

@@ -68,6 +68,7 @@ const struct cli_command cmd_stat = {
         "named: \"held up by pid N, stopped\"; `shmq group evict` ends it.\n",
     .examples = "  shmq stat orders\n"
                 "  shmq stat orders --json | jq .depth.messages\n",
+    .far = true,
     .run = run_stat,
 };
 
@@ -83,5 +84,6 @@ const struct cli_command cmd_groups = {
         "groups prints nothing.\n",
     .examples = "  shmq groups orders\n"
                 "  shmq groups orders --json | jq '.[].lag_messages'\n",
+    .far = true,
     .run = run_groups,
 };

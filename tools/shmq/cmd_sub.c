@@ -127,5 +127,6 @@ const struct cli_command cmd_sub = {
                 "  shmq sub orders --group audit --exclusive >> audit.log\n"
                 "  shmq sub jobs --group workers --lease 30s --format json\n"
                 "  shmq sub 'user.*' --format json | jq -r .topic\n",
+    .far = true,
     .run = run_sub,
 };

@@ -1,10 +1,13 @@
 /* main.c - the `shmq` command: reads the line, runs the command it names. */
 #include "commands.h"
 
+#include <stdlib.h>
+
 #include "cli_help.h"
 #include "cli_options.h"
 #include "cli_out.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 const struct cli_command *const cli_commands[] = {
     &cmd_create,
@@ -37,6 +40,17 @@ static int print_version(void)
     return status;
 }
 
+/* Who lives with SHMQ_REMOTE set does not mean this host by accident. */
+static int check_here(void)
+{
+    const char *remote = getenv("SHMQ_REMOTE");
+    if (remote == NULL || *remote == '\0')
+        return CLI_DONE;
+    return cli_fail(CLI_USAGE,
+        "SHMQ_REMOTE: is for pub, sub, ls, stat and groups; unset it, this "
+        "command works on its own host only");
+}
+
 /* --help goes before what else may be wrong with the line. */
 static int run_line(const struct cli_args *args)
 {
@@ -55,7 +69,14 @@ static int run_line(const struct cli_args *args)
         return cli_fail(
             CLI_USAGE, "--namespace: is empty; give 1 to 32 of A-Za-z0-9_-");
     int status = cli_args_check_operands(args);
-    return status != CLI_DONE ? status : args->command->run(args);
+    if (status == CLI_DONE && args->command->far)
+        status = lib_begin(args);
+    else if (status == CLI_DONE && !args->command->anywhere)
+        status = check_here();
+    if (status == CLI_DONE)
+        status = args->command->run(args);
+    lib_end();
+    return status;
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
  *   pub_run.c      input -> frames, at the asked pace
  *   pub_frame.c    the frame being filled
  *   pub_publish.c  frames -> ring, with what was acknowledged
+ *   pub_remote.c   frames -> bridge, likewise
  */
 #ifndef SHMQ_CLI_PUB_H
 #define SHMQ_CLI_PUB_H
@@ -64,6 +65,8 @@ struct pub {
     uint64_t acked_cnt;
     uint64_t dropped_cnt;
     uint64_t last_position;
+    struct shmq_remote_producer *remote; /* NULL: producer is used */
+    uint64_t underway; /* records that a bridge has not answered */
     uint64_t due_ns; /* when the next record may go, with --rate */
     uint64_t positions[SHMQ_BATCH_MAX];
 };
@@ -76,6 +79,16 @@ int pub_run(struct pub *pub);
 /* Publishes the frame, and empties it when that succeeds. */
 int pub_flush(struct pub *pub);
 int pub_flush_positions(struct pub *pub);
+
+/* Through a bridge: what publishes the frame, and what waits until all is
+ * answered. */
+int pub_remote_open(struct pub *pub);
+void pub_remote_close(struct pub *pub);
+int pub_remote_flush(struct pub *pub);
+int pub_remote_settle(struct pub *pub);
+
+/* Tells that a record of the frame is too long. */
+int pub_refuse_record(struct pub *pub, uint32_t idx);
 
 void pub_frame_add(
     struct pub_frame *frame, const struct cli_record *record, uint64_t line);

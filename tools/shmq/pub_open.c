@@ -7,6 +7,7 @@
 
 #include "cli_clock.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 enum {
     RETRY_NS = 20 * 1000 * 1000,
@@ -19,8 +20,8 @@ static const char *const durability_names[] = {"none", "os", "disk"};
 static int open_schema(const struct pub_options *o, struct shmq_topic **ret)
 {
     return o->schema != NULL
-        ? shmq_topic_open_schema(o->ns, o->topic, o->schema, ret)
-        : shmq_topic_open(o->ns, o->topic, ret);
+        ? lib_topic_open_schema(o->ns, o->topic, o->schema, ret)
+        : lib_topic_open(o->ns, o->topic, ret);
 }
 
 /* Makes the topic with the defaults. EXISTS is as good: somebody was faster. */
@@ -31,7 +32,7 @@ static int make_topic(struct pub *pub)
     memset(&attrs, 0, sizeof(attrs));
     attrs.struct_bytes = sizeof(attrs);
     attrs.schema = o->schema;
-    int rc = shmq_topic_create(o->ns, o->topic, &attrs);
+    int rc = lib_topic_create(o->ns, o->topic, &attrs);
     if (rc == SHMQ_OK)
         cli_note(
             "%s: there was no such topic; created with the defaults", o->topic);
@@ -98,7 +99,7 @@ static int check_level(struct pub *pub)
             "give --wait %s",
             o->topic, level_names[level], durability_names[highest],
             level_names[highest]);
-    if (level > PUB_PUBLISHED)
+    if (level > PUB_PUBLISHED && !lib_is_remote())
         return pub_fail(pub, CLI_NO_DAEMON, NULL,
             "shmqd is not there to write its records; start shmqd, or give "
             "--wait published");
@@ -125,15 +126,21 @@ int pub_open(struct pub *pub)
     if (status != CLI_DONE)
         return status;
     pub->attrs.struct_bytes = sizeof(pub->attrs);
-    int rc = shmq_topic_attrs(pub->topic, &pub->attrs);
+    int rc = lib_topic_attrs(pub->topic, &pub->attrs);
     if (rc != SHMQ_OK)
         return pub_fail_rc(pub, rc);
     status = check_level(pub);
     if (status != CLI_DONE)
         return status;
-    rc = shmq_producer_open(pub->topic, NULL, &pub->producer);
-    if (rc != SHMQ_OK)
-        return pub_fail_rc(pub, rc);
+    if (lib_is_remote()) {
+        status = pub_remote_open(pub);
+        if (status != CLI_DONE)
+            return status;
+    } else {
+        rc = shmq_producer_open(pub->topic, NULL, &pub->producer);
+        if (rc != SHMQ_OK)
+            return pub_fail_rc(pub, rc);
+    }
     pub->source.max_bytes = pub->attrs.max_message_bytes;
     pub->source.format = (enum cli_format)pub->options->format;
     return CLI_DONE;
@@ -141,8 +148,9 @@ int pub_open(struct pub *pub)
 
 void pub_close(struct pub *pub)
 {
+    pub_remote_close(pub);
     shmq_producer_close(pub->producer);
-    shmq_topic_close(pub->topic);
+    lib_topic_close(pub->topic);
     pub_frame_free(&pub->frame);
     cli_out_free(&pub->out);
     cli_input_free(&pub->source.in);

@@ -8,6 +8,7 @@
 
 #include "cli_clock.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 static void format_account(const struct pub *pub, char *buf, size_t len)
 {
@@ -57,6 +58,11 @@ int pub_fail_signal(const struct pub *pub)
 
 int pub_flush_positions(struct pub *pub)
 {
+    if (lib_is_remote()) {
+        int status = pub_remote_settle(pub);
+        if (status != CLI_DONE)
+            return status;
+    }
     return cli_out_flush(&pub->out);
 }
 
@@ -123,7 +129,7 @@ static int publish(struct pub *pub, const struct shmq_record *records,
     return CLI_DONE;
 }
 
-static int refuse_record(struct pub *pub, uint32_t idx)
+int pub_refuse_record(struct pub *pub, uint32_t idx)
 {
     char thing[512], reason[192];
     snprintf(thing, sizeof(thing), "%s:%" PRIu64, pub->source.in.name,
@@ -148,7 +154,7 @@ static int publish_one_by_one(struct pub *pub)
         if (status != CLI_DONE)
             return status;
         if (rc == SHMQ_ERR_TOO_LARGE)
-            return refuse_record(pub, i);
+            return pub_refuse_record(pub, i);
     }
     return CLI_DONE;
 }
@@ -160,6 +166,11 @@ int pub_flush(struct pub *pub)
     if (frame->record_cnt == 0)
         return CLI_DONE;
     pub_frame_link(frame);
+    if (lib_is_remote()) {
+        int told = pub_remote_flush(pub);
+        pub_frame_clear(frame);
+        return told;
+    }
     int status = publish(pub, frame->records, frame->record_cnt, &rc);
     if (status == CLI_DONE && rc == SHMQ_ERR_TOO_LARGE)
         status = publish_one_by_one(pub);

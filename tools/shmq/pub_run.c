@@ -6,6 +6,7 @@
 
 #include "cli_clock.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 enum {
     /* A partial frame goes out at most 1 ms after its input would have
@@ -19,7 +20,8 @@ enum {
 /* The bytes a frame may take: half the arena, less its header. */
 static uint64_t frame_max(const struct pub *pub)
 {
-    return pub->attrs.arena_bytes / 2 - 64;
+    uint64_t head = lib_is_remote() ? 128 : 64; /* the bridge adds to it */
+    return pub->attrs.arena_bytes / 2 - head;
 }
 
 /* Adds --key where the record has none, and --header. */
@@ -106,11 +108,20 @@ static int while_blocked(struct pub *pub, bool *ret_block)
     return pub_flush_positions(pub);
 }
 
+/* Publishes what was read; from afar, waits until it is. */
+static int flush_all(struct pub *pub)
+{
+    int status = pub_flush(pub);
+    if (status == CLI_DONE && lib_is_remote())
+        status = pub_remote_settle(pub);
+    return status;
+}
+
 /* The earlier records are published before the failure is told. */
 static int input_failed(struct pub *pub)
 {
     char thing[512];
-    int status = pub_flush(pub);
+    int status = flush_all(pub);
     if (status != CLI_DONE)
         return status;
     if (pub->source.status == CLI_FAILED)

@@ -41,6 +41,7 @@ struct sub_source {
     struct shmq_topic *topic;
     struct shmq_consumer *consumer;
     uint64_t handed_cnt; /* records written, acknowledged or not */
+    uint64_t last_position; /* of them */
     bool is_new; /* made while we watched */
 };
 

@@ -6,6 +6,7 @@
 
 #include "cli_clock.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 enum { LOOK_NS = 20 * 1000 * 1000 };
 
@@ -62,7 +63,7 @@ static int open_topic(struct sub *sub)
 static int open_pattern(struct sub *sub)
 {
     const struct sub_options *o = sub->options;
-    int rc = shmq_watch_open(o->ns, o->topic, &sub->watch);
+    int rc = lib_watch_open(o->ns, o->topic, &sub->watch);
     if (rc != SHMQ_OK)
         return cli_fail_rc(rc, o->topic);
     int status = sub_source_look(sub);
@@ -81,7 +82,7 @@ int sub_open(struct sub *sub)
     sub->json.out = &sub->out;
     sub->end_ns = cli_later(now, o->for_ns);
     sub->quiet_ns = now;
-    int rc = shmq_waitset_open(NULL, &sub->set);
+    int rc = lib_waitset_open(NULL, &sub->set);
     if (rc != SHMQ_OK)
         return cli_fail_rc(rc, o->topic);
     if (o->for_ns != SHMQ_FOREVER)
@@ -92,8 +93,8 @@ int sub_open(struct sub *sub)
 void sub_close(struct sub *sub)
 {
     sub_source_drop_all(sub);
-    shmq_waitset_close(sub->set);
-    shmq_watch_close(sub->watch);
+    lib_waitset_close(sub->set);
+    lib_watch_close(sub->watch);
     cli_out_free(&sub->out);
     free(sub->held);
     sub->held = NULL;

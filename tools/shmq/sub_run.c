@@ -6,6 +6,7 @@
 
 #include "cli_clock.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 enum {
     /* While there is nothing: how often to see whether stdout was closed, and
@@ -31,7 +32,7 @@ static int all_handed_out(struct sub *sub, const struct sub_source *source)
         struct shmq_group_stat *groups = calloc(cap, sizeof(*groups));
         if (groups == NULL)
             return SHMQ_ERR_NOMEM;
-        int rc = shmq_topic_groups(source->topic, groups, cap, &cnt);
+        int rc = lib_topic_groups(source->topic, groups, cap, &cnt);
         int empty = rc;
         for (uint32_t i = 0; rc == SHMQ_OK && i < cnt && i < cap; i++) {
             if (strcmp(groups[i].name, o->group) == 0)
@@ -54,7 +55,7 @@ static int is_empty(struct sub *sub)
     for (size_t i = 0; i < sub->source_cnt && empty > 0; i++) {
         const struct sub_source *source = sub->sources[i];
         empty = handed ? all_handed_out(sub, source)
-                       : shmq_consumer_drained(source->consumer);
+                       : lib_consumer_drained(source->consumer);
     }
     return empty;
 }
@@ -102,6 +103,7 @@ static bool lost_source(struct sub *sub, int rc, struct sub_source *source)
 {
     if (sub->watch == NULL || rc != SHMQ_ERR_CLOSED || source == NULL)
         return false;
+    lib_watch_forget(sub->watch, source->name);
     sub_source_drop(sub, source);
     return true;
 }
@@ -149,7 +151,7 @@ static int receive_once(struct sub *sub)
     int status = look_for_topics(sub);
     if (status != CLI_DONE)
         return status;
-    int rc = shmq_waitset_receive(sub->set, &msg, &from);
+    int rc = lib_waitset_receive(sub->set, &msg, &from);
     if (rc != SHMQ_OK && rc != SHMQ_ERR_GAP && sub->held_cnt > 0)
         return sub_flush(sub);
     if (rc != SHMQ_ERR_EMPTY && rc != SHMQ_ERR_LIMIT)
@@ -161,7 +163,7 @@ static int receive_once(struct sub *sub)
         return status;
     if (rc == SHMQ_ERR_LIMIT)
         tell_limit(sub);
-    rc = shmq_waitset_receive_wait(sub->set, deadline, &msg, &from);
+    rc = lib_waitset_receive_wait(sub->set, deadline, &msg, &from);
     return take_result(sub, rc, &msg, from);
 }
 

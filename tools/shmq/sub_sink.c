@@ -8,6 +8,7 @@
 #include "cli_mem.h"
 #include "cli_record.h"
 #include "cli_signals.h"
+#include "lib.h"
 
 static void put_prefixed(struct cli_out *out, const struct shmq_message *msg)
 {
@@ -65,7 +66,7 @@ int sub_put_gap(struct sub *sub, struct sub_source *source)
 {
     struct shmq_gap gap;
     const char *topic = source->name;
-    if (shmq_consumer_gap(source->consumer, &gap) != SHMQ_OK)
+    if (lib_consumer_gap(source->consumer, &gap) != SHMQ_OK)
         return CLI_DONE;
     if (sub->options->format == CLI_JSON) {
         cli_gap_to_json(&sub->json, topic, &gap);
@@ -107,7 +108,8 @@ static int acknowledge(struct sub *sub, struct sub_held *held)
     int rc;
     if (!held->is_record)
         return CLI_DONE;
-    rc = shmq_consumer_release(source->consumer, &held->msg);
+    source->last_position = held->msg.position;
+    rc = lib_consumer_release(source->consumer, &held->msg);
     if (rc == SHMQ_OK)
         sub->done_cnt++;
     else if (rc == SHMQ_ERR_STALE)
@@ -115,6 +117,17 @@ static int acknowledge(struct sub *sub, struct sub_held *held)
     else if (rc != SHMQ_ERR_CLOSED || sub->watch == NULL)
         return cli_fail_rc(rc, source->name);
     source->handed_cnt++;
+    return CLI_DONE;
+}
+
+/* From afar acknowledgements are carried out, or found late, together. */
+static int settle(struct sub *sub, struct sub_source *source)
+{
+    int rc = lib_consumer_settle(source->consumer);
+    if (rc == SHMQ_ERR_STALE)
+        tell_stale(sub, source->name, source->last_position);
+    else if (rc != SHMQ_OK && (rc != SHMQ_ERR_CLOSED || sub->watch == NULL))
+        return cli_fail_rc(rc, source->name);
     return CLI_DONE;
 }
 
@@ -161,6 +174,8 @@ static int acknowledge_until(struct sub *sub, size_t end)
             break;
         status = acknowledge(sub, &sub->held[i]);
     }
+    for (size_t i = 0; i < sub->source_cnt && status == CLI_DONE; i++)
+        status = settle(sub, sub->sources[i]);
     return status;
 }
 

@@ -6,13 +6,14 @@
 
 #include "cli_group_opts.h"
 #include "cli_mem.h"
+#include "lib.h"
 
 int sub_topic_open(
     const struct sub_options *o, const char *name, struct shmq_topic **ret)
 {
     return o->schema != NULL
-        ? shmq_topic_open_schema(o->ns, name, o->schema, ret)
-        : shmq_topic_open(o->ns, name, ret);
+        ? lib_topic_open_schema(o->ns, name, o->schema, ret)
+        : lib_topic_open(o->ns, name, ret);
 }
 
 static int open_consumer(struct sub *sub, struct sub_source *source)
@@ -38,21 +39,21 @@ static int open_consumer(struct sub *sub, struct sub_source *source)
         if (rc != SHMQ_OK)
             return rc;
     }
-    int rc = shmq_consumer_open(source->topic, &options, &source->consumer);
+    int rc = lib_consumer_open(source->topic, &options, &source->consumer);
     if (rc != SHMQ_OK)
         return rc;
     if (o->group != NULL && o->from_given &&
-        shmq_consumer_created_group(source->consumer) == 0)
+        lib_consumer_created_group(source->consumer) == 0)
         cli_note("%s: group %s exists and continues where it is; "
                  "`shmq group reset` moves it, --from does not",
             source->name, o->group);
-    return shmq_waitset_add(sub->set, source->consumer);
+    return lib_waitset_add(sub->set, source->consumer);
 }
 
 static void source_free(struct sub_source *source)
 {
-    shmq_consumer_close(source->consumer);
-    shmq_topic_close(source->topic);
+    lib_consumer_close(source->consumer);
+    lib_topic_close(source->topic);
     free(source->name);
     free(source);
 }
@@ -88,7 +89,7 @@ static int take_new(struct sub *sub, const char *name)
     if (rc == SHMQ_ERR_NOENT)
         return CLI_DONE;
     if (rc != SHMQ_OK) {
-        cli_note("%s: left out: %s", name, shmq_error_text());
+        cli_note("%s: left out: %s", name, lib_error_text());
         return CLI_DONE;
     }
     return sub_source_add(sub, name, topic);
@@ -101,7 +102,7 @@ int sub_source_look(struct sub *sub)
     if (sub->watch == NULL)
         return CLI_DONE;
     while (status == CLI_DONE &&
-        (rc = shmq_watch_next(sub->watch, &event)) == SHMQ_OK) {
+        (rc = lib_watch_next(sub->watch, &event)) == SHMQ_OK) {
         /* Those that go tell it themselves, when all of them is read. */
         if (event.kind == SHMQ_WATCH_THERE)
             status = take_new(sub, event.topic);
@@ -118,7 +119,7 @@ void sub_source_drop(struct sub *sub, struct sub_source *source)
         i++;
     if (i == sub->source_cnt)
         return;
-    (void)shmq_waitset_remove(sub->set, source->consumer);
+    (void)lib_waitset_remove(sub->set, source->consumer);
     source_free(source);
     sub->source_cnt--;
     memmove(&sub->sources[i], &sub->sources[i + 1],

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cli_mem.h"
+#include "lib.h"
 
 enum { ROOM = 32, TRIES = 8 };
 
@@ -17,7 +18,7 @@ static int load_groups(struct topic_view *view)
     int rc = SHMQ_OK;
     for (int i = 0; i < TRIES; i++) {
         groups = cli_alloc(cap, sizeof(*groups));
-        rc = shmq_topic_groups(view->topic, groups, cap, &cnt);
+        rc = lib_topic_groups(view->topic, groups, cap, &cnt);
         if (rc != SHMQ_OK || cnt <= cap || i == TRIES - 1)
             break;
         free(groups);
@@ -40,7 +41,7 @@ static int load_endpoints(struct topic_view *view)
     int rc = SHMQ_OK;
     for (int i = 0; i < TRIES; i++) {
         endpoints = cli_alloc(cap, sizeof(*endpoints));
-        rc = shmq_topic_endpoints(view->topic, endpoints, cap, &cnt);
+        rc = lib_topic_endpoints(view->topic, endpoints, cap, &cnt);
         if (rc != SHMQ_OK || cnt <= cap || i == TRIES - 1)
             break;
         free(endpoints);
@@ -61,15 +62,15 @@ int topic_view_attach(const char *ns, const char *name, struct topic_view *ret)
     memset(ret, 0, sizeof(*ret));
     ret->attrs.struct_bytes = sizeof(ret->attrs);
     ret->stat.struct_bytes = sizeof(ret->stat);
-    int rc = shmq_topic_open(ns, name, &ret->topic);
+    int rc = lib_topic_open(ns, name, &ret->topic);
     if (rc == SHMQ_OK)
-        rc = shmq_topic_attrs(ret->topic, &ret->attrs);
+        rc = lib_topic_attrs(ret->topic, &ret->attrs);
     return rc;
 }
 
 int topic_view_look(struct topic_view *view)
 {
-    int rc = shmq_topic_stat(view->topic, &view->stat);
+    int rc = lib_topic_stat(view->topic, &view->stat);
     if (rc == SHMQ_OK)
         rc = load_groups(view);
     if (rc == SHMQ_OK)
@@ -89,6 +90,6 @@ void topic_view_close(struct topic_view *view)
 {
     free(view->groups);
     free(view->endpoints);
-    shmq_topic_close(view->topic);
+    lib_topic_close(view->topic);
     memset(view, 0, sizeof(*view));
 }

@@ -1,6 +1,8 @@
 /* topic_view_json.c - a topic as JSON. Keys are added, never renamed. */
 #include "topic_view.h"
 
+#include "lib.h"
+
 #include <stdio.h>
 
 #include "cli_names.h"
@@ -208,8 +210,8 @@ static void put_counts(
 void topic_view_json(const struct topic_view *view, struct cli_json *json)
 {
     cli_json_begin(json, '{');
-    put_name(json, "topic", shmq_topic_name(view->topic));
-    put_name(json, "namespace", shmq_topic_namespace(view->topic));
+    put_name(json, "topic", lib_topic_name(view->topic));
+    put_name(json, "namespace", lib_topic_namespace(view->topic));
     put_attrs(json, view);
     put_counts(json, &view->stat);
     cli_json_key(json, "groups");

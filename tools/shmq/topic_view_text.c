@@ -1,6 +1,8 @@
 /* topic_view_text.c - a topic as text for people. */
 #include "topic_view.h"
 
+#include "lib.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -29,8 +31,8 @@ static void put_time_or_dash(struct cli_out *out, int64_t time_ns)
 static void put_attrs(struct cli_out *out, const struct topic_view *view)
 {
     const struct shmq_topic_attrs *a = &view->attrs;
-    cli_out_format(out, "topic       %s\n", shmq_topic_name(view->topic));
-    cli_out_format(out, "namespace   %s\n", shmq_topic_namespace(view->topic));
+    cli_out_format(out, "topic       %s\n", lib_topic_name(view->topic));
+    cli_out_format(out, "namespace   %s\n", lib_topic_namespace(view->topic));
     if (a->ring == SHMQ_RING_SPSC)
         cli_out_format(out, "ring        spsc, capacity_bytes %" PRIu64 "\n",
             a->arena_bytes);
