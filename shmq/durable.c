@@ -88,6 +88,9 @@ int shmq_topic_watermarks(struct shmq_topic *topic, struct shmq_watermarks *ret)
             SHMQ_ERR_INVAL, "%s: it is not a durable topic", s->topic);
     shmqi_watermarks(s, &w);
     w.served = shmqi_marks_served(s);
+    shmqi_depth(&s->ring,
+        s->constants.durability == SHMQ_DURABILITY_OS ? w.written : w.durable,
+        w.published, &w.unflushed_messages, &w.unflushed_bytes);
     rc = shmqi_segment_result(s, SHMQ_OK);
     if (rc == SHMQ_OK)
         *ret = w;
@@ -184,7 +187,9 @@ static int wait_level(struct shmqi_segment *s, uint64_t position,
             return refused(s);
         if (shmqi_segment_broken(s))
             return shmqi_segment_fail_broken(s);
-        if (deadline_ns == 0 || shmqi_now_monotonic() >= deadline_ns)
+        if (deadline_ns == 0)
+            return SHMQ_ERR_TIMEOUT;
+        if (shmqi_now_monotonic() >= deadline_ns)
             return too_late(s);
         if (shmqi_marks_sleep(m, value, deadline_ns) != SHMQ_OK)
             return shmqi_fail(

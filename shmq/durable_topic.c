@@ -1,5 +1,6 @@
 /* durable_topic.c - durable topics are made, changed and removed by shmqd; this
  * is how it is asked. */
+#include <stdio.h>
 #include <string.h>
 
 #include <shmq/durable.h>
@@ -38,6 +39,18 @@ static int set_retention(
     return SHMQ_OK;
 }
 
+/* What is said names the topic. */
+static int named(const char *topic, int rc)
+{
+    char text[SHMQI_CONTROL_TEXT];
+    size_t n = strlen(topic);
+    const char *said = shmq_error_text();
+    if (rc == SHMQ_OK || strncmp(said, topic, n) == 0)
+        return rc;
+    (void)snprintf(text, sizeof text, "%s: %s", topic, said);
+    return shmqi_fail(rc, "%s", text);
+}
+
 static int set_topic(struct shmqi_ask *ask, const char *topic, bool system)
 {
     int rc = shmqi_topic_name_check(topic, system);
@@ -70,7 +83,7 @@ int shmq_topic_create_durable(const char *ns, const char *topic,
     ask.attrs.schema = NULL;
     if (attrs->schema)
         (void)strcpy(ask.schema, attrs->schema); /* its length was checked */
-    return shmqi_control_ask(ns, &ask, soon(), NULL);
+    return named(topic, shmqi_control_ask(ns, &ask, soon(), NULL));
 }
 
 int shmq_topic_set_retention(
@@ -84,7 +97,7 @@ int shmq_topic_set_retention(
         rc = shmqi_fail(SHMQ_ERR_INVAL, "%s: nothing to change", topic);
     if (rc == SHMQ_OK)
         rc = set_retention(&ask, retention);
-    return rc ? rc : shmqi_control_ask(ns, &ask, soon(), NULL);
+    return rc ? rc : named(topic, shmqi_control_ask(ns, &ask, soon(), NULL));
 }
 
 int shmq_topic_remove_data(const char *ns, const char *topic, uint32_t flags)
@@ -96,5 +109,25 @@ int shmq_topic_remove_data(const char *ns, const char *topic, uint32_t flags)
     int rc = set_topic(&ask, topic, true);
     if (rc == SHMQ_OK && (flags & ~(uint32_t)SHMQ_UNLINK_FORCE))
         rc = shmqi_fail(SHMQ_ERR_INVAL, "remove: unknown flags");
-    return rc ? rc : shmqi_control_ask(ns, &ask, soon(), NULL);
+    return rc ? rc : named(topic, shmqi_control_ask(ns, &ask, soon(), NULL));
+}
+
+int shmq_daemon_status(
+    const char *ns, uint64_t deadline_ns, char *buf, uint64_t size)
+{
+    struct shmqi_ask ask;
+    struct shmqi_answer answer;
+    memset(&ask, 0, sizeof ask);
+    ask.kind = SHMQI_ASK_PING;
+    if (!buf || size == 0)
+        return shmqi_fail(SHMQ_ERR_INVAL, "shmqd: no place for its answer");
+    int rc = shmqi_control_ask(ns, &ask, deadline_ns, &answer);
+    if (rc)
+        return rc;
+    size_t n = strlen(answer.text);
+    if (n >= size)
+        n = size - 1;
+    memcpy(buf, answer.text, n);
+    buf[n] = '\0';
+    return SHMQ_OK;
 }

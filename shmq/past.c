@@ -6,6 +6,7 @@
 
 #include "ends.h"
 #include "error.h"
+#include "frame.h"
 #include "seek.h"
 #include "watermarks.h"
 
@@ -13,6 +14,7 @@
 /* As near as that is reached by reading on. */
 #define NEAR (64ull << SHMQI_IDX_BITS)
 #define PASS_MAX 64
+#define COUNT_MAX 65536
 
 static uint32_t reason_of(enum shmqi_log_gap reason)
 {
@@ -188,4 +190,40 @@ int shmqi_past_place(const struct shmqi_segment *s,
         *ret_pos = earliest < end ? earliest : end;
         return SHMQ_OK;
     }
+}
+
+/* -- counting ----------------------------------------------------------------
+ */
+
+static void count_frame(
+    const struct shmqi_log_frame *f, struct shmqi_past_count *c)
+{
+    uint32_t off = (uint32_t)sizeof f->head;
+    struct shmqi_view v;
+    if (c->messages == 0)
+        c->first_time_ns = (int64_t)f->head.time_ns;
+    c->messages += f->head.record_cnt;
+    for (uint32_t i = 0; i < f->head.record_cnt &&
+         shmqi_record_view(f->bytes, f->head.len_bytes, off, &v);
+         i++, off = v.next)
+        c->bytes += v.size;
+}
+
+void shmqi_past_count(const struct shmqi_segment *s, uint64_t from, uint64_t to,
+    struct shmqi_past_count *ret)
+{
+    struct shmqi_past p;
+    memset(&p, 0, sizeof p);
+    uint64_t pos = from;
+    for (uint32_t i = 0; pos < to && i < COUNT_MAX; i++) {
+        struct shmqi_past_item item;
+        if (shmqi_past_item(s, &p, pos, &item) != SHMQ_OK)
+            break;
+        if (!item.is_gap)
+            count_frame(item.frame, ret);
+        pos = item.is_gap ? item.gap.to : item.frame->end_pos;
+    }
+    shmqi_past_close(&p);
+    if (pos < to && s->ring.ring == SHMQ_RING_MPMC)
+        ret->messages += shmqi_pos_seq(to) - shmqi_pos_seq(pos);
 }

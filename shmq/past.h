@@ -47,6 +47,15 @@ void shmqi_past_close(struct shmqi_past *p);
 int shmqi_past_place(const struct shmqi_segment *s,
     const struct shmq_start *start, uint64_t *ret_pos);
 
+/* Records of the log in [from, to), counted up to COUNT_MAX frames; what is
+ * behind counts as a record a frame (mpmc). */
+struct shmqi_past_count {
+    uint64_t messages, bytes;
+    int64_t first_time_ns;
+};
+void shmqi_past_count(const struct shmqi_segment *s, uint64_t from, uint64_t to,
+    struct shmqi_past_count *ret);
+
 /* True when the records from `pos` on never were in this ring: they lie in the
  * history, or in the hole that a lost ring left. */
 static inline bool shmqi_before_ring(const struct shmqi_ring *r, uint64_t pos)

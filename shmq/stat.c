@@ -10,10 +10,12 @@
 #include "error.h"
 #include "frame.h"
 #include "mpmc.h"
+#include "past.h"
 #include "relieve.h"
 #include "seek.h"
 #include "spsc.h"
 #include "topic_impl.h"
+#include "watermarks.h"
 
 struct depth {
     uint64_t messages, bytes;
@@ -91,6 +93,33 @@ static struct depth depth_of(
     return d;
 }
 
+void shmqi_depth(const struct shmqi_ring *r, uint64_t from, uint64_t to,
+    uint64_t *ret_messages, uint64_t *ret_bytes)
+{
+    struct depth d = depth_of(r, from, to);
+    *ret_messages = d.messages;
+    *ret_bytes = d.bytes;
+}
+
+/* As depth_of(); of a durable topic what has left the ring is counted in its
+ * log. */
+static struct depth history_of(
+    const struct shmqi_segment *s, uint64_t from, uint64_t to)
+{
+    const struct shmqi_ring *r = &s->ring;
+    uint64_t low = shmqi_ring_low(r);
+    if (!r->marks || from >= low)
+        return depth_of(r, from, to);
+    struct shmqi_past_count c = {0, 0, 0};
+    shmqi_past_count(s, from, low < to ? low : to, &c);
+    struct depth d = depth_of(r, low, to);
+    d.messages += c.messages;
+    d.bytes += c.bytes;
+    if (c.first_time_ns)
+        d.first_time = c.first_time_ns;
+    return d;
+}
+
 /* -- topic
  * ------------------------------------------------------------------------*/
 
@@ -159,9 +188,11 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     st.struct_bytes = sizeof st;
     st.published_position = shmqi_ring_end(r);
     st.gate_position = st.earliest_position = shmqi_ring_low(r);
+    if (r->marks) /* what the log still holds */
+        st.earliest_position = shm_ld(M3, &r->marks->earliest);
     if (st.earliest_position > st.published_position)
         st.earliest_position = st.published_position;
-    struct depth d = depth_of(r, st.earliest_position, st.published_position);
+    struct depth d = history_of(s, st.earliest_position, st.published_position);
     st.depth_messages = d.messages;
     st.depth_bytes = d.bytes;
     sum_arenas(r, &st);
@@ -194,7 +225,8 @@ int shmq_topic_range(
     if (!ret_earliest || !ret_published)
         return shmqi_fail(SHMQ_ERR_INVAL, "range: no place for it");
     uint64_t end = shmqi_ring_end(&s->ring);
-    uint64_t low = shmqi_ring_low(&s->ring);
+    uint64_t low = s->ring.marks ? shm_ld(M3, &s->ring.marks->earliest)
+                                 : shmqi_ring_low(&s->ring);
     rc = shmqi_segment_result(s, SHMQ_OK);
     if (rc == SHMQ_OK) {
         *ret_earliest = low < end ? low : end;
@@ -253,7 +285,7 @@ static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
     memcpy(g->dead_letter, m.dead_letter, sizeof g->dead_letter - 1);
     g->floor_position = shmqi_pos_of(r, shm_ld(J9, &shm->floor));
     uint64_t end = shmqi_ring_end(r);
-    struct depth d = depth_of(r, g->floor_position, end);
+    struct depth d = history_of(s, g->floor_position, end);
     g->lag_messages = d.messages;
     g->lag_bytes = d.bytes;
     /* Any bits may stand there as a time. */
@@ -269,7 +301,7 @@ static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
     if (g->member_cnt == 0)
         g->idle_since_ns = (int64_t)shm_ld(N1, &shm->idle_since_ns);
     g->gates =
-        r->on_full != SHMQ_ON_FULL_DROP_OLD && shmqi_group_gates(r, entry, w);
+        r->gated_by == SHMQI_GATED_BY_GROUPS && shmqi_group_gates(r, entry, w);
 }
 
 static int by_name(const void *a, const void *b)

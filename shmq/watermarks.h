@@ -174,6 +174,10 @@ void shmqi_marks_dir(const struct shmqi_marks_shm *m, char ret[SHMQI_DIR_ROOM]);
 void shmqi_watermarks(
     const struct shmqi_segment *s, struct shmq_watermarks *ret);
 
+/* Records of the ring in [from, to), and their payload bytes. */
+void shmqi_depth(const struct shmqi_ring *r, uint64_t from, uint64_t to,
+    uint64_t *ret_messages, uint64_t *ret_bytes);
+
 /* The level that SHMQ_LEVEL_DEFAULT means for this topic. */
 uint32_t shmqi_level_of(const struct shmqi_segment *s, uint32_t level);
 

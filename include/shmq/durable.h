@@ -50,6 +50,8 @@ struct shmq_watermarks {
     uint64_t start; /* where this ring began; before it only history */
     uint32_t durability; /* enum shmq_durability */
     uint32_t served; /* 1: a shmqd serves it now */
+    uint64_t unflushed_messages, unflushed_bytes; /* published, not at the
+                                                     topic's level */
     uint64_t flushes; /* by this shmqd */
     uint64_t flushed_bytes;
     uint64_t flush_ns_p50, flush_ns_p99, flush_ns_max; /* upper bounds */
@@ -103,11 +105,17 @@ SHMQ_API int shmq_topic_remove_data(
 SHMQ_API int shmq_topic_watermarks(
     struct shmq_topic *topic, struct shmq_watermarks *ret);
 
+/* Asks the shmqd of the namespace what it is doing: a JSON object, NUL-closed,
+ * into `buf` (1024 bytes are enough). Waits for it until `deadline_ns`:
+ * NODAEMON, TIMEOUT. */
+SHMQ_API int shmq_daemon_status(
+    const char *ns, uint64_t deadline_ns, char *buf, uint64_t size);
+
 /* -- waiting for a level -----------------------------------------------------
  */
 
 /* Waits until the record at `position` has reached `level`, until `deadline_ns`
- * (0: only looks).
+ * (0: only looks; sets no text).
  * Returns 0; TIMEOUT (shmq_error_text() tells whether shmqd is away);
  * DURABILITY_FAILED: shmqd refuses the topic for now, the record stays in the
  * ring and may become durable later; INVAL: the topic never reaches that level;

@@ -46,7 +46,9 @@ struct shmq_group_stat {
     uint64_t lease_ns;
     char dead_letter[SHMQ_TOPIC_MAX + 8];
     uint64_t floor_position;
-    uint64_t lag_messages; /* published, not done by this group */
+    uint64_t lag_messages; /* published, not done by this group; of durable
+                              topics beyond 65,536 frames of history: at
+                              least so many */
     uint64_t lag_bytes;
     int64_t oldest_unread_ns; /* age of the record at the floor; 0: none */
     uint32_t member_cnt; /* living ones */

@@ -98,16 +98,23 @@ expect 2 group reset t g
 says '--to: missing'
 expect 2 group evict t x
 says 'is no endpoint'
-# Options of later issues are not there yet.
+# Of durable topics only.
 for o in '--retain-bytes 1G' '--retain-age 1d' '--max-lag-bytes 1G'; do
     # shellcheck disable=SC2086
     expect 2 create t $o
-    says 'unknown option'
+    says 'keeps no history'
 done
-expect 2 sub t --read durable
+expect 2 sub t --read written
+expect 2 set t
+expect 2 set t retain-byte=1
+says 'did you mean retain-bytes\?'
+expect 2 set t retain-bytes=x
+expect 2 set t retain-bytes
 expect 2 ls --remote x
 expect 2 tops
-expect 2 cat t
+expect 2 cat
+expect 2 cat 't*'
+expect 4 cat t
 
 # -- options stand anywhere ------------------------------------------------
 expect 0 create t

@@ -12,7 +12,7 @@ struct checked {
     struct findings *f;
     const char *ns;
     uint32_t topics;
-    bool durable;
+    bool unserved;
 };
 
 static void check_holders(
@@ -74,9 +74,33 @@ static void check_view(
     check_endpoints(c->f, name, view);
     if (view->attrs.durability == SHMQ_DURABILITY_NONE)
         return;
-    c->durable = true;
-    findings_add(c->f, FINDING_BAD, "durable", "start shmqd",
-        "%s: is durable, and shmqd is not there to write its records", name);
+    const struct shmq_watermarks *m = &view->marks;
+    if (!m->served) {
+        c->unserved = true;
+        findings_add(c->f, FINDING_BAD, "durable", "start shmqd",
+            "%s: is durable, and shmqd is not there to write its records",
+            name);
+    }
+    if (m->state == SHMQ_DURABLE_LOW_SPACE)
+        findings_add(c->f, FINDING_HINT, "disk",
+            "free space, or shmq set TOPIC retain-bytes=SIZE",
+            "%s: its disk is nearly full", name);
+    else if (m->state != SHMQ_DURABLE_OK)
+        findings_add(c->f, FINDING_BAD, "disk",
+            "look at shmqd's log; free space; shmq log verify tells damage",
+            "%s: its state is %s", name, topic_view_state(m->state));
+}
+
+/* What shmqd says of itself: topics that it cannot serve, or leaves alone. */
+static void check_daemon(struct findings *f, const char *ns)
+{
+    char status[1024];
+    if (shmq_daemon_status(ns, 0, status, sizeof(status)) != SHMQ_OK ||
+        strstr(status, "\"state\": \"ok\"") != NULL ||
+        strstr(status, "\"state\":\"ok\"") != NULL)
+        return;
+    findings_add(
+        f, FINDING_BAD, "shmqd", "look at shmqd's log", "says: %s", status);
 }
 
 /* The library's sentence without its advice, which we know better. */
@@ -117,6 +141,7 @@ int check_topics(struct findings *f, const char *ns)
     struct checked c = {f, ns, 0, false};
     size_t before = f->cnt;
     int rc = shmq_topic_list(ns, check_topic, &c);
+    check_daemon(f, ns);
     if (rc == SHMQ_ERR_INVAL)
         return cli_fail_rc(rc, "topics");
     if (rc < 0) {
@@ -128,5 +153,5 @@ int check_topics(struct findings *f, const char *ns)
     if (f->cnt == before)
         findings_add(
             f, FINDING_OK, "topics", NULL, "%" PRIu32 ", all well", c.topics);
-    return c.durable ? CLI_NO_DAEMON : CLI_DONE;
+    return c.unserved ? CLI_NO_DAEMON : CLI_DONE;
 }

@@ -50,6 +50,8 @@ const char *cli_gap_reason(uint32_t reason)
         return "dropped";
     case SHMQ_GAP_RETENTION:
         return "retention";
+    case SHMQ_GAP_LOST:
+        return "lost";
     case SHMQ_GAP_TRUNCATED:
         return "truncated";
     default:

@@ -275,8 +275,45 @@ static int compare_with_topic(const struct cli_args *args, const char *name,
     return status;
 }
 
+static int take_retention(const struct cli_args *args,
+    const struct shmq_topic_attrs *attrs, struct shmq_retention *ret)
+{
+    static const struct {
+        enum cli_opt opt;
+        uint32_t flag;
+    } all[] = {
+        {CLI_OPT_RETAIN_BYTES, SHMQ_RETAIN_BYTES},
+        {CLI_OPT_RETAIN_AGE, SHMQ_RETAIN_AGE},
+        {CLI_OPT_RETAIN_CONSUMED, SHMQ_RETAIN_CONSUMED},
+        {CLI_OPT_MAX_LAG_BYTES, SHMQ_MAX_LAG},
+    };
+    memset(ret, 0, sizeof(*ret));
+    ret->struct_bytes = sizeof(*ret);
+    int status =
+        cli_optval_size(args, CLI_OPT_RETAIN_BYTES, &ret->retain_bytes);
+    if (status == CLI_DONE)
+        status =
+            cli_optval_duration(args, CLI_OPT_RETAIN_AGE, &ret->retain_age_ns);
+    if (status == CLI_DONE)
+        status =
+            cli_optval_size(args, CLI_OPT_MAX_LAG_BYTES, &ret->max_lag_bytes);
+    ret->consumed = cli_opt_value(args, CLI_OPT_RETAIN_CONSUMED);
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (!cli_opt_given(args, all[i].opt))
+            continue;
+        ret->flags |= all[i].flag;
+        if (status == CLI_DONE && attrs->durability == SHMQ_DURABILITY_NONE)
+            status = cli_fail(CLI_USAGE,
+                "%s: a topic in memory keeps no history; give --durability os "
+                "or disk too",
+                cli_opt_name(all[i].opt));
+    }
+    return status;
+}
+
 static int run_create(const struct cli_args *args)
 {
+    struct shmq_retention retention;
     const char *name = args->operands[0];
     struct shmq_topic_attrs attrs;
     memset(&attrs, 0, sizeof(attrs));
@@ -288,9 +325,14 @@ static int run_create(const struct cli_args *args)
         status = take_more(args, &attrs);
     if (status == CLI_DONE)
         status = check_attrs(&attrs);
+    if (status == CLI_DONE)
+        status = take_retention(args, &attrs, &retention);
     if (status != CLI_DONE)
         return status;
-    int rc = shmq_topic_create(cli_namespace(args), name, &attrs);
+    int rc = attrs.durability == SHMQ_DURABILITY_NONE
+        ? shmq_topic_create(cli_namespace(args), name, &attrs)
+        : shmq_topic_create_durable(
+              cli_namespace(args), name, &attrs, &retention);
     if (rc == SHMQ_ERR_EXISTS && cli_opt_given(args, CLI_OPT_IF_MISSING))
         return compare_with_topic(args, name, &attrs);
     return rc == SHMQ_OK ? CLI_DONE : cli_fail_rc(rc, name);
@@ -342,6 +384,14 @@ static const struct cli_option_help create_opts[] = {
         "as --prefault, in huge pages where the host has them (off)"},
     {CLI_OPT_OWNER, "owner of the files, name or uid; needs root (the caller)"},
     {CLI_OPT_GROUP_OWNER, "group of the files, name or gid (the caller's)"},
+    {CLI_OPT_RETAIN_BYTES,
+        "durable: history beyond so much goes, oldest first (all stays)"},
+    {CLI_OPT_RETAIN_AGE, "durable: history older than this goes (all stays)"},
+    {CLI_OPT_RETAIN_CONSUMED,
+        "durable: history goes when these groups, G,G or all, are done with\n"
+        "it (all stays)"},
+    {CLI_OPT_MAX_LAG_BYTES,
+        "durable: no group keeps more than so much of it back (no limit)"},
     {CLI_OPT_IF_MISSING,
         "status 0 when it exists and has the attributes asked for, else 5\n"
         "naming the difference"},

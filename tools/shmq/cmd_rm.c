@@ -1,6 +1,7 @@
 /* cmd_rm.c - `shmq rm`: removes topics. */
 #include "commands.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,30 +20,70 @@ struct removal {
     int first_failure;
 };
 
-/* A durable topic's history belongs to shmqd. True: has been told. */
-static bool needs_daemon(struct removal *removal, const char *name)
+enum kind { MISSING, MEMORY, DURABLE };
+
+static enum kind kind_of(const char *ns, const char *name)
 {
     struct shmq_topic *topic;
     struct shmq_topic_attrs attrs;
-    if (shmq_topic_open(removal->ns, name, &topic) != SHMQ_OK)
-        return false; /* the removal itself will say why */
+    if (shmq_topic_open(ns, name, &topic) != SHMQ_OK)
+        return MISSING; /* the removal itself will say why */
     memset(&attrs, 0, sizeof(attrs));
     attrs.struct_bytes = sizeof(attrs);
     int rc = shmq_topic_attrs(topic, &attrs);
     shmq_topic_close(topic);
-    if (rc != SHMQ_OK || attrs.durability == SHMQ_DURABILITY_NONE)
-        return false;
-    cli_note("%s: shmqd is not there to remove its data; start shmqd, or "
-             "leave out --data",
-        name);
-    return true;
+    return rc == SHMQ_OK && attrs.durability != SHMQ_DURABILITY_NONE ? DURABLE
+                                                                     : MEMORY;
+}
+
+/* Records of the ring that are not in the log and go with it. */
+static uint64_t count_undrained(const char *ns, const char *name)
+{
+    struct shmq_topic *topic;
+    struct shmq_consumer *consumer;
+    struct shmq_watermarks marks;
+    struct shmq_consumer_options options;
+    struct shmq_message msg;
+    uint64_t cnt = 0;
+    if (shmq_topic_open(ns, name, &topic) != SHMQ_OK)
+        return 0;
+    memset(&marks, 0, sizeof(marks));
+    marks.struct_bytes = sizeof(marks);
+    memset(&options, 0, sizeof(options));
+    options.struct_bytes = sizeof(options);
+    options.start.kind = SHMQ_START_POSITION;
+    if (shmq_topic_watermarks(topic, &marks) == SHMQ_OK) {
+        options.start.value = marks.durability == SHMQ_DURABILITY_OS
+            ? marks.written
+            : marks.durable;
+        if (shmq_consumer_open(topic, &options, &consumer) == SHMQ_OK) {
+            while (shmq_consumer_receive(consumer, &msg) == SHMQ_OK) {
+                cnt++;
+                (void)shmq_consumer_release(consumer, &msg);
+            }
+            shmq_consumer_close(consumer);
+        }
+    }
+    shmq_topic_close(topic);
+    return cnt;
 }
 
 static int remove_topic(struct removal *removal, const char *name)
 {
-    if (removal->with_data && needs_daemon(removal, name))
-        return CLI_NO_DAEMON;
-    int rc = shmq_topic_unlink(removal->ns, name, removal->flags);
+    enum kind kind = kind_of(removal->ns, name);
+    uint64_t undrained = 0;
+    int rc;
+    if (removal->with_data && kind != MEMORY) {
+        rc = shmq_topic_remove_data(removal->ns, name, removal->flags);
+    } else {
+        if (kind == DURABLE)
+            undrained = count_undrained(removal->ns, name);
+        rc = shmq_topic_unlink(removal->ns, name, removal->flags);
+        if (rc == SHMQ_OK && kind == DURABLE)
+            cli_note("%s: %" PRIu64 " records were not drained and are gone; "
+                     "its history stays",
+                name, undrained);
+    }
     if (rc == SHMQ_OK || (rc == SHMQ_ERR_NOENT && removal->missing_is_fine))
         return CLI_DONE;
     return cli_fail_rc(rc, name);
@@ -125,7 +166,10 @@ const struct cli_command cmd_rm = {
     .opts = rm_opts,
     .notes =
         "A topic in use: status 5, naming the pids. A missing one: 4. Goes on\n"
-        "past failures and returns the first one's status.\n",
+        "past failures and returns the first one's status. A durable topic\n"
+        "that shmqd serves: 5 without --data; without shmqd its ring goes, "
+        "its\n"
+        "history stays.\n",
     .examples = "  shmq rm orders ticks\n"
                 "  shmq rm --all --namespace test --force\n",
     .run = run_rm,

@@ -25,6 +25,12 @@ static int take_options(const struct cli_args *args, struct sub_options *o)
         status = cli_optval_duration(args, CLI_OPT_TIMEOUT, &o->timeout_ns);
     if (status == CLI_DONE)
         status = cli_optval_duration(args, CLI_OPT_FOR, &o->for_ns);
+    uint32_t read = 0;
+    if (status == CLI_DONE)
+        status = cli_optval_choice(args, CLI_OPT_READ, &read);
+    if (cli_opt_given(args, CLI_OPT_READ))
+        o->flags |= read == 0 ? SHMQ_CONSUMER_READ_PUBLISHED
+                              : SHMQ_CONSUMER_READ_DURABLE;
     o->group = cli_opt_value(args, CLI_OPT_GROUP);
     o->schema = cli_opt_value(args, CLI_OPT_SCHEMA);
     o->exclusive = cli_opt_given(args, CLI_OPT_EXCLUSIVE);
@@ -85,6 +91,9 @@ static const struct cli_option_help sub_opts[] = {
         "before, or not at all (after)"},
     {CLI_OPT_PREFETCH,
         "frames held at most, 1 to 1024 (shared group: 1, others: 64)"},
+    {CLI_OPT_READ,
+        "of a durable topic: all that is published, or what has reached its\n"
+        "level (groups of disk topics: durable, else published)"},
     {CLI_OPT_SCHEMA, "refuse topics of another schema, status 8 (any)"},
     {CLI_OPT_FORMAT, "how records are printed (lines)"},
     {CLI_OPT_COUNT,

@@ -16,6 +16,8 @@ extern const struct cli_command cmd_group_reset;
 extern const struct cli_command cmd_group_rm;
 extern const struct cli_command cmd_group_evict;
 extern const struct cli_command cmd_rm;
+extern const struct cli_command cmd_cat;
+extern const struct cli_command cmd_set;
 extern const struct cli_command cmd_top;
 extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_doctor;

@@ -22,6 +22,8 @@ const struct cli_command *const cli_commands[] = {
     &cmd_group_rm,
     &cmd_group_evict,
     &cmd_rm,
+    &cmd_cat,
+    &cmd_set,
     &cmd_top,
     &cmd_events,
     &cmd_doctor,

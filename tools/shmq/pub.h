@@ -4,7 +4,8 @@
  *   pub_open.c     the topic (made when missing) and the producer
  *   pub_run.c      input -> frames, at the asked pace
  *   pub_frame.c    the frame being filled
- *   pub_publish.c  frames -> ring, with what was acknowledged
+ *   pub_publish.c  frames -> ring
+ *   pub_ack.c      the level they must reach, and what was acknowledged
  *   pub_remote.c   frames -> bridge, likewise
  */
 #ifndef SHMQ_CLI_PUB_H
@@ -69,6 +70,12 @@ struct pub {
     uint64_t underway; /* records that a bridge has not answered */
     uint64_t due_ns; /* when the next record may go, with --rate */
     uint64_t positions[SHMQ_BATCH_MAX];
+    /* published, not at the level yet: a ring buffer */
+    uint64_t *waiting;
+    uint32_t waiting_cap, waiting_first, waiting_cnt;
+    uint32_t level; /* enum shmq_level */
+    uint64_t progress_ns; /* when a record got there last, or waiting began */
+    bool away_told;
 };
 
 /* Each returns an exit status and has told a failure. */
@@ -89,6 +96,14 @@ int pub_remote_settle(struct pub *pub);
 
 /* Tells that a record of the frame is too long. */
 int pub_refuse_record(struct pub *pub, uint32_t idx);
+
+/* `cnt` records were published, their positions are in pub->positions. Waits
+ * while more than the window are on their way. */
+int pub_published(struct pub *pub, uint32_t cnt);
+/* Waits until all have reached the level. */
+int pub_settle(struct pub *pub);
+/* Said once while nothing moves and shmqd is not there. */
+void pub_tell_away(struct pub *pub, uint64_t since_ns);
 
 void pub_frame_add(
     struct pub_frame *frame, const struct cli_record *record, uint64_t line);

@@ -2,6 +2,7 @@
 #include "pub.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -99,10 +100,7 @@ static int check_level(struct pub *pub)
             "give --wait %s",
             o->topic, level_names[level], durability_names[highest],
             level_names[highest]);
-    if (level > PUB_PUBLISHED && !lib_is_remote())
-        return pub_fail(pub, CLI_NO_DAEMON, NULL,
-            "shmqd is not there to write its records; start shmqd, or give "
-            "--wait published");
+    pub->level = SHMQ_LEVEL_PUBLISHED + level;
     return CLI_DONE;
 }
 
@@ -151,6 +149,7 @@ void pub_close(struct pub *pub)
     pub_remote_close(pub);
     shmq_producer_close(pub->producer);
     lib_topic_close(pub->topic);
+    free(pub->waiting);
     pub_frame_free(&pub->frame);
     cli_out_free(&pub->out);
     cli_input_free(&pub->source.in);

@@ -76,30 +76,24 @@ static int publish_now(
         pub->producer, records, cnt, pub->positions);
 }
 
+enum { LOOK_NS = 250 * 1000 * 1000 };
+
 /* Waits for room: --timeout counts from here, since all before is done. */
 static int publish_later(
     struct pub *pub, const struct shmq_record *records, uint32_t cnt)
 {
-    uint64_t deadline = cli_later(cli_now_ns(), pub->options->timeout_ns);
-    int rc;
-    do {
+    uint64_t begin = cli_now_ns();
+    uint64_t deadline = cli_later(begin, pub->options->timeout_ns);
+    for (;;) {
         if (cli_signal() != 0)
             return SHMQ_ERR_INTR;
-        rc = shmq_producer_publish_batch_wait(
-            pub->producer, records, cnt, deadline, pub->positions);
-    } while (rc == SHMQ_ERR_INTR);
-    return rc;
-}
-
-static void account(struct pub *pub, uint32_t cnt)
-{
-    pub->acked_cnt += cnt;
-    pub->last_position = pub->positions[cnt - 1];
-    if (!pub->options->positions)
-        return;
-    for (uint32_t i = 0; i < cnt; i++) {
-        cli_out_u64(&pub->out, pub->positions[i]);
-        cli_out_char(&pub->out, '\n');
+        uint64_t look = cli_sooner(deadline, cli_now_ns() + LOOK_NS);
+        int rc = shmq_producer_publish_batch_wait(
+            pub->producer, records, cnt, look, pub->positions);
+        if (rc == SHMQ_ERR_TIMEOUT && look < deadline)
+            pub_tell_away(pub, begin);
+        else if (rc != SHMQ_ERR_INTR)
+            return rc;
     }
 }
 
@@ -116,9 +110,11 @@ static int publish(struct pub *pub, const struct shmq_record *records,
         rc = publish_later(pub, records, cnt);
     }
     *ret_rc = rc;
-    if (rc == SHMQ_OK)
-        account(pub, cnt);
-    else if (rc == SHMQ_ERR_FULL && !blocks)
+    if (rc == SHMQ_OK) {
+        int status = pub_published(pub, cnt);
+        if (status != CLI_DONE)
+            return status;
+    } else if (rc == SHMQ_ERR_FULL && !blocks)
         pub->dropped_cnt += cnt;
     else if (rc == SHMQ_ERR_INTR)
         return pub_fail_signal(pub);

@@ -74,6 +74,8 @@ static int pace(struct pub *pub)
     if (now < pub->due_ns) {
         int status = pub_flush(pub);
         if (status == CLI_DONE)
+            status = pub_settle(pub);
+        if (status == CLI_DONE)
             status = pub_flush_positions(pub);
         if (status != CLI_DONE)
             return status;
@@ -105,7 +107,8 @@ static int while_blocked(struct pub *pub, bool *ret_block)
             return status;
     }
     *ret_block = true;
-    return pub_flush_positions(pub);
+    int status = pub_settle(pub);
+    return status != CLI_DONE ? status : pub_flush_positions(pub);
 }
 
 /* Publishes what was read; from afar, waits until it is. */
@@ -201,6 +204,8 @@ int pub_run(struct pub *pub)
     for (uint32_t i = 0; i < o->file_cnt && status == CLI_DONE; i++)
         status = publish_file(pub, o->files[i], &record);
     cli_record_free(&record);
+    if (status == CLI_DONE)
+        status = pub_settle(pub);
     /* Positions that were reached are printed also after a failure; that
      * failure's status counts. */
     int flushed = pub_flush_positions(pub);

@@ -27,6 +27,8 @@ struct sub_options {
     bool exit_when_empty;
     struct shmq_start from;
     struct shmq_group_attrs attrs;
+    uint32_t flags; /* enum shmq_consumer_flags: what is read */
+    uint64_t until; /* end before this position; 0: no end */
     uint32_t ack; /* enum sub_ack */
     uint32_t format; /* enum cli_format */
     uint32_t prefetch; /* 0: the library's default */

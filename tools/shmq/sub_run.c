@@ -116,6 +116,10 @@ static int take_result(struct sub *sub, int rc, struct shmq_message *msg,
     switch (rc) {
     case SHMQ_OK:
         sub->quiet_ns = 0;
+        if (sub->options->until != 0 && msg->position >= sub->options->until) {
+            (void)shmq_consumer_release(source->consumer, msg);
+            return end_with(sub, CLI_DONE);
+        }
         return sub_put(sub, source, msg);
     case SHMQ_ERR_GAP:
         return sub_put_gap(sub, source);

@@ -31,6 +31,7 @@ static int open_consumer(struct sub *sub, struct sub_source *source)
             o->from.kind == SHMQ_START_LATEST))
         options.start.kind = SHMQ_START_EARLIEST;
     options.prefetch_frames = o->prefetch;
+    options.flags = o->flags;
     if (o->ack == SUB_ACK_NONE)
         options.flags |= SHMQ_CONSUMER_MANUAL_ACK;
     if (o->group != NULL) {

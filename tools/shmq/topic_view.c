@@ -71,6 +71,11 @@ int topic_view_attach(const char *ns, const char *name, struct topic_view *ret)
 int topic_view_look(struct topic_view *view)
 {
     int rc = lib_topic_stat(view->topic, &view->stat);
+    view->durable = !lib_is_remote() &&
+        view->attrs.durability != SHMQ_DURABILITY_NONE;
+    view->marks.struct_bytes = sizeof(view->marks);
+    if (rc == SHMQ_OK && view->durable)
+        rc = shmq_topic_watermarks(view->topic, &view->marks);
     if (rc == SHMQ_OK)
         rc = load_groups(view);
     if (rc == SHMQ_OK)
@@ -92,4 +97,11 @@ void topic_view_close(struct topic_view *view)
     free(view->endpoints);
     lib_topic_close(view->topic);
     memset(view, 0, sizeof(*view));
+}
+
+const char *topic_view_state(uint32_t state)
+{
+    static const char *const names[] = {
+        "ok", "low_space", "no_space", "read_only", "failed", "degraded"};
+    return state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
 }

@@ -10,6 +10,8 @@ struct topic_view {
     struct shmq_topic *topic;
     struct shmq_topic_attrs attrs;
     struct shmq_topic_stat stat;
+    bool durable;
+    struct shmq_watermarks marks; /* of a durable topic */
     struct shmq_group_stat *groups;
     uint32_t group_cnt;
     struct shmq_endpoint_stat *endpoints;
@@ -39,6 +41,9 @@ void topic_view_text(const struct topic_view *view, struct cli_out *out);
 /* A line for everybody who holds producers up now, behind `indent`. */
 void topic_view_holders_text(
     const struct topic_view *view, struct cli_out *out, const char *indent);
+
+/* One word for enum shmq_durable_state. */
+const char *topic_view_state(uint32_t state);
 
 /* Names in shared memory are whatever a peer wrote: nothing of it may drive a
  * terminal. Copies `text` to `buf` of `len` bytes; returns buf. */

@@ -172,18 +172,52 @@ static void put_attrs(struct cli_json *json, const struct topic_view *view)
     put_number(json, "group_owner", attrs->group_owner);
 }
 
-static void put_counts(
-    struct cli_json *json, const struct shmq_topic_stat *stat)
+/* Keys of durable topics only. */
+static void put_durable(
+    struct cli_json *json, const struct shmq_watermarks *marks)
 {
+    put_name(json, "durable_state", topic_view_state(marks->state));
+    cli_json_key(json, "served");
+    cli_json_bool(json, marks->served != 0);
+    put_position(json, "start", marks->start);
+    put_number(json, "unflushed_bytes", marks->unflushed_bytes);
+    put_number(json, "unflushed_messages", marks->unflushed_messages);
+    put_number(json, "flushes", marks->flushes);
+    put_number(json, "flushed_bytes", marks->flushed_bytes);
+    cli_json_key(json, "flush_seconds");
+    cli_json_begin(json, '{');
+    put_seconds(json, "p50", marks->flush_ns_p50);
+    put_seconds(json, "p99", marks->flush_ns_p99);
+    put_seconds(json, "max", marks->flush_ns_max);
+    cli_json_end(json, '}');
+    put_number(json, "io_errors", marks->io_errors);
+    put_number(json, "disk_bytes", marks->disk_bytes);
+    put_number(json, "disk_segments", marks->segments);
+    put_number(json, "disk_free_bytes", marks->free_bytes);
+    put_number(json, "retain_bytes", marks->retain_bytes);
+    put_seconds(json, "retain_age_seconds", marks->retain_age_ns);
+    put_number(json, "max_lag_bytes", marks->max_lag_bytes);
+}
+
+static void put_counts(struct cli_json *json, const struct topic_view *view)
+{
+    const struct shmq_topic_stat *stat = &view->stat;
     put_number(json, "segment_bytes", stat->segment_bytes);
     cli_json_key(json, "positions");
     cli_json_begin(json, '{');
     put_position(json, "earliest", stat->earliest_position);
     put_position(json, "published", stat->published_position);
     /* Levels that a topic in memory does not have. */
-    put_null(json, "written");
-    put_null(json, "durable");
+    if (view->durable) {
+        put_position(json, "written", view->marks.written);
+        put_position(json, "durable", view->marks.durable);
+    } else {
+        put_null(json, "written");
+        put_null(json, "durable");
+    }
     cli_json_end(json, '}');
+    if (view->durable)
+        put_durable(json, &view->marks);
     cli_json_key(json, "depth");
     cli_json_begin(json, '{');
     put_number(json, "messages", stat->depth_messages);
@@ -213,7 +247,7 @@ void topic_view_json(const struct topic_view *view, struct cli_json *json)
     put_name(json, "topic", lib_topic_name(view->topic));
     put_name(json, "namespace", lib_topic_namespace(view->topic));
     put_attrs(json, view);
-    put_counts(json, &view->stat);
+    put_counts(json, view);
     cli_json_key(json, "groups");
     topic_view_groups_json(view, json);
     cli_json_key(json, "endpoints");

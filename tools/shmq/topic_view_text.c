@@ -78,6 +78,31 @@ static void put_counts(struct cli_out *out, const struct shmq_topic_stat *s)
         s->dropped_new, s->dropped_old, s->dropped_corrupt, s->expired);
 }
 
+static void put_durable(struct cli_out *out, const struct shmq_watermarks *m)
+{
+    cli_out_format(out,
+        "levels      written %" PRIu64 ", durable %" PRIu64 "; %" PRIu64
+        " messages, %" PRIu64 " bytes on their way\n",
+        m->written, m->durable, m->unflushed_messages, m->unflushed_bytes);
+    cli_out_format(out, "shmqd       %s, %s\n",
+        m->served ? "serves it" : "does not serve it",
+        topic_view_state(m->state));
+    cli_out_format(out,
+        "flushes     %" PRIu64 ", %" PRIu64
+        " bytes; p50 %.3f ms, p99 %.3f ms, max %.3f ms at most\n",
+        m->flushes, m->flushed_bytes, (double)m->flush_ns_p50 / 1e6,
+        (double)m->flush_ns_p99 / 1e6, (double)m->flush_ns_max / 1e6);
+    cli_out_format(out,
+        "disk        %" PRIu64 " bytes in %" PRIu64 " segments, %" PRIu64
+        " bytes free; %" PRIu64 " I/O errors\n",
+        m->disk_bytes, m->segments, m->free_bytes, m->io_errors);
+    if (m->retain_bytes || m->retain_age_ns || m->max_lag_bytes)
+        cli_out_format(out,
+            "retention   bytes %" PRIu64 ", age %.0f s, lag %" PRIu64
+            " bytes (0: no limit)\n",
+            m->retain_bytes, (double)m->retain_age_ns / 1e9, m->max_lag_bytes);
+}
+
 /* Who holds producers up: an endpoint that is known to, or a group that keeps
  * its place without having a member. */
 void topic_view_holders_text(
@@ -160,6 +185,8 @@ void topic_view_text(const struct topic_view *view, struct cli_out *out)
 {
     put_attrs(out, view);
     put_counts(out, &view->stat);
+    if (view->durable)
+        put_durable(out, &view->marks);
     topic_view_holders_text(view, out, "");
     if (view->group_cnt > 0)
         cli_out_char(out, '\n');
