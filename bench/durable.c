@@ -37,10 +37,11 @@ static int fail(char error[192], const char *what, int rc)
 }
 
 static int make_topic(const struct lab_daemon *daemon, const char *name,
-    uint32_t durability, char error[192])
+    uint32_t durability, uint64_t arena_bytes, char error[192])
 {
-    struct shmq_topic_attrs attrs = {
-        .struct_bytes = sizeof(attrs), .durability = durability};
+    struct shmq_topic_attrs attrs = {.struct_bytes = sizeof(attrs),
+        .durability = durability,
+        .arena_bytes = arena_bytes};
     int rc = durability == SHMQ_DURABILITY_NONE
         ? shmq_topic_create(daemon->ns, name, &attrs)
         : shmq_topic_create_durable(daemon->ns, name, &attrs, NULL);
@@ -112,7 +113,7 @@ int lab_durable_round_trip(
     int rc = 0, fd = bare_open(daemon, error);
 
     memset(block, 'b', sizeof(block));
-    if (fd < 0 || make_topic(daemon, "trip", SHMQ_DURABILITY_DISK, error) ||
+    if (fd < 0 || make_topic(daemon, "trip", SHMQ_DURABILITY_DISK, 0, error) ||
         open_publisher(daemon, "trip", &publisher, error))
         return -1;
     uint64_t end_ns = lab_now_ns() + 2 * SECOND;
@@ -251,7 +252,7 @@ int lab_durable_rates(
 {
     struct publisher publisher;
 
-    if (make_topic(daemon, "rates", SHMQ_DURABILITY_DISK, error) ||
+    if (make_topic(daemon, "rates", SHMQ_DURABILITY_DISK, 0, error) ||
         open_publisher(daemon, "rates", &publisher, error))
         return -1;
     int rc = rate_of_one(&publisher, &ret->one, error);
@@ -264,6 +265,7 @@ int lab_durable_rates(
 /* --- what the drain costs a publisher ------------------------------------- */
 
 #define SAMPLES 200000u
+#define ARENA (16u << 20) /* a slow flush must not fill it */
 
 /* The publisher has the first core; the daemon gets the others. */
 static void part_cores(pid_t daemon)
@@ -356,8 +358,8 @@ int lab_durable_cost(
     cpu_set_t all;
     int rc;
 
-    if (make_topic(daemon, "cost", SHMQ_DURABILITY_DISK, error) ||
-        make_topic(daemon, "cost-memory", SHMQ_DURABILITY_NONE, error) ||
+    if (make_topic(daemon, "cost", SHMQ_DURABILITY_DISK, ARENA, error) ||
+        make_topic(daemon, "cost-memory", SHMQ_DURABILITY_NONE, ARENA, error) ||
         open_publisher(daemon, "cost", &durable, error))
         return -1;
     if (open_publisher(daemon, "cost-memory", &memory, error)) {

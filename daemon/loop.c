@@ -3,10 +3,13 @@
  * A turn gives every topic a bounded share: ring to staging, then the store
  * takes completions, then watermarks are raised. Slow things (retention, the
  * dead, the journal, topics set aside) have times of their own. The loop
- * sleeps only when no topic has anything to drain; publishers ring it awake. */
+ * sleeps only when no topic has anything to drain; the disk wakes it, or, when
+ * nothing is under way, a publisher. */
 #include "loop.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -26,6 +29,8 @@
 enum { EVENTS = 64 };
 #define LOOK_NS 1000000000ull /* slow things of a topic */
 #define SLEEP_NS 100000000ull /* longest sleep */
+#define PEEK_NS 100000ull /* between looks at rings while the disk works */
+#define AWAKE_NS 150000ull /* after something moved */
 #define STOP_NS 20000000000ull /* longest draining at the end */
 
 uint64_t shmqd_clock_ns(void)
@@ -157,12 +162,15 @@ static uint64_t earliest(const struct shmqd *daemon, uint64_t now)
     return when;
 }
 
-static void sleep_until(struct shmqd *daemon, uint64_t when, uint64_t now)
+/* poll(2) for the time: epoll_wait(2) counts in milliseconds. */
+static void sleep_for(struct shmqd *daemon, uint64_t ns)
 {
+    struct pollfd ready = {.fd = daemon->epoll_fd, .events = POLLIN};
+    struct timespec time = {(time_t)(ns / 1000000000), (long)(ns % 1000000000)};
     struct epoll_event events[EVENTS];
-    uint64_t left_ns = when > now ? when - now : 0;
-    int cnt = epoll_wait(
-        daemon->epoll_fd, events, EVENTS, (int)((left_ns + 999999) / 1000000));
+    if (ns != 0 && ppoll(&ready, 1, &time, NULL) <= 0)
+        return;
+    int cnt = epoll_wait(daemon->epoll_fd, events, EVENTS, 0);
     for (int i = 0; i < cnt; i++)
         on_event(daemon, events[i].data.u64);
 }
@@ -209,13 +217,41 @@ static bool is_drained(const struct shmqd *daemon)
     return true;
 }
 
+/* What to do when a turn has moved nothing. For a moment: nothing, but letting
+ * others run. A publisher that waits for its record publishes the next one as
+ * soon as it is told, and a flush takes no longer than falling asleep and being
+ * woken on many disks. Then, while the disk works: its completion wakes us, and
+ * what came meanwhile goes with the next flush; no publisher has to ring. */
+static void rest(struct shmqd *daemon, uint64_t now, uint64_t busy_ns)
+{
+    uint64_t when = earliest(daemon, now);
+    uint64_t left_ns = when > now ? when - now : 0;
+    if (now - busy_ns < AWAKE_NS) {
+        (void)sched_yield();
+    } else if (shmqd_store_io(daemon->store)->in_flight > 0) {
+        sleep_for(daemon, left_ns < PEEK_NS ? left_ns : PEEK_NS);
+    } else {
+        if (arm(daemon))
+            sleep_for(daemon, left_ns);
+        disarm(daemon);
+    }
+}
+
 bool shmqd_loop_run(struct shmqd *daemon)
 {
     uint64_t watchdog_ns = shmqs_notify_watchdog_ns();
-    uint64_t watchdog_at = 0, look_at = 0, stop_at = 0;
+    uint64_t watchdog_at = 0, look_at = 0, stop_at = 0, poll_at = 0;
+    uint64_t busy_ns = 0;
     while (true) {
         uint64_t now = shmqd_clock_ns();
-        bool busy = turn(daemon, now);
+        if (turn(daemon, now))
+            busy_ns = now;
+        else
+            rest(daemon, now, busy_ns);
+        if (now >= poll_at) { /* also while there is no rest */
+            sleep_for(daemon, 0);
+            poll_at = now + PEEK_NS;
+        }
         if (watchdog_ns != 0 && now >= watchdog_at) {
             shmqs_notify("WATCHDOG=1");
             watchdog_at = now + watchdog_ns / 2;
@@ -232,10 +268,5 @@ bool shmqd_loop_run(struct shmqd *daemon)
         }
         if (stop_at != 0 && (is_drained(daemon) || now >= stop_at))
             return is_drained(daemon);
-        if (!busy && arm(daemon))
-            sleep_until(daemon, earliest(daemon, now), now);
-        else
-            sleep_until(daemon, now, now);
-        disarm(daemon);
     }
 }
