@@ -10,12 +10,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "service/service_log.h"
 
 enum { ASKERS_MAX = 64 };
 #define SILENT_NS 10000000000ull
+#define CLAIM_WAIT_NS 2000000000ull
 
 struct asker {
     int fd; /* -1: free */
@@ -54,6 +56,19 @@ static int take_lock(const char *path)
     return -1;
 }
 
+/* A daemon that was just killed may hold it while the kernel takes it apart. */
+static int wait_for_lock(const char *path, uint64_t wait_ns)
+{
+    uint64_t end_ns = shmqd_clock_ns() + wait_ns;
+    int fd = take_lock(path);
+    while (fd < 0 && errno == EWOULDBLOCK && shmqd_clock_ns() < end_ns) {
+        struct timespec pause = {0, 10000000};
+        nanosleep(&pause, NULL);
+        fd = take_lock(path);
+    }
+    return fd;
+}
+
 int shmqd_control_claim(struct shmqd *daemon, bool tell)
 {
     struct shmqd_control *control = calloc(1, sizeof(*control));
@@ -65,7 +80,8 @@ int shmqd_control_claim(struct shmqd *daemon, bool tell)
     (void)shmqi_control_path(control->path, daemon->ns);
     snprintf(control->lock_path, sizeof(control->lock_path), "%s.lock",
         control->path);
-    daemon->space_lock_fd = take_lock(control->lock_path);
+    daemon->space_lock_fd =
+        wait_for_lock(control->lock_path, tell ? CLAIM_WAIT_NS : 0);
     if (daemon->space_lock_fd >= 0) {
         daemon->control = control;
         return 0;

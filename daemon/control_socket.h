@@ -12,7 +12,8 @@
 #include "daemon.h"
 
 /* Takes the namespace: from here on no other daemon serves it. Returns 0, or an
- * exit status (75: another one does), after having said why if `tell`. */
+ * exit status (75: another one does), after having said why if `tell`; then it
+ * waits up to 2 s for one that is just dying. */
 int shmqd_control_claim(struct shmqd *daemon, bool tell);
 
 /* Makes the socket and listens: once recovery is done. 0 or an exit status. */

@@ -215,6 +215,11 @@ bool shmqd_journal_close(struct shmqd *daemon)
 {
     struct shmqd_journal *journal = daemon->journal;
     uint64_t end_ns = shmqd_clock_ns() + CLOSE_WAIT_NS;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        while (!shmqd_topic_note_groups(daemon->topics[i]) &&
+            shmqd_clock_ns() < end_ns)
+            (void)shmqd_store_turn(daemon->store, 10000000);
+    }
     while (shmqd_journal_done(journal) < journal->next_pos &&
         journal->next_pos > FRAME_STEP && shmqd_clock_ns() < end_ns)
         (void)shmqd_store_turn(daemon->store, 10000000);

@@ -16,7 +16,8 @@
 /* Reads all places. 0 or an exit status. Waits for the disk. */
 int shmqd_journal_open(struct shmqd *daemon);
 
-/* Waits until everything is on disk, then closes; false when it cannot be. */
+/* Puts the last places of all topics, waits until everything is on disk, then
+ * closes; false when it cannot be. */
 bool shmqd_journal_close(struct shmqd *daemon);
 void shmqd_journal_free(struct shmqd *daemon);
 

@@ -90,6 +90,10 @@ bool shmqd_topic_groups(
 /* Makes the groups of the journal anew in a ring that was made anew. */
 void shmqd_topic_restore_groups(struct shmqd_topic *topic);
 
+/* Puts all places that moved into the journal, for a stop. False: it has no
+ * room now. */
+bool shmqd_topic_note_groups(struct shmqd_topic *topic);
+
 /* -- topic_keep.c ---------------------------------------------------------- */
 
 /* Deletes at most one segment that the topic's retention gives up. True when

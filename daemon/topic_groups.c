@@ -173,6 +173,11 @@ static bool tell(struct shmqd_topic *topic)
     return told;
 }
 
+bool shmqd_topic_note_groups(struct shmqd_topic *topic)
+{
+    return topic->state != SHMQD_TOPIC_SERVED || look(topic);
+}
+
 bool shmqd_topic_groups(
     struct shmqd_topic *topic, uint64_t now_ns, bool flushed)
 {
