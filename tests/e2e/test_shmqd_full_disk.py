@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""A small file system fills up and is freed again, while a producer publishes
+and a group reads: nothing acknowledged is lost, producers get the policy's
+answer, and service resumes by itself within a second of space returning.
+
+usage: test_shmqd_full_disk.py [CYCLES [tmpfs|ext4]]
+tmpfs in a mount namespace of its own; ext4 on a loop device needs root."""
+import os
+import subprocess
+import sys
+import threading
+import time
+
+if os.environ.get("SHMQ_IN_NAMESPACE") != "1":
+    probe = ["unshare", "-rm", "mount", "-t", "tmpfs", "none", "/mnt"]
+    if len(sys.argv) < 3 and subprocess.run(
+            probe, stderr=subprocess.DEVNULL, check=False).returncode != 0:
+        print("skipped: no file system can be mounted here")
+        sys.exit(77)
+    os.environ["SHMQ_IN_NAMESPACE"] = "1"
+    how = ["unshare", "-m"] if sys.argv[2:] == ["ext4"] else ["unshare", "-rm"]
+    os.execvp("unshare", [*how, sys.executable, *sys.argv])
+
+from shmqd_support import Place, check, done, eventually
+
+CYCLES = int(sys.argv[1]) if len(sys.argv) > 1 else 4
+KIND = sys.argv[2] if len(sys.argv) > 2 else "tmpfs"
+SIZE_MB = 48
+LINE = 1000
+
+
+class Disk:
+    """The small file system."""
+
+    def __init__(self, place):
+        self.root = os.path.join(place.work, "disk")
+        os.mkdir(self.root)
+        if KIND == "tmpfs":
+            command = ["mount", "-t", "tmpfs", "-o", "size=%dM" % SIZE_MB,
+                       "none", self.root]
+        else:
+            image = os.path.join(place.work, "image")
+            with open(image, "wb") as file:
+                file.truncate(SIZE_MB << 20)
+            subprocess.run(["mkfs.ext4", "-q", "-m", "0", image], check=True)
+            command = ["mount", "-o", "loop", image, self.root]
+        subprocess.run(command, check=True)
+        place.dir = os.path.join(self.root, "data")
+        self.filler = os.path.join(self.root, "filler")
+
+    def fill(self):
+        """Takes all space; goes on as long as retention frees some."""
+        for chunk in (1 << 20, 4096):
+            try:
+                with open(self.filler, "ab", buffering=0) as file:
+                    while file.write(b"x" * chunk) == chunk:
+                        pass
+            except OSError:
+                pass
+
+    def free(self):
+        if os.path.exists(self.filler):
+            os.unlink(self.filler)
+
+    def end(self):
+        subprocess.run(["umount", "-l", self.root], check=True)
+
+
+class Publisher:
+    """Publishes numbered lines for ever, and counts what is acknowledged."""
+
+    def __init__(self, place, topic):
+        self.child = place.begin(
+            "pub", topic, "--wait", "durable", "--positions", "--window", "256",
+            stdin=subprocess.PIPE)
+        self.sent = 0
+        self.acked = 0
+        self.ended = False
+        self.threads = [threading.Thread(target=self.feed),
+                        threading.Thread(target=self.count)]
+        for thread in self.threads:
+            thread.start()
+
+    def feed(self):
+        while not self.ended:
+            self.child.stdin.write(line(self.sent))
+            self.sent += 1
+            if self.acked + 20000 < self.sent:
+                time.sleep(0.001)
+        self.child.stdin.close()
+
+    def count(self):
+        for _ in self.child.stdout:
+            self.acked += 1
+
+    def end(self):
+        self.ended = True
+        for thread in self.threads:
+            thread.join()
+        check(self.child.wait() == 0, self.child.stderr.read())
+        check(self.acked == self.sent, self.acked, self.sent)
+
+
+def line(number):
+    return (b"%08d" % number).ljust(LINE, b".") + b"\n"
+
+
+class Reader:
+    """Reads all lines of a group and checks that they are the next ones."""
+
+    def __init__(self, place, topic):
+        self.child = place.begin("sub", topic, "--group", "reader",
+                                 "--exclusive")
+        self.got = 0
+        self.wrong = []
+        self.thread = threading.Thread(target=self.read)
+        self.thread.start()
+
+    def read(self):
+        for text in self.child.stdout:
+            number = int(text[:8])
+            if text != line(number) or number > self.got:
+                self.wrong.append((self.got, text[:20]))
+            self.got = max(self.got, number + 1)
+
+    def end(self):
+        self.child.terminate()
+        self.thread.join()
+        self.child.wait()
+
+
+def stalled(publisher, place):
+    """No acknowledgement for a while, and the topic says why."""
+    before = publisher.acked
+    time.sleep(0.3)
+    return publisher.acked == before and \
+        place.stat("t")["durable_state"] == "no_space"
+
+
+def cycle(disk, publisher, place):
+    disk.fill()
+    while not stalled(publisher, place):
+        disk.fill()
+    stuck_at = publisher.acked
+    disk.free()
+    begin = time.monotonic()
+    eventually(lambda: publisher.acked > stuck_at, "service resumes", 20)
+    return time.monotonic() - begin
+
+
+def cycles(place, disk):
+    daemon = place.start("--segment-size", "1M", "--min-free", "0")
+    place.shmq("create", "t", "--durability", "disk", "--retain-consumed",
+               "reader")
+    reader = Reader(place, "t")
+    eventually(lambda: place.stat("t")["groups"], "the group is there")
+    publisher = Publisher(place, "t")
+    eventually(lambda: publisher.acked > 1000, "it publishes")
+    took = [cycle(disk, publisher, place) for _ in range(CYCLES)]
+    publisher.end()
+    eventually(lambda: reader.got >= publisher.sent, "all is read")
+    reader.end()
+    check(reader.wrong == [], reader.wrong[:3])
+    check(max(took) < 1, took)
+    print("%s: %d cycles, %d lines acknowledged and read; resumed after %.0f "
+          "ms at most" % (KIND, CYCLES, publisher.acked, max(took) * 1000))
+    return daemon
+
+
+def policies(place, disk):
+    """What a producer gets while the disk is full."""
+    place.shmq("create", "new", "--durability", "disk", "--on-full",
+               "drop-new")
+    place.shmq("create", "block", "--durability", "disk")
+    many = b"".join(line(i) for i in range(10000))
+    disk.fill()
+    place.shmq("pub", "new", "--wait", "published", stdin=many, status=7)
+    check("acknowledged" in place.said or "dropped" in place.said, place.said)
+    place.shmq("pub", "block", "--wait", "durable", "--timeout", "1",
+               stdin=many, status=3)
+    check("acknowledged" in place.said, place.said)
+    place.shmq("health", status=1)
+    disk.free()
+    place.shmq("pub", "block", "--wait", "durable", "--timeout", "20",
+               stdin=b"goes on\n")
+
+
+def main():
+    with Place("fulldisk") as place:
+        disk = Disk(place)
+        try:
+            daemon = cycles(place, disk)
+            policies(place, disk)
+            place.stop(daemon)
+        finally:
+            for child in place.children:
+                if child.poll() is None:
+                    child.kill()
+                    child.wait()
+            disk.end()
+    done()
+
+
+main()

@@ -1,0 +1,379 @@
+#!/usr/bin/env python3
+"""Where shmqd may run, and what it says when it may not: the data directory's
+rules, second daemons, standby, settings, memory topics of the same name, the
+control socket, io_uring that is forbidden."""
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+
+from shmqd_support import SHMQD, Place, check, done, eventually
+
+
+def directory_is_made_private_and_tightened():
+    with Place("dirmode") as place:
+        daemon = place.start()
+        check(stat.S_IMODE(os.stat(place.dir).st_mode) == 0o700)
+        place.stop(daemon)
+        os.chmod(place.dir, 0o755)
+        daemon = place.start()
+        check(stat.S_IMODE(os.stat(place.dir).st_mode) == 0o700)
+        place.stop(daemon)
+
+
+def directory_of_another_namespace_is_refused():
+    with Place("dirns") as place:
+        place.stop(place.start())
+        said = place.run_daemon(
+            "--data-dir", place.dir, "--namespace", "other", status=8)
+        check("namespace" in said and said.count("\n") == 1, said)
+
+
+def directory_of_somebody_else_is_refused():
+    if os.geteuid() != 0:
+        return
+    with Place("dirowner") as place:
+        os.mkdir(place.dir, 0o700)
+        os.chown(place.dir, 12345, 12345)
+        said = place.run_daemon("--data-dir", place.dir, status=6)
+        check(said.count("\n") == 1, said)
+        check(os.listdir(place.dir) == [], "nothing was touched")
+
+
+def directory_that_cannot_be_is_refused():
+    with Place("dirmissing") as place:
+        missing = os.path.join(place.work, "no/such/parent")
+        said = place.run_daemon("--data-dir", missing, status=4)
+        check(missing in said, said)
+        file = os.path.join(place.work, "file")
+        open(file, "w").close()
+        check(place.run_daemon("--data-dir", file, status=1))
+
+
+def directory_that_is_read_only_is_refused():
+    """In a mount namespace of its own, where that is possible."""
+    with Place("dirro") as place:
+        os.mkdir(place.dir, 0o700)
+        script = ("mount --bind %s %s && mount -o remount,bind,ro %s && "
+                  "exec \"$@\"" % ((place.dir,) * 3))
+        wrapper = ["unshare", "-rm", "sh", "-c", script, "sh"]
+        if subprocess.run([*wrapper, "true"], stderr=subprocess.DEVNULL,
+                          check=False).returncode != 0:
+            print("no mount namespace here: read-only directory left out")
+            return
+        said = place.run_daemon(
+            "--data-dir", place.dir, status=6, wrapper=wrapper)
+        check("ead-only" in said, said)
+
+
+def defaults_for_the_directory():
+    with Place("dirdefault") as place:
+        home = os.path.join(place.work, "home")
+        os.mkdir(home)
+        drop = [] if os.geteuid() != 0 else [
+            "setpriv", "--reuid=12345", "--regid=12345", "--clear-groups"]
+        os.chmod(place.work, 0o755)
+        if drop:
+            os.chown(home, 12345, 12345)
+        log = os.path.join(place.work, "log")
+        with open(log, "wb") as out:
+            child = subprocess.Popen(
+                [*drop, SHMQD], env=dict(place.env, XDG_STATE_HOME=home),
+                stderr=out)
+        place.children.append(child)
+        eventually(lambda: place.answers() or child.poll() is not None,
+                   "a daemon without root")
+        check(child.poll() is None, open(log).read())
+        mine = os.path.join(home, "shmq", place.namespace)
+        check(os.path.isdir(mine), os.listdir(home))
+        place.stop(child)
+
+
+def a_second_daemon_ends_with_75():
+    with Place("second") as place:
+        first = place.start()
+        inodes = sorted(os.listdir(place.dir))
+        begin = time.monotonic()
+        said = place.run_daemon("--data-dir", place.dir, status=75)
+        check(said.count("\n") == 1 and "another" in said, said)
+        check(time.monotonic() - begin < 5)
+        # Another directory, but the same namespace.
+        place.run_daemon("--data-dir", place.dir + "2", status=75)
+        # The same directory by another name, in another namespace: whoever
+        # comes second does not touch it.
+        link = os.path.join(place.work, "link")
+        os.symlink(place.dir, link)
+        place.run_daemon(
+            "--data-dir", link, "--namespace", place.namespace + "b", status=75)
+        check(sorted(os.listdir(place.dir)) == inodes)
+        place.stop(first)
+        check(not os.path.exists("/dev/shm/shmq.%s.s" % place.namespace))
+        check(not os.path.exists("/dev/shm/shmq.%s.s.lock" % place.namespace))
+
+
+def a_standby_serves_within_a_second():
+    with Place("standby") as place:
+        first = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"a\nb\n")
+        second = place.start("--standby", wait=False)
+        eventually(lambda: place.logged("stands by", 1), "it stands by")
+        check(second.poll() is None)
+        slowest = 0
+        for i in range(3):
+            first.send_signal(signal.SIGKILL)
+            begin = time.monotonic()
+            place.shmq("pub", "t", "--wait", "durable", stdin=b"c\n")
+            slowest = max(slowest, time.monotonic() - begin)
+            first.wait()
+            first = second
+            second = place.start("--standby", wait=False)
+            eventually(lambda: place.logged("stands by", i + 2), "the next one")
+        check(slowest < 1, slowest)
+        print("standby: an acknowledgement %.0f ms after the kill" %
+              (slowest * 1000))
+        second.send_signal(signal.SIGTERM)
+        check(second.wait(10) == 0, "a standby ends at once")
+        place.stop(first)
+
+
+def killed_and_started_at_once():
+    """The kernel may still hold what the dead one had open."""
+    with Place("race") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        sent = []
+        for i in range(10):
+            pub = place.begin("pub", "t", "--wait", "durable",
+                              stdin=subprocess.PIPE)
+            lines = [b"%d-%d" % (i, k) for k in range(200)]
+            pub.stdin.write(b"".join(line + b"\n" for line in lines))
+            pub.stdin.close()
+            sent += lines
+            daemon.send_signal(signal.SIGKILL)
+            daemon = place.start(wait=False)
+            check(pub.wait(60) == 0, pub.stderr.read())
+        got = place.shmq("sub", "t", "--group", "g", "--count",
+                         str(len(sent)), "--timeout", "30")
+        check(got.split() == sent)
+        place.stop(daemon)
+
+
+def settings_are_checked():
+    with Place("settings") as place:
+        conf = os.path.join(place.work, "shmq.conf")
+
+        def write(text):
+            with open(conf, "w") as file:
+                file.write(text)
+
+        def refuse(text, status, *words):
+            write(text)
+            said = place.run_daemon(
+                "--config", conf, "--check-config", status=status)
+            check(said.count("\n") == 1, said)
+            for word in words:
+                check(word in said, said, word)
+
+        write("data-dir = %s\n[topic a]\nmax-message = 1K\n" % place.dir)
+        check(place.run_daemon("--config", conf, "--check-config") == "")
+        check(not os.path.exists(place.dir), "a check makes nothing")
+        refuse("data-dri = /x\n", 2, conf + ":1", "data-dir")
+        refuse("io = aio\n", 2, "uring|pwritev2")
+        refuse("[topic .a]\n", 2, conf + ":1", "legal")
+        refuse("[topic a]\nmax-message = 1G\n", 2, conf)
+        said = place.run_daemon("--namespace", "a/b", status=2)
+        check("--namespace" in said, said)
+
+
+def topics_of_the_settings_are_made():
+    with Place("sections") as place:
+        conf = os.path.join(place.work, "shmq.conf")
+        with open(conf, "w") as file:
+            file.write("[topic orders]\nmax-message = 4K\nretain-age = 1h\n"
+                       "[topic ticks]\nring = spsc\ndurability = os\n")
+        daemon = place.start("--config", conf)
+        check(place.shmq("ls") == b"orders\nticks\n")
+        orders = place.stat("orders")
+        check(orders["durability"] == "disk" and
+              orders["max_message_bytes"] == 4096, orders)
+        check(place.stat("ticks")["durability"] == "os")
+        place.shmq("pub", "orders", "--wait", "durable", stdin=b"x\n")
+        place.shmq("pub", "ticks", "--wait", "written", stdin=b"y\n")
+        place.stop(daemon)
+        with open(conf, "w") as file:
+            file.write("[topic orders]\nmax-message = 8K\n")
+        daemon = place.start("--config", conf)
+        check(place.logged("max-message differs"))
+        check(place.shmq("sub", "orders", "--group", "g", "--count", "1") ==
+              b"x\n")
+        check(place.shmq("sub", "ticks", "--group", "g", "--count", "1") ==
+              b"y\n")
+        place.stop(daemon)
+
+
+def a_memory_topic_of_the_name_is_left_alone():
+    with Place("memory") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"kept\n")
+        place.stop(daemon)
+        place.empty_shm()
+        place.shmq("create", "t")
+        place.shmq("group", "create", "t", "m")
+        place.shmq("pub", "t", stdin=b"memory\n")
+        daemon = place.start()
+        check(place.logged("left alone"))
+        place.shmq("health", status=1)
+        check(place.shmq("sub", "t", "--group", "m", "--count", "1") ==
+              b"memory\n")
+        place.shmq("rm", "t")
+        eventually(lambda: place.shmq("ls") == b"t\n", "it is served again")
+        check(place.shmq("sub", "t", "--group", "d", "--count", "1") ==
+              b"kept\n")
+        place.shmq("health")
+        place.stop(daemon)
+
+
+def the_socket_takes_nonsense():
+    with Place("socket") as place:
+        daemon = place.start()
+        path = "/dev/shm/shmq.%s.s" % place.namespace
+        check(stat.S_IMODE(os.stat(path).st_mode) == 0o600)
+        crowd = []
+        for size in (0, 1, 7, 100, 4096, 100000):
+            with socket.socket(
+                    socket.AF_UNIX, socket.SOCK_SEQPACKET) as asker:
+                asker.settimeout(10)
+                asker.connect(path)
+                asker.send(os.urandom(size))
+                check(asker.recv(10000) == b"", "nonsense ends a connection")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asker:
+            asker.settimeout(10)
+            asker.connect(path)
+            file = os.open("/dev/null", os.O_RDONLY)
+            socket.send_fds(asker, [b"x" * 100], [file])
+            check(asker.recv(10000) == b"", "a descriptor ends a connection")
+        for _ in range(100): # more than are taken
+            asker = socket.socket(
+                socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
+            try:
+                asker.connect(path)
+            except OSError:
+                pass
+            crowd.append(asker)
+        for asker in crowd:
+            asker.close()
+        place.shmq("create", "t", "--durability", "disk")
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"x\n")
+        # The name goes (a cleaner of /dev/shm): it is made anew.
+        os.unlink(path)
+        eventually(place.answers, "the socket is there again")
+        place.stop(daemon)
+
+
+def two_signals_and_a_hangup():
+    with Place("signals") as place:
+        daemon = place.start()
+        daemon.send_signal(signal.SIGHUP)
+        eventually(lambda: place.logged("SIGHUP"), "a hangup is answered")
+        check(daemon.poll() is None)
+        daemon.send_signal(signal.SIGINT)
+        check(daemon.wait(20) == 0)
+
+
+def readiness_is_told():
+    with Place("notify") as place:
+        path = os.path.join(place.work, "notify")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.bind(path)
+            manager.settimeout(20)
+            daemon = place.start(
+                wait=False,
+                env={"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"})
+            check(manager.recv(100) == b"READY=1")
+            check(place.answers(), "ready means that it answers")
+            for _ in range(3):
+                check(manager.recv(100) == b"WATCHDOG=1")
+            daemon.send_signal(signal.SIGTERM)
+            while manager.recv(100) != b"STOPPING=1":
+                pass
+            check(daemon.wait(20) == 0)
+
+
+def log_as_json():
+    with Place("json") as place:
+        place.stop(place.start("--log-format", "json"))
+        with open(place.log) as log:
+            lines = [json.loads(line) for line in log]
+        check(len(lines) >= 2)
+        for line in lines:
+            check(line["level"] in ("info", "warning", "error"), line)
+            check(line["program"] == "shmqd" and line["message"], line)
+
+
+FORBID = r"""
+#include <seccomp.h>
+#include <errno.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    scmp_filter_ctx f = seccomp_init(SCMP_ACT_ALLOW);
+    if (!f || seccomp_rule_add(f, SCMP_ACT_ERRNO(EPERM),
+        SCMP_SYS(io_uring_setup), 0) || seccomp_load(f) || argc < 2) return 3;
+    execv(argv[1], argv + 1);
+    return 4;
+}
+"""
+
+
+def io_uring_that_is_forbidden():
+    with Place("nouring") as place:
+        source = os.path.join(place.work, "forbid.c")
+        forbid = os.path.join(place.work, "forbid")
+        with open(source, "w") as file:
+            file.write(FORBID)
+        if subprocess.run(["cc", "-o", forbid, source, "-lseccomp"],
+                          check=False).returncode != 0:
+            print("no compiler: forbidden io_uring left out")
+            return
+        daemon = place.start(wrapper=[forbid])
+        check(place.logged("io_uring is not used"))
+        place.shmq("create", "t", "--durability", "disk")
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"x\n" * 1000)
+        place.stop(daemon)
+        said = place.run_daemon("--data-dir", place.dir, "--io", "uring",
+                                status=1, wrapper=[forbid])
+        check("--io pwritev2" in said, said)
+
+
+CASES = [
+    directory_is_made_private_and_tightened,
+    directory_of_another_namespace_is_refused,
+    directory_of_somebody_else_is_refused,
+    directory_that_cannot_be_is_refused,
+    directory_that_is_read_only_is_refused,
+    defaults_for_the_directory,
+    a_second_daemon_ends_with_75,
+    a_standby_serves_within_a_second,
+    killed_and_started_at_once,
+    settings_are_checked,
+    topics_of_the_settings_are_made,
+    a_memory_topic_of_the_name_is_left_alone,
+    the_socket_takes_nonsense,
+    two_signals_and_a_hangup,
+    readiness_is_told,
+    log_as_json,
+    io_uring_that_is_forbidden,
+]
+
+for case in CASES:
+    if len(sys.argv) < 2 or case.__name__ in sys.argv[1:]:
+        begin = time.monotonic()
+        case()
+        print("%s: %.1f s" % (case.__name__, time.monotonic() - begin))
+done()
