@@ -1,10 +1,7 @@
 /* log_dir.c - the directory of a log, as its readers see it. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "error.h"
 #include "log_reader_impl.h"
@@ -15,53 +12,53 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int collect(DIR *d, uint64_t **ret_numbers, size_t *ret_cnt)
+struct numbers {
+    uint64_t *at;
+    size_t cnt, room;
+};
+
+static int note_name(void *arg, const char *name)
 {
-    uint64_t *numbers = NULL, no;
-    size_t cnt = 0, room = 0;
-    for (const struct dirent *e = readdir(d); e; e = readdir(d)) {
-        if (!shmqi_log_segment_number(e->d_name, ".seg", &no))
-            continue;
-        if (cnt == room) {
-            room = room ? 2 * room : 64;
-            uint64_t *more = realloc(numbers, room * sizeof *numbers);
-            if (!more) {
-                free(numbers);
-                return shmqi_fail(SHMQ_ERR_NOMEM, "log: no memory");
-            }
-            numbers = more;
-        }
-        numbers[cnt++] = no;
+    struct numbers *n = arg;
+    uint64_t no;
+    if (!shmqi_log_segment_number(name, ".seg", &no))
+        return 0;
+    if (n->cnt == n->room) {
+        size_t room = n->room ? 2 * n->room : 64;
+        uint64_t *more = realloc(n->at, room * sizeof *more);
+        if (!more)
+            return -ENOMEM;
+        n->at = more;
+        n->room = room;
     }
-    if (cnt)
-        qsort(numbers, cnt, sizeof *numbers, by_number);
-    *ret_numbers = numbers;
-    *ret_cnt = cnt;
+    n->at[n->cnt++] = no;
+    return 0;
+}
+
+int shmqi_log_list(
+    const struct shmqi_log_reader *r, uint64_t **ret_numbers, size_t *ret_cnt)
+{
+    struct numbers n = {NULL, 0, 0};
+    int err = r->files->list(r->files_ctx, r->dir, note_name, &n);
+    if (err) {
+        free(n.at);
+        return shmqi_fail_sys(-err, "log: cannot list its directory");
+    }
+    if (n.cnt)
+        qsort(n.at, n.cnt, sizeof *n.at, by_number);
+    *ret_numbers = n.at;
+    *ret_cnt = n.cnt;
     return SHMQ_OK;
 }
 
-int shmqi_log_list(int dir, uint64_t **ret_numbers, size_t *ret_cnt)
-{
-    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *d = fd < 0 ? NULL : fdopendir(fd);
-    if (!d) {
-        int err = errno;
-        if (fd >= 0)
-            close(fd);
-        return shmqi_fail_sys(err, "log: cannot list its directory");
-    }
-    int rc = collect(d, ret_numbers, ret_cnt);
-    closedir(d);
-    return rc;
-}
-
-static int open_segment(int dir, uint64_t number, int *ret_fd)
+static int open_segment(
+    const struct shmqi_log_reader *r, uint64_t number, int *ret_fd)
 {
     char name[SHMQI_LOG_NAME_ROOM];
     shmqi_log_segment_name(number, ".seg", name);
-    int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int fd = r->files->open(r->files_ctx, r->dir, name);
     if (fd < 0)
-        return shmqi_fail_sys(errno, "log segment %s: cannot open", name);
+        return shmqi_fail_sys(-fd, "log segment %s: cannot open", name);
     *ret_fd = fd;
     return SHMQ_OK;
 }
@@ -69,19 +66,7 @@ static int open_segment(int dir, uint64_t number, int *ret_fd)
 static int64_t read_file(void *ctx, void *buf, size_t len, uint64_t off)
 {
     const struct shmqi_log_reader *r = ctx;
-    size_t done = 0;
-    while (done < len) {
-        ssize_t n =
-            pread(r->fd, (char *)buf + done, len - done, (off_t)(off + done));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return done ? (int64_t)done : -errno;
-        if (n == 0)
-            break;
-        done += (size_t)n;
-    }
-    return (int64_t)done;
+    return r->files->read(r->files_ctx, r->fd, buf, len, off);
 }
 
 static int check_head(const struct shmqi_log_reader *r, uint64_t number,
@@ -109,11 +94,11 @@ int shmqi_log_head(const struct shmqi_log_reader *r, uint64_t number,
     uint8_t block[SHMQI_LOG_BLOCK] = {0};
     struct shmqi_log_reader with = *r;
     struct shmqi_log_segment h = {0};
-    int rc = open_segment(r->dir, number, &with.fd);
+    int rc = open_segment(r, number, &with.fd);
     if (rc)
         return rc;
     int64_t n = read_file(&with, block, sizeof block, 0);
-    close(with.fd);
+    r->files->close(r->files_ctx, with.fd);
     if (n < 0)
         return shmqi_fail_sys((int)-n, "log segment %llu: cannot read",
             (unsigned long long)number);
@@ -129,7 +114,7 @@ int shmqi_log_head(const struct shmqi_log_reader *r, uint64_t number,
 void shmqi_log_leave(struct shmqi_log_reader *r)
 {
     if (r->fd >= 0) {
-        close(r->fd);
+        r->files->close(r->files_ctx, r->fd);
         shmqi_log_scan_close(&r->scan);
     }
     r->fd = -1;
@@ -140,12 +125,12 @@ int shmqi_log_enter(struct shmqi_log_reader *r, uint64_t number)
 {
     enum shmqi_log_verdict v;
     shmqi_log_leave(r);
-    int rc = open_segment(r->dir, number, &r->fd);
+    int rc = open_segment(r, number, &r->fd);
     if (rc)
         return rc;
     int err = shmqi_log_scan_open(&r->scan, read_file, r, &r->segment, &v);
     if (err) {
-        close(r->fd);
+        r->files->close(r->files_ctx, r->fd);
         r->fd = -1;
         return shmqi_fail_sys(
             -err, "log segment %llu: cannot read", (unsigned long long)number);
@@ -175,7 +160,7 @@ int shmqi_log_next_segment(const struct shmqi_log_reader *r, uint64_t after,
     }
     if (rc && rc != SHMQ_ERR_NOENT)
         return rc;
-    rc = shmqi_log_list(r->dir, &numbers, &cnt);
+    rc = shmqi_log_list(r, &numbers, &cnt);
     if (rc)
         return rc;
     while (i < cnt && numbers[i] <= after)
@@ -205,10 +190,9 @@ int shmqi_log_learn_end(struct shmqi_log_reader *r)
         return SHMQ_OK;
     if (rc)
         return rc;
-        /* Only the very next one knows where this one ended; of a later one it
-         * is the most that can have been. */
-#ifndef SHMQ_BUG_LOG_NO_CHAIN
-    r->end_pos = next.prev_end_pos;
-#endif
+    /* Only the very next one knows where this one ended; of a later one it
+     * is the most that can have been. */
+    if (!shmqi_log_bug_no_chain)
+        r->end_pos = next.prev_end_pos;
     return SHMQ_OK;
 }

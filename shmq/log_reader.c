@@ -38,29 +38,39 @@ int shmqi_log_reader_low(struct shmqi_log_reader *r, uint64_t *ret_pos)
     return SHMQ_OK;
 }
 
-int shmqi_log_reader_open(const char *dir, const uint8_t *topic_uuid,
-    struct shmqi_log_reader **ret_reader)
+int shmqi_log_reader_open_files(const struct shmqi_log_files *files, void *ctx,
+    int dir, const uint8_t *topic_uuid, struct shmqi_log_reader **ret_reader)
 {
     struct shmqi_log_reader *r = calloc(1, sizeof *r);
     if (!r)
-        return shmqi_fail(SHMQ_ERR_NOMEM, "log %s: no memory", dir);
+        return shmqi_fail(SHMQ_ERR_NOMEM, "log: no memory");
     r->fd = -1;
+    r->files = files;
+    r->files_ctx = ctx;
+    r->dir = dir;
     r->any_topic = topic_uuid == NULL;
     if (topic_uuid)
         memcpy(r->topic_uuid, topic_uuid, 16);
-    r->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (r->dir < 0) {
-        int err = errno;
-        free(r);
-        return shmqi_fail_sys(err, "log %s: cannot open", dir);
-    }
     int rc = shmqi_log_reader_low(r, &r->pos);
     if (rc && rc != SHMQ_ERR_EMPTY) {
-        shmqi_log_reader_close(r);
+        free(r);
         return rc;
     }
     *ret_reader = r;
     return SHMQ_OK;
+}
+
+int shmqi_log_reader_open(const char *dir, const uint8_t *topic_uuid,
+    struct shmqi_log_reader **ret_reader)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return shmqi_fail_sys(errno, "log %s: cannot open", dir);
+    int rc = shmqi_log_reader_open_files(
+        &shmqi_log_posix, NULL, fd, topic_uuid, ret_reader);
+    if (rc)
+        close(fd);
+    return rc;
 }
 
 void shmqi_log_reader_close(struct shmqi_log_reader *r)
@@ -68,7 +78,7 @@ void shmqi_log_reader_close(struct shmqi_log_reader *r)
     if (!r)
         return;
     shmqi_log_leave(r);
-    close(r->dir);
+    r->files->close(r->files_ctx, r->dir);
     free(r);
 }
 
@@ -156,17 +166,13 @@ static int begin_batch(struct shmqi_log_reader *r,
  * holds may be older than the disk. */
 static void look_at_the_disk(struct shmqi_log_reader *r)
 {
-    int flags = fcntl(r->fd, F_GETFL);
-    if (flags >= 0 && !(flags & O_DIRECT))
-        (void)fcntl(r->fd, F_SETFL, flags | O_DIRECT);
+    r->files->direct(r->files_ctx, r->fd, true);
     shmqi_log_scan_refresh(&r->scan);
 }
 
 static void look_at_the_cache(struct shmqi_log_reader *r)
 {
-    int flags = fcntl(r->fd, F_GETFL);
-    if (flags >= 0 && (flags & O_DIRECT))
-        (void)fcntl(r->fd, F_SETFL, flags & ~O_DIRECT);
+    r->files->direct(r->files_ctx, r->fd, false);
 }
 
 /* There must be something below `end` here, and it cannot be read: a gap up to

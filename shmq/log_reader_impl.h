@@ -5,7 +5,21 @@
 #include "log_reader.h"
 #include "log_scan.h"
 
+/* How a reader reaches files; the disk, or a simulated one in tests. Results
+ * are negative errnos. */
+struct shmqi_log_files {
+    int (*list)(void *ctx, int dir, int (*each)(void *arg, const char *name),
+        void *arg);
+    int (*open)(void *ctx, int dir, const char *name);
+    int64_t (*read)(void *ctx, int fd, void *buf, size_t len, uint64_t off);
+    void (*close)(void *ctx, int fd);
+    /* From now on past the page cache, or through it again. */
+    void (*direct)(void *ctx, int fd, bool past_the_cache);
+};
+
 struct shmqi_log_reader {
+    const struct shmqi_log_files *files;
+    void *files_ctx;
     int dir;
     bool any_topic;
     uint8_t topic_uuid[16];
@@ -21,10 +35,19 @@ struct shmqi_log_reader {
     uint64_t frame_end; /* end_pos of the frame before it */
 };
 
+/* -- files: log_files.c -----------------------------------------------------
+ */
+extern const struct shmqi_log_files shmqi_log_posix;
+
+/* A reader over other files; the directory's handle becomes its own. */
+int shmqi_log_reader_open_files(const struct shmqi_log_files *files, void *ctx,
+    int dir, const uint8_t *topic_uuid, struct shmqi_log_reader **ret_reader);
+
 /* -- the directory: log_dir.c --------------------------------------------- */
 
 /* Numbers of the segments there are, ascending; free() them. */
-int shmqi_log_list(int dir, uint64_t **ret_numbers, size_t *ret_cnt);
+int shmqi_log_list(
+    const struct shmqi_log_reader *r, uint64_t **ret_numbers, size_t *ret_cnt);
 
 /* Header of one segment. OK also for a damaged one (*ret_verdict tells).
  * NOENT, SYS, NOMEM; LAYOUT when it belongs to another topic or to a later

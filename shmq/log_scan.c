@@ -109,12 +109,8 @@ static enum shmqi_log_step fail(struct shmqi_log_scan *s, int err)
 static bool follows(
     const struct shmqi_log_scan *s, const struct shmqi_log_batch *b)
 {
-#ifdef SHMQ_BUG_LOG_NO_CHAIN
-    (void)s, (void)b;
-    return true;
-#else
-    return b->prev_end_pos == s->pos && b->prev_crc == s->crc;
-#endif
+    return shmqi_log_bug_no_chain ||
+        (b->prev_end_pos == s->pos && b->prev_crc == s->crc);
 }
 
 static enum shmqi_log_step look(

@@ -13,6 +13,14 @@
 
 #include "log_format.h"
 
+/* A deliberate mistake that the proofs must find: what batches and segments say
+ * of their predecessors is ignored. */
+#ifdef SHMQD_BUGS
+extern bool shmqi_log_bug_no_chain;
+#else
+#define shmqi_log_bug_no_chain false
+#endif
+
 /* Reads up to `len` bytes at `off`, short only at the end of the file; negative
  * errno. Offsets, lengths and `buf` are multiples of a block. */
 typedef int64_t shmqi_log_read(void *ctx, void *buf, size_t len, uint64_t off);

@@ -35,7 +35,7 @@ static int find_segment(const struct shmqi_log_reader *r,
 {
     uint64_t *numbers = NULL, best = 0;
     size_t cnt = 0, lo = 0;
-    int rc = shmqi_log_list(r->dir, &numbers, &cnt);
+    int rc = shmqi_log_list(r, &numbers, &cnt);
     for (size_t hi = cnt; rc == SHMQ_OK && lo < hi;) {
         size_t mid = lo + (hi - lo) / 2;
         struct shmqi_log_segment h;

@@ -11,7 +11,6 @@
 #define DEPTH_SMALL \
     2 /* unacknowledged ones beside which a small one starts \
        */
-#define DSYNC_MAX (128u * 1024) /* larger ones share a sync */
 #define TRIES_MAX 64u /* a write that the kernel keeps putting off */
 #define IDLE_NS 50000000 /* then an empty batch carries the watermark */
 
@@ -244,7 +243,7 @@ static bool start(struct shmqd_batch *b, struct shmqd_segment *seg)
     b->tries = 0;
     b->covered = b->synced = false;
     b->dsync =
-        log->options.level == SHMQD_LEVEL_DISK && h->total_bytes <= DSYNC_MAX;
+        log->options.level == SHMQD_LEVEL_DISK && h->total_bytes <= log->store->options.dsync_max_bytes;
     if (submit_rest(b))
         return false;
     b->state = BATCH_WRITING;

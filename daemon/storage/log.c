@@ -166,6 +166,19 @@ static void unlink_log(struct shmqd_log *log)
         }
 }
 
+void shmqd_store_abandon(struct shmqd_store *s)
+{
+    while (s->logs) {
+        struct shmqd_log *log = s->logs;
+        unlink_log(log);
+        shmqd_batches_free(log);
+        shmqd_segments_drop(log);
+        s->ops->close(s->io, log->dir);
+        free(log);
+    }
+    shmqd_store_close(s);
+}
+
 int shmqd_log_close(struct shmqd_log *log, bool clean)
 {
     int rc = SHMQ_OK;

@@ -51,6 +51,7 @@ struct shmqd_segment {
     uint64_t capacity;
     uint64_t used; /* where the next batch goes */
     uint64_t zeroed;
+    unsigned tries;
     int ops; /* operations under way on the file */
     struct shmqd_io_op op; /* of the steps above */
     uint8_t *block; /* of the header */
@@ -219,7 +220,10 @@ void shmqd_sync_dir(struct shmqd_log *log);
 bool shmqd_segments_quiet(const struct shmqd_log *log);
 /* Gives the active segment up after trouble; needs quiet. */
 void shmqd_segment_abandon(struct shmqd_log *log);
+/* Removes what was never used; closes and frees all. */
 void shmqd_segments_free(struct shmqd_log *log);
+/* Just closes and frees. */
+void shmqd_segments_drop(struct shmqd_log *log);
 int shmqd_sealed_add(struct shmqd_log *log, const struct shmqd_sealed *s);
 uint64_t shmqd_level_pos(const struct shmqd_log *log);
 
@@ -238,6 +242,10 @@ bool shmqd_clean_read(struct shmqd_log *log, struct shmqd_clean *ret);
 
 /* Lets the log make every step that it can make now. */
 void shmqd_log_step(struct shmqd_log *log);
+
+/* Frees the store as if the process had been killed: nothing is waited for,
+ * written or removed. For tests. */
+void shmqd_store_abandon(struct shmqd_store *s);
 
 /* -- turn.c ------------------------------------------------------------------
  */

@@ -10,6 +10,7 @@
 
 #include "log_impl.h"
 
+#define HEADER_TRIES 16u
 #define ZERO_BYTES (128u * 1024) /* at once; a low rate on purpose */
 #define SPACE_CHECK_NS 200000000 /* a full disk is looked at again */
 #define ZERO_BELOW (256u * 1024) /* mean batch above which zeros do not pay */
@@ -147,6 +148,9 @@ static void prepare_done(struct shmqd_io_op *op)
             prepare_failed(seg, EIO);
         return;
     }
+    if (seg->step == SEGMENT_HEADER && n >= 0 && n < SHMQI_LOG_BLOCK &&
+        seg->tries++ < HEADER_TRIES && advance(seg))
+        return; /* short: the whole block again */
     if (seg->step == SEGMENT_HEADER) {
         header_done(seg, n);
     } else if (n < 0 || (n == 0 && op->kind == SHMQD_IO_WRITE)) {
@@ -205,6 +209,7 @@ static void make_spare(struct shmqd_log *log)
 static bool zeros_pay(const struct shmqd_log *log)
 {
     return log->options.level == SHMQD_LEVEL_DISK &&
+        !log->store->options.no_zero_fill &&
         (log->flush_cnt == 0 ||
             log->payload_bytes / log->flush_cnt < ZERO_BELOW);
 }
@@ -482,6 +487,11 @@ void shmqd_segments_free(struct shmqd_log *log)
         discard(log->active);
     if (log->spare)
         discard(log->spare);
+    shmqd_segments_drop(log);
+}
+
+void shmqd_segments_drop(struct shmqd_log *log)
+{
     for (int i = 0; i < 3; i++)
         if (log->slots[i].step != SEGMENT_NONE)
             reset(&log->slots[i]);

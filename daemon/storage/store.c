@@ -19,6 +19,8 @@
 #define STORE_COPY SHMQI_LOG_BLOCK /* second copy */
 #define STAGING_BYTES (512u * 1024)
 #define STAGING_CNT 32u
+#define DSYNC_MAX (128u * 1024)
+#define HUGE_BYTES (2u << 20)
 #define ZERO_BYTES (128u * 1024)
 
 /* STORE, twice in one file, at 0 and at STORE_COPY. */
@@ -193,11 +195,12 @@ static bool copy_good(const struct store_file *f)
         f->crc == shmqi_crc32c(0, f, offsetof(struct store_file, crc));
 }
 
-/* The intact copy with the higher count of openings, or NULL. */
+/* The intact copy with the higher count of openings: 1 or 2; 0: none; negative
+ * errno. */
 static int read_store(struct shmqd_store *s, struct store_file *ret)
 {
     static const uint64_t places[] = {0, STORE_COPY};
-    bool any = false;
+    int best = 0;
     for (int i = 0; i < 2; i++) {
         struct store_file f;
         int64_t n = s->ops->read(s->io, s->file, &f, sizeof f, places[i]);
@@ -205,22 +208,25 @@ static int read_store(struct shmqd_store *s, struct store_file *ret)
             return (int)n;
         if (n != sizeof f || !copy_good(&f))
             continue;
-        if (!any || f.openings > ret->openings)
+        if (best == 0 || f.openings > ret->openings) {
             *ret = f;
-        any = true;
+            best = i + 1;
+        }
     }
-    return any ? 1 : 0;
+    return best;
 }
 
-/* Both copies, one after the other: one of them is whole at any instant. */
-static int write_store(struct shmqd_store *s, struct store_file *f)
+/* Both copies, one after the other, the best one last: one of them is whole at
+ * any instant. */
+static int write_store(struct shmqd_store *s, struct store_file *f, int best)
 {
+    uint64_t last = best == 1 ? 0 : STORE_COPY;
     f->crc = shmqi_crc32c(0, f, offsetof(struct store_file, crc));
-    int rc = s->ops->write(s->io, s->file, f, sizeof *f, STORE_COPY);
+    int rc = s->ops->write(s->io, s->file, f, sizeof *f, STORE_COPY - last);
     if (rc == 0)
         rc = s->ops->sync(s->io, s->file);
     if (rc == 0)
-        rc = s->ops->write(s->io, s->file, f, sizeof *f, 0);
+        rc = s->ops->write(s->io, s->file, f, sizeof *f, last);
     if (rc == 0)
         rc = s->ops->sync(s->io, s->file);
     return rc;
@@ -229,7 +235,7 @@ static int write_store(struct shmqd_store *s, struct store_file *f)
 bool shmqd_still_ours(struct shmqd_store *s)
 {
     struct store_file f;
-    if (read_store(s, &f) == 1 && f.openings == s->openings)
+    if (read_store(s, &f) > 0 && f.openings == s->openings)
         return true;
     (void)shmqd_fail(s, SHMQ_ERR_BUSY,
         "store: another daemon has opened it; this one writes no more");
@@ -294,7 +300,7 @@ static int open_store(struct shmqd_store *s)
     if (rc)
         return rc;
     f.openings++;
-    int err = write_store(s, &f);
+    int err = write_store(s, &f, found);
     if (err)
         return shmqd_fail_io(s, err, "store: cannot write STORE");
     memcpy(s->uuid, f.uuid, sizeof s->uuid);
@@ -344,7 +350,8 @@ static int make_staging(struct shmqd_store *s)
     s->buffers = calloc(cnt, sizeof *s->buffers);
     if (!s->zeros || !s->staging || !s->buffers)
         return shmqd_fail(s, SHMQ_ERR_NOMEM, "store: no memory for staging");
-    (void)madvise(s->staging, bytes * cnt, MADV_HUGEPAGE);
+    if (bytes * cnt >= HUGE_BYTES)
+        (void)madvise(s->staging, bytes * cnt, MADV_HUGEPAGE);
     (void)madvise(s->staging, bytes * cnt, MADV_DONTFORK);
     for (size_t i = cnt; i-- > 0;) {
         struct shmqd_buffer *b = &s->buffers[i];
@@ -407,6 +414,8 @@ int shmqd_store_open(const char *dir, const struct shmqd_store_options *o,
     s->options.namespace_name = s->namespace_name;
     if (!s->options.segment_bytes)
         s->options.segment_bytes = 64ull << 20;
+    if (!s->options.dsync_max_bytes)
+        s->options.dsync_max_bytes = DSYNC_MAX;
     if (!s->options.staging_bytes)
         s->options.staging_bytes = STAGING_BYTES;
     if (!s->options.staging_cnt)

@@ -40,6 +40,11 @@ struct shmqd_store_options {
     uint64_t segment_bytes; /* largest segment, multiple of 4096; 0: 64 MiB */
     uint32_t staging_bytes; /* of one buffer; 0: 512 KiB */
     uint32_t staging_cnt; /* 0: 32 */
+    uint32_t dsync_max_bytes; /* larger batches share an fdatasync, others are
+                                 durable in themselves (RWF_DSYNC); 0: 128 KiB;
+                                 1: all share */
+    bool no_zero_fill; /* new segments are not overwritten with zeros first:
+                          for copy-on-write file systems */
     uint64_t lock_wait_ns; /* for a daemon that is just dying; 0: 2 s */
     int64_t (*realtime_ns)(void); /* NULL: CLOCK_REALTIME; tests give others */
     int64_t (*monotonic_ns)(void); /* NULL: CLOCK_MONOTONIC */
