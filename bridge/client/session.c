@@ -248,8 +248,10 @@ static void look_at_events(struct shmq_remote *r)
 static void do_due(struct shmq_remote *r)
 {
     uint64_t now = shmqr_now();
-    if (r->state == SHMQR_DOWN && now >= r->retry_ns)
+    if (r->state == SHMQR_DOWN && now >= r->retry_ns) {
         open_dealer(r);
+        now = shmqr_now();
+    }
     if (r->state == SHMQR_CONNECTING && !r->hello_sent &&
         shmqr_writable(r->dealer))
         send_hello(r);
