@@ -15,6 +15,7 @@ from remote_support import BIN, Proxy, World, log_lines, until
 
 remote_support.need_zmq()
 import shmq_remote  # noqa: E402
+import shmq_remote.engine  # noqa: E402
 
 RESTART_EACH = 10
 DAEMON_EACH = 35
@@ -91,6 +92,34 @@ def several_underway(world, proxy, topic, lines):
         producer.close()
 
 
+def control():
+    """A client that forgets who it was must be caught: its repetitions are
+    new publishes to the bridge."""
+    core = shmq_remote.engine.ProducerCore
+    honest = core._send
+
+    def forgetful(self, one):
+        self.id += 1
+        honest(self, one)
+    lines = [b"line %d" % i for i in range(4)]
+    core._send = forgetful
+    try:
+        with World() as world:
+            world.start_bridge()
+            world.shmq("create", "t")
+            proxy = Proxy(world.dir / "proxy", world.dir / "router")
+            with_python(world, proxy, "t", lines)
+            proxy.close()
+            try:
+                check_topic(world, "t", lines)
+            except AssertionError as found:
+                print(f"seeded bug found: {found}")
+                return
+    finally:
+        core._send = honest
+    raise AssertionError("a client that publishes twice was not noticed")
+
+
 def run(durable, cuts):
     lines = [b"%06d %s" % (i, line)
              for i, line in enumerate(log_lines(cuts * 20))]
@@ -121,6 +150,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cuts", type=int, default=25)
     cuts = parser.parse_args().cuts
+    control()
     run(False, max(cuts // 2, 20))
     if (BIN / "shmqd").exists():
         run(True, cuts)
