@@ -8,6 +8,8 @@
 #include "groups.h"
 #include "wait.h"
 
+#define ADMIN_TRIES 9 /* of 11 ms */
+
 static void remove_doorbell(const struct shmqi_segment *s, uint64_t identity)
 {
     char path[256];
@@ -81,6 +83,19 @@ static int admin_entry(
     return rc;
 }
 
+/* Entries of the dead that were only half made need some patience, and so do
+ * many who come at once. Bounded: in the end it is LIMIT. */
+static int admin_entry_soon(
+    struct shmqi_segment *s, uint32_t *ret_idx, uint64_t *ret_identity)
+{
+    int rc = admin_entry(s, ret_idx, ret_identity);
+    for (int i = 0; rc == SHMQ_ERR_LIMIT && i < ADMIN_TRIES; i++) {
+        (void)usleep(SHMQI_HALF_MADE_NS / 1000 + 1000);
+        rc = admin_entry(s, ret_idx, ret_identity);
+    }
+    return rc;
+}
+
 static int no_entry(const struct shmqi_segment *s, uint32_t role)
 {
     const struct shmqi_ring *r = &s->ring;
@@ -117,7 +132,7 @@ int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
     uint64_t admin_identity;
     shmqi_sigbus_unblock();
     int rc = role == SHMQ_ROLE_ADMIN
-        ? admin_entry(s, ret_idx, ret_identity)
+        ? admin_entry_soon(s, ret_idx, ret_identity)
         : shmqi_endpoint_claim(s, role, ret_idx, ret_identity);
     if (rc == SHMQ_OK) {
         (void)shmqi_reap_all(s, *ret_idx);
@@ -126,7 +141,7 @@ int shmqi_attach(struct shmqi_segment *s, uint32_t role, uint32_t *ret_idx,
     if (rc != SHMQ_ERR_LIMIT)
         return rc;
     if (role != SHMQ_ROLE_ADMIN)
-        rc = admin_entry(s, &admin, &admin_identity);
+        rc = admin_entry_soon(s, &admin, &admin_identity);
     if (rc)
         return rc == SHMQ_ERR_LIMIT ? no_entry(s, SHMQ_ROLE_ADMIN) : rc;
     /* Twice: entries of the dead that were only half made need some patience.

@@ -92,7 +92,8 @@ SHMQ_BEGIN_DECLS
  * EXISTS (the group has other attributes than asked for, the text names one),
  * NOENT (with NO_CREATE), LIMIT (max_members, max_groups), INVAL (also: shared
  * group on spsc), NOSPACE, PERM, CLOSED, CORRUPT, FORKED, NOMEM, SYS.
- * Reaps endpoints of dead processes on the way; waits for nobody. */
+ * Reaps endpoints of dead processes on the way; waits for nobody, see
+ * shmq_producer_open(). */
 SHMQ_API int shmq_consumer_open(struct shmq_topic *topic,
     const struct shmq_consumer_options *options, struct shmq_consumer **ret);
 

@@ -39,7 +39,9 @@ SHMQ_BEGIN_DECLS
  * Errors: LIMIT (max_producers living ones already), BUSY (spsc: the living
  * producer's pid is named), NOSPACE (/dev/shm cannot hold the arena), PERM
  * (data file not writable), CLOSED, CORRUPT, FORKED, NOMEM, SYS.
- * Reaps endpoints of dead processes on the way. Does not wait for anybody. */
+ * Reaps endpoints of dead processes on the way. Waits for nobody; when all
+ * places are taken by processes that died while opening it pauses, for 0.2 s at
+ * most, until their death is proven. */
 SHMQ_API int shmq_producer_open(struct shmq_topic *topic,
     const struct shmq_producer_options *options, struct shmq_producer **ret);
 

@@ -5,9 +5,11 @@
  * callers that live on check that each of their calls gets its own reply. In
  * the end: no inbox, no claim, no endpoint, no descriptor, no mapping is left.
  *     stress_callers [--callers N]      (default 1000) */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "support/proc.h"
@@ -109,7 +111,8 @@ static void kill_callers(
         for (uint32_t i = 0; i < AT_ONCE; i++) {
             if (procs[i].pid != 0 && now >= die_ns[i]) {
                 t_kill(&procs[i]);
-                (void)t_bury(&procs[i]);
+                int status = t_bury(&procs[i]);
+                T_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
                 procs[i].pid = 0;
                 ended++;
             }

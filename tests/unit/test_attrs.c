@@ -319,6 +319,7 @@ TEST(using_a_locked_topic_beyond_the_limit_fails)
 TEST(huge_pages_are_asked_for)
 {
     struct shmq_topic *topic = topic_with(SHMQ_TOPIC_HUGE);
+    struct shmq_producer *p = t_producer(topic);
     FILE *file = fopen("/proc/self/smaps", "re");
     char line[512];
     uint32_t asked = 0;
@@ -327,6 +328,7 @@ TEST(huge_pages_are_asked_for)
     while (fgets(line, sizeof(line), file) != NULL)
         asked += strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " hg");
     (void)fclose(file);
+    shmq_producer_close(p);
     use(topic);
     shmq_topic_close(topic);
     if (asked == 0)
