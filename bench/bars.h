@@ -58,4 +58,11 @@ extern struct lab_special lab_specials[];
 extern struct lab_bar lab_durable_bars[];
 void lab_durable_measure(struct lab_bar *bars, uint32_t kills);
 
+/* Those of the bridge; bars_bridge.c. */
+extern struct lab_bar lab_bridge_feed_bars[], lab_bridge_deliver_bars[],
+    lab_bridge_publish_bars[];
+void lab_bridge_feed_measure(struct lab_bar *bars, uint32_t kills);
+void lab_bridge_deliver_measure(struct lab_bar *bars, uint32_t kills);
+void lab_bridge_publish_measure(struct lab_bar *bars, uint32_t kills);
+
 #endif

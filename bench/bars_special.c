@@ -293,4 +293,10 @@ struct lab_special lab_specials[] = {{"loan", 0.2, measure_loan, loan_bars, 0},
     {"system calls", 0.4, measure_syscalls, syscall_bars, 0},
     {"recovery", 5.0, measure_recovery, recovery_bars, 0},
     {"lost wakes", 1.2, measure_lost_wakes, lost_wake_bars, 0},
-    {"durable topics", 9.0, lab_durable_measure, lab_durable_bars, 0}, {0}};
+    {"durable topics", 9.0, lab_durable_measure, lab_durable_bars, 0},
+    {"live feed", 7.0, lab_bridge_feed_measure, lab_bridge_feed_bars, 0},
+    {"reliable delivery", 7.0, lab_bridge_deliver_measure,
+        lab_bridge_deliver_bars, 0},
+    {"remote publish", 8.0, lab_bridge_publish_measure, lab_bridge_publish_bars,
+        0},
+    {0}};
