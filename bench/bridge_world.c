@@ -127,7 +127,7 @@ static int make_topic(uint32_t size, char *error)
     int rc;
 
     attrs.max_message_bytes = size < 65536 ? 65536 : size;
-    attrs.arena_bytes = UINT64_C(16) << 20;
+    attrs.arena_bytes = UINT64_C(4) << 20;
     (void)shmq_topic_unlink(LAB_BRIDGE_NS, LAB_BRIDGE_TOPIC, SHMQ_UNLINK_FORCE);
     rc = shmq_topic_create(LAB_BRIDGE_NS, LAB_BRIDGE_TOPIC, &attrs);
     if (rc == SHMQ_OK)
@@ -142,7 +142,7 @@ int lab_bridge_begin(
     memset(run, 0, sizeof(*run));
     run->size = size;
     run->flags = flags;
-    run->window = (UINT64_C(8) << 20) / size;
+    run->window = (UINT64_C(2) << 20) / size;
     run->window = run->window > 4096 ? 4096
         : run->window < 16           ? 16
                                      : run->window;

@@ -74,7 +74,8 @@ void shmqz_net_close(struct shmqz_net *net);
 bool shmqz_net_has(const struct shmqz_net *net, enum shmqz_port port);
 int shmqz_net_fd(const struct shmqz_net *net, enum shmqz_port port);
 
-/* Whether something was sent on the socket since this was asked last. */
+/* Whether something was sent on the socket since this was asked last, and it
+ * was not looked at since. */
 bool shmqz_net_sent(struct shmqz_net *net, enum shmqz_port port);
 
 /* Ends all connections of the feed: closes its socket. And opens it again: 0;

@@ -6,6 +6,8 @@
 
 #include "publish.h"
 
+#define CHECK_NS UINT64_C(100000000)
+
 static int by_name(const void *a, const void *b)
 {
     const struct shmqz_topic *x = a, *y = b;
@@ -71,6 +73,17 @@ static int open_topic(
     return SHMQ_OK;
 }
 
+/* Whether a topic that is open was removed. It costs a system call, so not each
+ * time: using what was removed a moment ago is noticed by the library, too. */
+static bool gone(struct shmqz_topic *topic)
+{
+    uint64_t now = shmqz_loop_now(topic->server->loop);
+    if (now - topic->checked_ns < CHECK_NS)
+        return false;
+    topic->checked_ns = now;
+    return shmq_topic_check(topic->handle) == SHMQ_ERR_CLOSED;
+}
+
 int shmqz_topic_use(
     struct shmqz_server *server, const char *name, struct shmqz_topic **ret)
 {
@@ -81,7 +94,7 @@ int shmqz_topic_use(
     struct shmqz_topic **found =
         tfind(&probe, &server->topics_by_name, by_name);
     struct shmqz_topic *topic = found ? *found : NULL;
-    if (topic && shmq_topic_check(topic->handle) == SHMQ_ERR_CLOSED) {
+    if (topic && gone(topic)) {
         shmqz_topic_closed(topic);
         topic = NULL;
     }

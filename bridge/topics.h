@@ -13,6 +13,7 @@ struct shmqz_topic {
     struct shmq_topic_attrs attrs; /* as created */
     uint32_t epoch; /* of its history, on the wire */
     uint32_t uses; /* streams, publisher, feed */
+    uint64_t checked_ns; /* when it was looked whether it is still there */
     bool closed; /* was removed: no longer found by its name */
     struct shmqz_publisher *publisher; /* publish.h; NULL: none yet */
     struct shmqz_topic *next, *previous;

@@ -282,6 +282,7 @@ bool shmqz_net_receive(
                 continue;
             zmq_msg_close(msg);
             shmqz_message_close(ret);
+            net->sent[port] = false; /* looked after the last send */
             return false;
         }
         more = zmq_msg_more(msg);
