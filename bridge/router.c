@@ -91,7 +91,10 @@ enum shmqz_sent shmqz_answer(struct shmqz_server *server,
     }
     if (payload)
         shmqz_part_move(&parts[n++], payload);
-    return shmqz_net_send(server->net, SHMQZ_ROUTER, parts, n);
+    enum shmqz_sent sent = shmqz_net_send(server->net, SHMQZ_ROUTER, parts, n);
+    if (sent != SHMQZ_SENT)
+        shmqz_session_lost(shmqz_session_of(server, peer), sent);
+    return sent;
 }
 
 void shmqz_refuse(struct shmqz_server *server, const struct shmqz_peer *peer,

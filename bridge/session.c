@@ -72,12 +72,15 @@ bool shmqz_session_send(struct shmqz_session *session,
             shmqz_part_close(payload);
         return false;
     }
-    enum shmqz_sent sent =
-        shmqz_answer(session->server, &peer, writer, payload);
-    if (sent == SHMQZ_SENT)
-        return true;
+    return shmqz_answer(session->server, &peer, writer, payload) == SHMQZ_SENT;
+}
+
+void shmqz_session_lost(struct shmqz_session *session, enum shmqz_sent why)
+{
+    if (!session)
+        return;
     session->overrun = true;
-    return false;
+    session->gone = session->gone || why == SHMQZ_GONE;
 }
 
 /* -- beginning --------------------------------------------------------------
@@ -256,11 +259,13 @@ void shmqz_sessions_tick(struct shmqz_server *server)
         bool late = now - s->seen_ns > s->lease_ns;
         if (late || s->overrun) {
             server->counters.leases_ended += late;
-            server->counters.overruns += !late;
+            server->counters.overruns += !late && !s->gone;
             shmqs_log_about(SHMQS_INFO, "user", s->user[0] ? s->user : "-",
                 "session ends: %s: %s", s->name,
-                late ? "its lease is over" : "gone, or it does not read");
-            shmqz_session_end(s, SHMQZ_END_FAILED);
+                s->gone     ? "its connection has ended"
+                    : !late ? "it does not read"
+                            : "its lease is over");
+            shmqz_session_end(s, s->gone ? SHMQZ_END_LEFT : SHMQZ_END_FAILED);
             continue;
         }
         for (struct shmqz_stream *t = s->streams; t && s->heard; t = t->next)

@@ -24,13 +24,14 @@ struct shmqz_session {
     uint32_t publish_msgs; /* PUBLISHes without an answer */
     uint64_t publish_bytes;
     bool heard; /* since the last tick */
-    bool overrun; /* its answers found no room */
+    bool overrun; /* it ends: its answers found no room, or it is gone */
+    bool gone; /* its connection has ended */
     struct shmqz_session *next, *previous;
 };
 
 enum shmqz_end {
     SHMQZ_END_FAILED = 0, /* lease, overrun: what it held counts as tried */
-    SHMQZ_END_LEFT = 1, /* it said so: nothing counts as tried */
+    SHMQZ_END_LEFT = 1, /* it said so, or was cut off: nothing does */
 };
 
 /* The session of a connection, or with an id; NULL: none. */
@@ -41,6 +42,9 @@ struct shmqz_session *shmqz_session_by_id(
 
 /* How to answer it. */
 struct shmqz_peer shmqz_session_peer(const struct shmqz_session *session);
+
+/* Something could not be sent to it (`session` may be NULL): it ends soon. */
+void shmqz_session_lost(struct shmqz_session *session, enum shmqz_sent why);
 
 /* Sends to it. False: the client is gone or does not read; the session is
  * marked and ends soon. */

@@ -1,0 +1,261 @@
+#!/usr/bin/env python3
+"""shmq-bridge and peers that mean it harm: garbage, half handshakes, thousands of
+connections, forged numbers. It goes on serving others, gives nothing away, keeps
+neither memory nor descriptors. Takes some seconds; --full: 10,000 connections and
+a million garbled messages.
+"""
+import os
+import random
+import socket as net
+import struct
+import sys
+import time
+
+FULL = "--full" in sys.argv
+if FULL:
+    sys.argv.remove("--full")
+
+from bridge_peer import *
+
+CONNECTS = 10000 if FULL else 1500
+GARBLED = 1_000_000 if FULL else 4_000
+SEED = int(os.environ.get("SHMQ_SEED", "0")) or int(time.time())
+
+
+def rss_kib(w):
+    with open(f"/proc/{w.bridge.process.pid}/status") as f:
+        return int(next(l for l in f if l.startswith("VmRSS")).split()[1])
+
+
+def fd_cnt(w):
+    return len(os.listdir(f"/proc/{w.bridge.process.pid}/fd"))
+
+
+def tcp_world(*options):
+    w = World("--router", "tcp://127.0.0.1:*", *options)
+    for line in w.bridge.read_log().decode().splitlines():
+        if "reliable" in line:
+            w.bridge.router = line.split("endpoint=")[1].split(": ")[0]
+    w.port = int(w.bridge.router.rsplit(":", 1)[1])
+    return w
+
+
+def serves(w):
+    p = w.peer()
+    assert p.ask(PING, struct.pack("<Q", 3)).command == PONG
+    a = p.puback(p.publish("t", [b"alive"]))
+    assert a.status == "OK", a.status
+    p.ask(BYE, bytes(8))
+    p.close()
+
+
+def test_bytes_that_are_no_zeromq():
+    with tcp_world("--handshake-timeout", "300ms") as w:
+        w.shmq("create", "t")
+        serves(w)
+        rng = random.Random(SEED)
+        fds = fd_cnt(w)
+        greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)
+        starts = [b"", b"\xff", greeting[:10], greeting[:40], greeting,
+                  greeting + b"\x04\x19\x05READY", greeting + b"\x04\xff\x05READY",
+                  greeting + b"\x06" + b"\xff" * 8, b"GET / HTTP/1.1\r\n\r\n",
+                  greeting[:20] + b"CURVE" + bytes(40)]
+        for i in range(200):
+            s = net.create_connection(("127.0.0.1", w.port))
+            try:
+                s.sendall(starts[i % len(starts)] + rng.randbytes(
+                    rng.choice([0, 1, 50, 5000])))
+            except OSError:
+                pass
+            if i % 3:
+                s.close()
+            else:
+                w.peers.append(s)
+        serves(w)
+        # Those that never finish their handshake are thrown out.
+        until(lambda: fd_cnt(w) <= fds + 2, what="the end of half handshakes")
+        for s in w.peers:
+            s.close()
+        serves(w)
+
+
+def test_thousands_of_connections():
+    import resource
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with tcp_world() as w:
+        w.shmq("create", "t")
+        serves(w)
+        fds, before = fd_cnt(w), rss_kib(w)
+        for wave in range(2):
+            opened = []
+            for i in range(CONNECTS):
+                s = net.socket()
+                s.setblocking(False)
+                try:
+                    s.connect(("127.0.0.1", w.port))
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    s.close()
+                    break
+                opened.append(s)
+            serves(w)
+            for s in opened:
+                s.close()
+        until(lambda: fd_cnt(w) <= fds + 4, 30, "the end of connections")
+        serves(w)
+        grown = rss_kib(w) - before
+        print(f"  {len(opened)} connections twice: {grown} KiB more")
+        assert grown < 64 * 1024, grown
+
+
+def garble(rng, good):
+    parts = [bytearray(p) for p in rng.choice(good)]
+    for _ in range(rng.choice([1, 1, 2, 5])):
+        part = rng.choice(parts)
+        how = rng.randrange(6)
+        if how == 0 and part:
+            part[rng.randrange(len(part))] ^= 1 << rng.randrange(8)
+        elif how == 1:
+            del part[rng.randrange(len(part) + 1):]
+        elif how == 2:
+            part += rng.randbytes(rng.randrange(40))
+        elif how == 3 and len(part) > 32:
+            at = rng.randrange(24, len(part))
+            part[at:at + 8] = rng.choice([b"\xff" * 8, bytes(8),
+                                          rng.randbytes(8)])
+        elif how == 4:
+            parts.insert(rng.randrange(len(parts) + 1),
+                         bytearray(rng.randbytes(rng.randrange(30))))
+        elif how == 5 and len(parts) > 1:
+            del parts[rng.randrange(len(parts))]
+    # Half of them with a right checksum, so that they get further.
+    if rng.random() < 0.5 and len(parts[0]) >= 24:
+        frame = parts[0]
+        frame[16:20] = bytes(4)
+        frame[16:20] = struct.pack("<I", crc32c(frame))
+    return [bytes(p) for p in parts]
+
+
+def good_messages(p, stream):
+    body = record(b"x")
+    publish = struct.pack("<QQQQIIIIB7x", 5, 0, 0, 0, 1, 1, crc32c(body), 10, 0)
+    g = struct.pack("<Q", stream.generation)
+    sid = stream.id
+    return [
+        [control(HELLO, struct.pack("<BBHIQQQ", 1, 1, 0, 0, 0, 1, 1), b"", 0, 1)],
+        [control(LIST, bytes(8), b"", 0, 2)],
+        [control(DESCRIBE, struct.pack("<II", 3, 0), tlv(TOPIC, "t"), 0, 3)],
+        [control(ATTACH, struct.pack("<IBBBBQQQIIQQII", 0, 0, 0, 1, 0, 0, NONE, 0,
+                                     0, 9, 1000, 10, 0, 0),
+                 tlv(TOPIC, "t") + tlv(GROUP, "g"), 0, 4)],
+        [control(CREDIT, struct.pack("<QQ", 99999, 999), b"", 0, 5, sid)],
+        [control(ACK, g, ranges((0, 1 << 60), (5, 3)), 0, 6, sid)],
+        [control(NACK, g + bytes(8), ranges((4096, 4097)), 0, 7, sid)],
+        [control(COMMIT, g + struct.pack("<QB3xI", 4096, 3, 5), b"", 0, 8, sid)],
+        [control(SEEK, g + struct.pack("<B7xQ", 3, 1 << 40), b"", 0, 9, sid)],
+        [control(CHECK, g, b"", 0, 10, sid)],
+        [control(PUBLISH, publish, tlv(TOPIC, "t"), PAYLOAD, 11), body],
+        [control(PING, bytes(8), b"", 0, 12)],
+        [control(DETACH, g, b"", 0, 13, sid)],
+        [control(BYE, bytes(8), b"", 0, 14)],
+    ]
+
+
+def test_garbled_messages():
+    print(f"  seed {SEED}")
+    rng = random.Random(SEED)
+    with World("--max-message", "64K", "--credit", "256K") as w:
+        w.shmq("create", "t", "--capacity", "64")
+        serves(w)
+        sent, statuses, before = 0, {}, None
+        while sent < GARBLED:
+            p = w.peer()
+            stream = p.attach("t", rng.choice(["g", None]), credit=1000)
+            good = good_messages(p, stream)
+            for _ in range(500):
+                p.socket.send_multipart(garble(rng, good))
+                sent += 1
+                if rng.random() < 0.02:
+                    p.hello()
+                while p.socket.poll(0):
+                    m = Message(p.socket.recv_multipart())
+                    statuses[m.status] = statuses.get(m.status, 0) + 1
+            p.close()
+            if before is None:
+                before = rss_kib(w)
+        serves(w)
+        grown = rss_kib(w) - before
+        print(f"  {sent} messages, {grown} KiB more, {statuses}")
+        assert statuses.get("BAD_FRAME") and statuses.get("CRC_MISMATCH")
+        assert grown < 32 * 1024, grown
+
+
+def test_forged_numbers():
+    with World() as w:
+        w.shmq("create", "t")
+        w.shmq("pub", "t", data=b"secret\n" * 5)
+        honest = w.peer()
+        s = honest.attach("t", "g")
+        got = s.collect(5)
+        thief = w.peer()
+        # Streams and generations of others are not one's own.
+        for command, body in ((ACK, ranges((0, NONE))), (CHECK, b""),
+                              (DETACH, b"")):
+            m = thief.ask(command, struct.pack("<Q", s.generation), body,
+                          stream=s.id)
+            assert m.status == "UNKNOWN_STREAM", m
+        mine = thief.attach("t", "g")
+        m = thief.ask(ACK, struct.pack("<Q", s.generation), ranges((0, NONE)),
+                      stream=mine.id)
+        assert m.status == "FENCED_GENERATION"
+        assert mine.ack((0, NONE)) == (0, 1)
+        assert mine.ack((got[0][0], got[-1][0] + 1)) == (0, 1)
+        assert mine.nack((0, NONE))[:2] == (0, 1)
+        for sid in (honest.session[0], honest.session[0] ^ 1, 1, NONE):
+            thief.hello(session=(sid, thief.session[1]))
+        assert honest.ask(PING, bytes(8)).command == PONG
+        # Whatever position is named, it is a position or it is refused.
+        reader = thief.attach("t", start=3, value=NONE - 1)
+        assert isinstance(reader, Stream), reader
+        for value in (0, 1, 4095, 1 << 40, 1 << 63, NONE):
+            for start in (1, 2, 3, 4):
+                m = reader.ask(SEEK, struct.pack("<B7xQ", start, value))
+                assert m.status in ("OK", "INVALID"), (start, value, m)
+                if m.status == "OK":
+                    reader.generation = m.unpack("Q")[0]
+        for value in (1 << 50, 1 << 63, NONE):
+            m = s.ask(COMMIT, struct.pack("<QB3xI", value, 1, 0))
+            assert m.status == "COMMIT_BEYOND_END", m
+        assert s.ack((0, NONE)) == (5, 0)
+
+
+def test_a_flood_without_reading():
+    with World() as w:
+        w.shmq("create", "t")
+        serves(w)
+        before = rss_kib(w)
+        s = w.context.socket(zmq.DEALER)
+        s.setsockopt(zmq.LINGER, 0)
+        s.setsockopt(zmq.RCVHWM, 1)
+        s.setsockopt(zmq.RCVBUF, 4096)
+        s.connect(w.bridge.router)
+        s.send(control(HELLO, struct.pack("<BBHIQQQ", 1, 1, 0, 0, 0, 0, 0), b"",
+                       0, 1))
+        ping = control(PING, bytes(8), b"", 0, 2)
+        for _ in range(120000):
+            try:
+                s.send(ping, zmq.DONTWAIT)
+            except zmq.Again:
+                time.sleep(0.001)
+        serves(w)
+        grown = rss_kib(w) - before
+        print(f"  answers that nobody reads: {grown} KiB more")
+        assert grown < 48 * 1024, grown
+        until(lambda: b"does not read" in w.bridge.read_log(), 10,
+              "the end of the session that does not read")
+
+
+if __name__ == "__main__":
+    run_all(globals())
