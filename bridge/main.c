@@ -2,10 +2,13 @@
  *
  * Order: settings and keys, the sandbox, endpoints, then the loop. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "auth.h"
 #include "confine.h"
@@ -22,6 +25,7 @@
 #define MS UINT64_C(1000000)
 #define TICK_NS (100 * MS)
 #define MESSAGES_A_RUN 64u
+#define SHED_A_RUN 16384u
 #define NS_CHARS \
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -43,6 +47,7 @@ struct bridge {
     struct shmqz_timer tick;
     uint8_t welcome[16]; /* the feed's first message */
     uint32_t ticks;
+    int statm_fd;
     uint64_t watchdog_ns, watched_ns;
     bool ends;
     bool feed_down; /* its socket has to be opened again */
@@ -51,11 +56,29 @@ struct bridge {
 /* -- tasks ------------------------------------------------------------------
  */
 
+/* Throwing away is quicker than any peer sends. Clients get no answer: those
+ * that publish ask again, what was not acknowledged comes again. */
+static bool shed_port(struct port *port)
+{
+    struct shmqz_server *server = &port->bridge->server;
+    struct shmqz_message message;
+    for (uint32_t i = 0; i < SHED_A_RUN; i++) {
+        if (!shmqz_net_receive(server->net, port->port, &message))
+            return false;
+        shmqz_message_close(&message);
+        server->counters.shed++;
+    }
+    return true;
+}
+
 static bool run_port(void *ctx)
 {
     struct port *port = ctx;
     struct shmqz_server *server = &port->bridge->server;
     struct shmqz_message message;
+    if (server->shedding &&
+        (port->port == SHMQZ_ROUTER || port->port == SHMQZ_PULL))
+        return shed_port(port);
     for (uint32_t i = 0; i < MESSAGES_A_RUN; i++) {
         if (!shmqz_net_receive(server->net, port->port, &message))
             return false;
@@ -134,12 +157,42 @@ static bool run_signals(void *ctx)
     return false;
 }
 
+/* Resident memory now; 0 when it cannot be told. Pages of rings, which are
+ * shared, do not count. */
+static uint64_t memory_now(int fd)
+{
+    char text[128];
+    unsigned long long pages = 0, shared = 0;
+    ssize_t n = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : -1;
+    if (n <= 0)
+        return 0;
+    text[n] = '\0';
+    if (sscanf(text, "%*u %llu %llu", &pages, &shared) != 2)
+        return 0;
+    return (pages - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void watch_memory(struct bridge *bridge)
+{
+    struct shmqz_server *server = &bridge->server;
+    uint64_t now = memory_now(bridge->statm_fd);
+    bool shedding = now > server->limits.memory_bytes;
+    if (shedding && !server->shedding)
+        shmqs_log(SHMQS_WARNING,
+            "memory: %llu MiB in use, more than --max-memory: what clients "
+            "send "
+            "is thrown away for now",
+            (unsigned long long)(now >> 20));
+    server->shedding = shedding;
+}
+
 static void tick(void *ctx)
 {
     struct bridge *bridge = ctx;
     struct shmqz_server *server = &bridge->server;
     uint64_t now = shmqz_loop_now(server->loop);
     bridge->tick.due_ns = now + TICK_NS;
+    watch_memory(bridge);
     shmqz_sessions_tick(server);
     if (bridge->feed_down)
         open_feed_port(bridge);
@@ -257,6 +310,7 @@ static int open_all(struct bridge *bridge)
     server->loop = shmqz_loop_open();
     if (bridge->signal_source.fd < 0 || !server->loop)
         return fail(bridge, SHMQS_EXIT_FAILED, strerror(errno));
+    bridge->statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     server->limits = bridge->setup.limits;
     server->access = bridge->setup.access;
     server->boot_id = shmqz_random();
@@ -305,12 +359,12 @@ static void tell_end(const struct shmqz_counters *c)
         (unsigned long long)c->leases_ended);
     shmqs_log(SHMQS_INFO,
         "refused: %llu keys, %llu commands, %llu subscriptions, %llu bad "
-        "messages, %llu publishes",
+        "messages, %llu publishes; %llu messages thrown away",
         (unsigned long long)c->denied_keys,
         (unsigned long long)c->denied_commands,
         (unsigned long long)c->denied_subscriptions,
         (unsigned long long)c->bad_messages,
-        (unsigned long long)c->publish_refused);
+        (unsigned long long)c->publish_refused, (unsigned long long)c->shed);
 }
 
 static void close_all(struct bridge *bridge)

@@ -2,6 +2,11 @@
  * the question who may connect, and messages made of parts. zmq.c is the one
  * file behind it.
  *
+ * What peers have sent is kept until it is read, without a limit for each: a
+ * connection whose input libzmq 4.3.4 has stopped for want of room makes it
+ * abort when the peer closes it (stream_engine_base.cpp, _io_error). So the
+ * reader has to keep up, or to throw away.
+ *
  * One thread calls everything here; only release functions of wrapped parts run
  * on others. Nothing waits. */
 #ifndef SHMQZ_NET_H
@@ -46,7 +51,6 @@ struct shmqz_net_options {
     uint32_t io_threads;
     uint32_t handshake_ms, heartbeat_ms, heartbeat_timeout_ms;
     uint32_t router_send_hwm, feed_send_hwm; /* messages for one peer */
-    uint32_t receive_hwm; /* messages from one peer that are not read yet */
     uint64_t max_part_bytes; /* larger parts end their connection */
     uint64_t max_subscription_bytes; /* the same on the feed */
     const void *welcome; /* first message of the feed to each subscriber */

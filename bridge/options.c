@@ -73,6 +73,8 @@ static const struct shmqs_option options[] = {
         "payload kept for slow subscribers, about"},
     {"feed-max-message", SHMQS_SIZE, "SIZE", NULL, "1M", KIB, GIB, false,
         "larger payloads are left out of the live feed"},
+    {"max-memory", SHMQS_SIZE, "SIZE", NULL, "2G", 64 * MIB, 1024 * GIB, false,
+        "beyond it what clients send is thrown away until it\nis less"},
     {"io-threads", SHMQS_NUMBER, "N", NULL, "1", 1, 16, false,
         "threads that move bytes"},
     {"no-sandbox", SHMQS_FLAG, NULL, NULL, NULL, 0, 0, false,
@@ -245,15 +247,8 @@ static void read_limits(const struct shmqs_values *v, struct shmqz_limits *l)
     if (l->lease_max_ms < l->lease_ms)
         l->lease_max_ms = l->lease_ms;
     l->heartbeat_ms = (uint32_t)(shmqs_number(v, "heartbeat") / MS);
+    l->memory_bytes = shmqs_number(v, "max-memory");
     l->publish_timeout_ms = (uint32_t)(shmqs_number(v, "publish-timeout") / MS);
-}
-
-/* What one connection may have sent before it is read: at least two messages,
- * so that one can be read while the next one comes. */
-static uint32_t receive_hwm(const struct shmqz_limits *l)
-{
-    uint64_t n = l->publish_bytes / l->max_payload;
-    return n < 2 ? 2 : n > 1000 ? 1000 : (uint32_t)n;
 }
 
 static void read_net(const struct shmqs_values *v, struct shmqz_setup *setup)
@@ -267,7 +262,6 @@ static void read_net(const struct shmqs_values *v, struct shmqz_setup *setup)
     n->heartbeat_timeout_ms = 3 * l->heartbeat_ms;
     n->router_send_hwm = RECORDS_MAX + 4096;
     n->feed_send_hwm = l->feed_hwm;
-    n->receive_hwm = receive_hwm(l);
     n->max_part_bytes = l->max_payload + FRAME_ROOM;
     n->max_subscription_bytes = 1024;
 }

@@ -33,10 +33,11 @@ struct shmqz_limits {
     uint32_t feed_hwm; /* messages for one subscriber */
     uint32_t lease_ms, lease_max_ms, heartbeat_ms;
     uint32_t publish_timeout_ms;
+    uint64_t memory_bytes; /* beyond it input is thrown away */
 };
 
 struct shmqz_counters {
-    uint64_t messages_in, bad_messages;
+    uint64_t messages_in, bad_messages, shed;
     uint64_t sessions_begun, leases_ended, overruns;
     uint64_t delivered_records, delivered_bytes;
     uint64_t published_records, published_dups, publish_refused;
@@ -73,6 +74,7 @@ struct shmqz_server {
     uint8_t *scratch; /* a payload frame in the making */
     size_t scratch_cap;
     uint8_t control[SHMQW_CONTROL_MAX];
+    bool shedding; /* too much memory is in use */
     bool leaving; /* told to end: nothing new is begun */
 };
 

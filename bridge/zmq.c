@@ -53,7 +53,7 @@ static bool set_all(
     bool ipv6 = strchr(o->endpoints[port], '[') != NULL;
     return set_int(socket, ZMQ_LINGER, 0) && set_int(socket, ZMQ_IPV6, ipv6) &&
         set_int(socket, ZMQ_SNDHWM, send) &&
-        set_int(socket, ZMQ_RCVHWM, o->receive_hwm) &&
+        set_int(socket, ZMQ_RCVHWM, 0) && /* see net.h */
         set_int(socket, ZMQ_BACKLOG, 1024) &&
         set_int(socket, ZMQ_HANDSHAKE_IVL, o->handshake_ms) &&
         set_int(socket, ZMQ_HEARTBEAT_IVL, o->heartbeat_ms) &&

@@ -257,5 +257,39 @@ def test_a_flood_without_reading():
               "the end of the session that does not read")
 
 
+def test_peers_that_send_much_and_are_gone():
+    """libzmq 4.3.4 aborts when a peer closes while its input is stopped for
+    want of room and a heartbeat is due: so its input is never stopped."""
+    with World("--heartbeat", "100ms", "--max-message", "64M", "--credit", "1M",
+               "--publish-window", "512M") as w:
+        w.shmq("create", "t")
+        w.shmq("create", "big", "--max-message", "60M", "--arena", "128M",
+               "--capacity", "16", "--max-producers", "2")
+        blob = record(b"b" * 60_000_000)
+        fixed = struct.pack("<QQQQIIIIB7x", 0, 0, 0, 0, 0, 1, 1, 0, 0)
+        large = control(PUBLISH, fixed, tlv(TOPIC, "big"), PAYLOAD, 0)
+        for _ in range(20 if FULL else 3):
+            # Keeps the bridge busy for so long that the others' input piles up.
+            busy = w.peer()
+            for _ in range(6):
+                busy.socket.send_multipart([large, blob], copy=False)
+            time.sleep(0.05)
+            subs = [w.context.socket(zmq.SUB) for _ in range(50)]
+            for s in subs:
+                s.setsockopt(zmq.LINGER, 100)
+                for i in range(50):
+                    s.setsockopt(zmq.SUBSCRIBE, b"x%d\0" % i)
+                s.connect(w.bridge.pub)
+            time.sleep(0.15)
+            for s in subs:
+                s.close()
+            # (Its connection may have been lost to so short a heartbeat.)
+            assert busy.ask(PING, bytes(8), timeout=20)
+            busy.close()
+            w.peers.clear()
+            assert w.bridge.process.poll() is None
+        serves(w)
+
+
 if __name__ == "__main__":
     run_all(globals())
