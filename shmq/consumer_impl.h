@@ -179,8 +179,7 @@ uint64_t shmqi_reader_position(const struct shmq_consumer *c);
 int shmqi_reader_still_ours(struct shmq_consumer *c);
 /* Parts of it, for consumer_past.c. */
 #define SHMQI_LAPPED INT32_MIN /* overwritten; durable topics: see the log */
-int shmqi_reader_take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot);
-int shmqi_reader_take_spsc(struct shmq_consumer *c, uint32_t *ret_slot);
+int shmqi_reader_take(struct shmq_consumer *c, uint32_t *ret_slot);
 int shmqi_reader_hand(
     struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret);
 struct shmqi_held *shmqi_reader_new_held(

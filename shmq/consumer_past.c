@@ -241,8 +241,7 @@ static int take(struct shmq_consumer *c, uint32_t *ret_slot)
         bool before = shmqi_before_ring(c->ring, pos);
         int rc = SHMQI_LAPPED;
         if (!p->in_log && !before)
-            rc = is_mpmc(c) ? shmqi_reader_take_mpmc(c, ret_slot)
-                            : shmqi_reader_take_spsc(c, ret_slot);
+            rc = shmqi_reader_take(c, ret_slot);
         if (rc != SHMQI_LAPPED)
             return rc;
         p->in_log = true;
@@ -252,8 +251,7 @@ static int take(struct shmq_consumer *c, uint32_t *ret_slot)
             if (before)
                 return rc;
             p->in_log = false;
-            rc = is_mpmc(c) ? shmqi_reader_take_mpmc(c, ret_slot)
-                            : shmqi_reader_take_spsc(c, ret_slot);
+            rc = shmqi_reader_take(c, ret_slot);
             if (rc == SHMQI_LAPPED)
                 p->in_log = true;
         }

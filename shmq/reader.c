@@ -445,7 +445,7 @@ static int lapped(struct shmq_consumer *c)
 /* -- taking the next frame
  * ----------------------------------------------------------*/
 
-int shmqi_reader_hand(
+static int hand(
     struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
 {
     struct shmqi_held *h = &c->held[slot];
@@ -487,7 +487,7 @@ int shmqi_reader_hand(
 }
 
 /* Skips to the record where reading begins in the middle of a frame. */
-void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx)
+static void skip_records(struct shmqi_held *h, uint32_t idx)
 {
     struct shmqi_view v;
     while (h->next_idx < idx && h->next_idx + 1 < h->cnt &&
@@ -500,8 +500,7 @@ void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx)
 
 /* Manual acknowledgement: the oldest frame, when nobody looks at it any more,
  * makes room; its records stay undone for the group. */
-struct shmqi_held *shmqi_reader_new_held(
-    struct shmq_consumer *c, uint32_t *ret_slot)
+static struct shmqi_held *new_held(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     struct shmqi_held *h = shmqi_held_new(c, ret_slot);
     if (h || !(c->flags & SHMQ_CONSUMER_MANUAL_ACK))
@@ -516,7 +515,10 @@ struct shmqi_held *shmqi_reader_new_held(
     return shmqi_held_new(c, ret_slot);
 }
 
-int shmqi_reader_take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
+/* Once in shmqi_reader_next() and once for durable topics: no call there. */
+#define TAKE static inline __attribute__((always_inline)) int
+
+TAKE take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     uint64_t w;
     int64_t age = shmqi_mpmc_look(c->ring, c->next, &w);
@@ -525,7 +527,7 @@ int shmqi_reader_take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
     if (age > 0)
         return lapped(c);
     uint32_t slot = 0;
-    struct shmqi_held *h = shmqi_reader_new_held(c, &slot);
+    struct shmqi_held *h = new_held(c, &slot);
     if (!h)
         return SHMQ_ERR_LIMIT;
     int rc = shmqi_held_fill(c, h, c->next, w);
@@ -540,7 +542,7 @@ int shmqi_reader_take_mpmc(struct shmq_consumer *c, uint32_t *ret_slot)
         return rc;
     }
     if (c->next_idx)
-        shmqi_reader_skip(h, c->next_idx);
+        skip_records(h, c->next_idx);
     c->next++;
     c->next_idx = 0;
     *ret_slot = slot;
@@ -557,7 +559,7 @@ uint64_t shmqi_author(struct shmq_consumer *c, uint64_t pos)
     return c->role_identity;
 }
 
-static int fill_spsc(
+TAKE fill_spsc(
     struct shmq_consumer *c, struct shmqi_held *h, uint64_t pos, uint64_t w)
 {
     const uint8_t *at = (const uint8_t *)(void *)shmqi_spsc_at(c->ring, pos);
@@ -584,7 +586,7 @@ static int fill_spsc(
     return SHMQ_OK;
 }
 
-int shmqi_reader_take_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
+TAKE take_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
 {
     uint64_t w, skipped = 0;
     for (;;) {
@@ -614,7 +616,7 @@ int shmqi_reader_take_spsc(struct shmq_consumer *c, uint32_t *ret_slot)
             return SHMQ_ERR_EMPTY;
     }
     uint32_t slot = 0;
-    struct shmqi_held *h = shmqi_reader_new_held(c, &slot);
+    struct shmqi_held *h = new_held(c, &slot);
     if (!h)
         return SHMQ_ERR_LIMIT;
     int rc = fill_spsc(c, h, c->next, w);
@@ -641,15 +643,39 @@ bool shmqi_reader_ready(const struct shmq_consumer *c)
 int shmqi_reader_next(struct shmq_consumer *c, struct shmq_message *ret)
 {
     if (c->current != UINT32_MAX)
-        return shmqi_reader_hand(c, c->current, ret);
+        return hand(c, c->current, ret);
     int rc = shmqi_view_begin(c);
     if (rc)
         return rc;
     uint32_t slot = 0;
-    rc = is_mpmc(c) ? shmqi_reader_take_mpmc(c, &slot)
-                    : shmqi_reader_take_spsc(c, &slot);
+    rc = is_mpmc(c) ? take_mpmc(c, &slot) : take_spsc(c, &slot);
     if (rc)
         return rc;
     c->current = slot;
-    return shmqi_reader_hand(c, slot, ret);
+    return hand(c, slot, ret);
+}
+
+/* -- for consumer_past.c -----------------------------------------------------
+ */
+
+int shmqi_reader_take(struct shmq_consumer *c, uint32_t *ret_slot)
+{
+    return is_mpmc(c) ? take_mpmc(c, ret_slot) : take_spsc(c, ret_slot);
+}
+
+int shmqi_reader_hand(
+    struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
+{
+    return hand(c, slot, ret);
+}
+
+struct shmqi_held *shmqi_reader_new_held(
+    struct shmq_consumer *c, uint32_t *ret_slot)
+{
+    return new_held(c, ret_slot);
+}
+
+void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx)
+{
+    skip_records(h, idx);
 }
