@@ -7,6 +7,7 @@
 #include "reap.h"
 #include "seek.h"
 #include "wait.h"
+#include "watermarks.h"
 
 static bool shared_and_ready(struct shmqi_segment *s, uint32_t entry)
 {
@@ -55,7 +56,7 @@ static bool find_lowest(struct shmqi_segment *s, struct shmqi_blamed *ret)
     struct shmqi_ring *r = &s->ring;
     uint64_t end = shmqi_ring_end(r);
     bool found = false;
-    if (r->on_full == SHMQ_ON_FULL_DROP_OLD)
+    if (r->gated_by != SHMQI_GATED_BY_GROUPS)
         return false;
     for (uint32_t i = 0; i < r->group_cnt; i++) {
         struct shmqi_group_shm *g = &r->groups[i];
@@ -171,6 +172,13 @@ void shmqi_blame(struct shmqi_segment *s, char *buf, size_t size)
         "", "running", "stopped", "dead", "in another pid namespace"};
     struct shmqi_blamed b;
     struct shmqi_peer peer;
+    if (s->ring.gated_by == SHMQI_GATED_BY_DRAIN) {
+        (void)snprintf(buf, size,
+            shmqi_marks_served(s)
+                ? "shmqd has not brought it to disk yet; look at shmq stat"
+                : "shmqd does not serve it; start it");
+        return;
+    }
     if (!shmqi_blame_find(s, &b)) {
         (void)snprintf(buf, size, "a single record or loan fills the arena");
         return;
