@@ -160,7 +160,7 @@ static int sweep_inbox(void *ctx, const char *topic)
 int shmq_inbox_sweep(const char *ns, uint32_t max, uint32_t *ret_removed)
 {
     struct sweep s = {ns, 0, max ? max : UINT32_MAX, 0, 0};
-    int rc = shmq_topic_list(ns, count_inbox, &s);
+    int rc = shmqi_topic_names(ns, 'c', count_inbox, &s);
     uint64_t random = 0;
     if (rc < 0)
         return rc;
@@ -168,7 +168,7 @@ int shmq_inbox_sweep(const char *ns, uint32_t max, uint32_t *ret_removed)
     if (max && s.seen > max && shmqi_random_identity(&random) == SHMQ_OK)
         s.skip = (uint32_t)(random % (s.seen - max + 1));
     if (s.seen > 0)
-        rc = shmq_topic_list(ns, sweep_inbox, &s);
+        rc = shmqi_topic_names(ns, 'c', sweep_inbox, &s);
     if (rc < 0)
         return rc;
     if (ret_removed)

@@ -418,8 +418,8 @@ static int collect(DIR *dir, const char *prefix, char ***ret, size_t *ret_cnt)
     return SHMQ_OK;
 }
 
-int shmq_topic_list(
-    const char *ns, int (*visit)(void *ctx, const char *topic), void *ctx)
+int shmqi_topic_names(const char *ns, char kind,
+    int (*visit)(void *ctx, const char *topic), void *ctx)
 {
     char space[SHMQ_NAMESPACE_MAX + 1], prefix[SHMQ_NAMESPACE_MAX + 16];
     char **names = NULL;
@@ -429,7 +429,7 @@ int shmq_topic_list(
     int rc = shmqi_namespace(ns, space);
     if (rc)
         return rc;
-    (void)snprintf(prefix, sizeof prefix, "shmq.%s.d.", space);
+    (void)snprintf(prefix, sizeof prefix, "shmq.%s.%c.", space, kind);
     DIR *dir = opendir(SHMQI_DIR);
     if (!dir)
         return shmqi_fail_sys(errno, "cannot list " SHMQI_DIR);
@@ -443,6 +443,12 @@ int shmq_topic_list(
         rc = visit(ctx, names[i]);
     free_names(names, cnt);
     return rc;
+}
+
+int shmq_topic_list(
+    const char *ns, int (*visit)(void *ctx, const char *topic), void *ctx)
+{
+    return shmqi_topic_names(ns, 'd', visit, ctx);
 }
 
 /* -- removing
@@ -615,6 +621,8 @@ int shmq_topic_unlink(const char *ns, const char *topic, uint32_t flags)
                  (rc == SHMQ_ERR_PERM && geteuid() == 0)) &&
         (flags & SHMQ_UNLINK_FORCE))
         rc = unlink_both(f.ns, f.topic); /* nobody we could tell */
+    else if (rc == SHMQ_ERR_NOENT && lstat(path, &st) != 0)
+        rc = unlink_both(f.ns, f.topic); /* what a killed create left */
     shmqi_namespace_unlock(f.ns, owner, lock_fd);
     if (s)
         shmqi_segment_unref(s);

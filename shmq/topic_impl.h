@@ -27,6 +27,11 @@ int shmqi_topic_constants(const char *topic,
 struct shmqi_create shmqi_topic_create_more(
     const struct shmq_topic_attrs *attrs);
 
+/* shmq_topic_list() over the files of a kind: 'd' (data), or 'c' (control),
+ * which killed creates and removals may leave alone. */
+int shmqi_topic_names(const char *ns, char kind,
+    int (*visit)(void *ctx, const char *topic), void *ctx);
+
 /* Creates without the checks for users' names: for "@..." topics, and with a
  * start sequence for tests. */
 int shmqi_topic_create_system(const char *ns, const char *topic,

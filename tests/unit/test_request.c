@@ -311,6 +311,24 @@ TEST(the_inbox_of_a_killed_caller_is_removed_by_a_server)
     shmq_topic_close(topic);
 }
 
+/* Killed between naming the files of its inbox, a caller leaves one alone. */
+TEST(a_sweep_removes_half_an_inbox)
+{
+    struct shmq_topic *topic = requests();
+    uint32_t before = t_file_cnt();
+    struct shmq_caller *c = caller(topic);
+    char data[512];
+
+    (void)snprintf(
+        data, sizeof data, "/dev/shm/shmq.%s.d.%s", t_ns, shmq_caller_inbox(c));
+    T_EQ(unlink(data), 0);
+    T_TRUE(t_file_cnt() > before);
+    T_OK(shmq_inbox_sweep(t_ns, 0, NULL));
+    T_EQ(t_file_cnt(), before);
+    shmq_caller_close(c);
+    shmq_topic_close(topic);
+}
+
 TEST(a_sweep_removes_nothing_that_lives)
 {
     struct shmq_topic *topic = requests();
@@ -581,6 +599,7 @@ static const struct CMUnitTest tests[] = {
     T(an_inbox_disappears_with_its_caller),
     T(the_inbox_of_a_killed_caller_is_removed_by_the_next_caller),
     T(the_inbox_of_a_killed_caller_is_removed_by_a_server),
+    T(a_sweep_removes_half_an_inbox),
     T(a_sweep_removes_nothing_that_lives),
     T(a_full_inbox_holds_no_server_up),
     T(a_reply_that_is_too_large_can_be_replaced),
