@@ -275,6 +275,8 @@ static bool result_is_right(uint32_t flips)
     int want = removes == there ? SHMQ_OK
         : removes               ? SHMQ_ERR_NOENT
                                 : SHMQ_ERR_EXISTS;
+    if (removes && want != SHMQ_OK && leftovers(scene.world->ns) != 0)
+        broken("%u files are left (I9)", leftovers(scene.world->ns));
     if (half_removed())
         return (page->rc == want || page->rc == SHMQ_OK) && flips == 0;
     return page->rc == want && flips == (want == SHMQ_OK ? 1 : 0);

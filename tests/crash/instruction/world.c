@@ -247,6 +247,9 @@ static void dead_letters(const struct world *w)
 {
     struct shmq_topic_attrs a = attrs_of(&w->config);
     a.ttl_ns = a.flags = 0;
+    a.arena_bytes *= 4;
+    if (a.ring == SHMQ_RING_MPMC)
+        a.capacity_frames = 8 * SLOTS; /* nobody reads them */
     (void)shmq_topic_unlink(w->ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
     if (!w->config.own)
         must(shmqi_topic_create_system(w->ns, DEAD_TOPIC, &a, 0),
