@@ -21,6 +21,7 @@
 #include "watermarks.h"
 #include "words.h"
 
+#define HUGE_BYTES (UINT64_C(2) << 20)
 #define LOCK_WAIT_NS 5000000000ull
 
 /* -- names ----------------------------------------------------------------- */
@@ -355,6 +356,28 @@ static bool too_large_for_us(uint64_t bytes)
         limit.rlim_cur != RLIM_INFINITY && bytes > limit.rlim_cur;
 }
 
+/* Huge pages come only to memory that is first touched through a mapping which
+ * asks for them; fallocate(2) takes small ones. Best effort: whatever is
+ * missing then, a full /dev/shm included, the reservation finds out. */
+static void take_huge_pages(int fd, uint64_t bytes)
+{
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+    if (bytes < HUGE_BYTES)
+        return;
+    uint8_t *room = mmap(NULL, bytes + HUGE_BYTES, PROT_NONE,
+        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (room == MAP_FAILED)
+        return;
+    uint8_t *at = room + (HUGE_BYTES - (uintptr_t)room % HUGE_BYTES);
+    if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+            0) == at &&
+        madvise(at, bytes, MADV_HUGEPAGE) == 0)
+        (void)madvise(at, bytes, MADV_POPULATE_WRITE);
+    (void)munmap(room, bytes + HUGE_BYTES);
+}
+
 int shmqi_file_make(const char *topic, uint64_t bytes, uint64_t reserved,
     uint32_t mode, const struct shmqi_create *more, int *ret_fd)
 {
@@ -378,6 +401,8 @@ int shmqi_file_make(const char *topic, uint64_t bytes, uint64_t reserved,
     }
     if (fchmod(fd, (mode_t)mode) != 0 || ftruncate(fd, (off_t)bytes) != 0)
         err = errno;
+    if (err == 0 && more->huge)
+        take_huge_pages(fd, reserved);
     if (err == 0)
         err = posix_fallocate(fd, 0, (off_t)reserved);
     if (err) {

@@ -59,6 +59,7 @@ struct shmqi_create {
     uid_t owner; /* (uid_t)-1: the caller */
     gid_t group_owner; /* (gid_t)-1: the caller's */
     const struct shmqi_marks_make *marks; /* durable: what the log is */
+    bool huge; /* in huge pages where the host has them */
 };
 
 /* A nameless file of `bytes`, of which the first `reserved` are allocated. */

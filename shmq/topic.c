@@ -169,9 +169,11 @@ int shmqi_topic_constants(const char *topic,
 /* What is no constant. */
 struct shmqi_create shmqi_topic_create_more(const struct shmq_topic_attrs *a)
 {
-    struct shmqi_create more = {NULL, (uid_t)-1, (gid_t)-1, NULL};
-    if (a)
+    struct shmqi_create more = {NULL, (uid_t)-1, (gid_t)-1, NULL, false};
+    if (a) {
         more.schema = a->schema;
+        more.huge = (a->flags & SHMQ_TOPIC_HUGE) != 0;
+    }
     if (a && (a->flags & SHMQ_TOPIC_OWNER))
         more.owner = a->owner;
     if (a && (a->flags & SHMQ_TOPIC_GROUP_OWNER))

@@ -97,6 +97,41 @@ says 'in use by pids [0-9]+ [0-9]+; '
 murder "$reader"
 murder $!
 
+# -- huge pages, where this host has them: a /dev/shm of our own asks ------------
+if unshare -m true 2>/dev/null; then
+    cat >"$DIR/huge" <<'EOF'
+mount -t tmpfs -o huge=advise,size=64m none /dev/shm 2>/dev/null || exit 77
+for option in --prefault --huge; do
+    "$1" create t $option --arena 2M --max-producers 4 || exit 101
+    "$1" pub t <"$2/silent" 9<&- &
+    publisher=$!
+    for i in $(seq 500); do
+        "$1" stat t 2>/dev/null | grep -q '^producers *1 ' && break
+        sleep 0.02
+    done
+    awk '/shmq\..*\.d\.t/ { data = 1 } data && /^ShmemPmdMapped:/ { print $2; exit }' \
+        "/proc/$publisher/smaps"
+    kill -9 $publisher
+    wait $publisher 2>/dev/null
+    "$1" rm t || exit 102
+done
+# Too little room for what is asked for: an error, not a signal.
+"$1" create t --huge --arena 32M --max-producers 4 2>/dev/null
+[ $? = 7 ] || exit 103
+[ -z "$("$1" ls)" ] || exit 104
+EOF
+    unshare -m bash "$DIR/huge" "$SHMQ" "$DIR" >"$DIR/out" 2>"$DIR/err"
+    got=$?
+    huge=$(tail -1 "$DIR/out")
+    if [ $got = 77 ]; then
+        echo "no tmpfs with huge pages here"
+    else
+        check "huge pages: $got" [ $got = 0 ]
+        check "small pages unless asked for" [ "$(head -1 "$DIR/out")" = 0 ]
+        check "huge pages: $huge kB" [ "${huge:-0}" -ge 2048 ]
+    fi
+fi
+
 # -- nothing left behind ----------------------------------------------------------
 expect 0 rm --all --force
 check "nothing is left: $(ls /dev/shm | grep "$SHMQ_NAMESPACE")" \
