@@ -78,9 +78,10 @@ int shmqi_log_scan_open(struct shmqi_log_scan *s, shmqi_log_read *read,
         shmqi_log_scan_close(s);
         return rc;
     }
-    *ret_verdict = len < SHMQI_LOG_BLOCK
-        ? (len == 0 ? SHMQI_LOG_BLANK : SHMQI_LOG_BAD)
-        : shmqi_log_segment_decode(block, &h);
+    /* A file that was cut short may still hold one copy of its header. */
+    uint8_t padded[SHMQI_LOG_BLOCK] = {0};
+    memcpy(padded, block, len);
+    *ret_verdict = shmqi_log_segment_decode(padded, &h);
     s->salt = h.salt;
     s->off = SHMQI_LOG_BLOCK;
     s->pos = h.base_pos;

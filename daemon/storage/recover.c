@@ -111,8 +111,8 @@ static int look_at(struct shmqd_log *log, uint64_t number,
     int64_t size = s->ops->size(s->io, file);
     s->ops->close(s->io, file);
     if (n >= 0 && size >= 0) {
-        *ret_v = n < SHMQI_LOG_BLOCK ? SHMQI_LOG_BAD
-                                     : shmqi_log_segment_decode(block, ret_h);
+        memset(block + n, 0, SHMQI_LOG_BLOCK - (size_t)n);
+        *ret_v = shmqi_log_segment_decode(block, ret_h);
         *ret_bytes = (uint64_t)size;
     }
     free(block);

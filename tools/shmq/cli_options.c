@@ -26,6 +26,7 @@ static const struct option_name option_names[CLI_OPT_CNT] = {
     [CLI_OPT_DATA] = {"--data", NULL},
     [CLI_OPT_DATA_MODE] = {"--data-mode", "OCTAL"},
     [CLI_OPT_DEAD_LETTER] = {"--dead-letter", "TOPIC"},
+    [CLI_OPT_DRY_RUN] = {"--dry-run", NULL},
     [CLI_OPT_DURABILITY] = {"--durability", "none|os|disk"},
     [CLI_OPT_EXCLUSIVE] = {"--exclusive", NULL},
     [CLI_OPT_EXIT_WHEN_EMPTY] = {"--exit-when-empty", NULL},

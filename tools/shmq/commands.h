@@ -23,6 +23,7 @@ extern const struct cli_command cmd_events;
 extern const struct cli_command cmd_doctor;
 extern const struct cli_command cmd_health;
 extern const struct cli_command cmd_keygen;
+extern const struct cli_command cmd_log;
 extern const struct cli_command cmd_help;
 
 #endif

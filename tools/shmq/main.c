@@ -29,6 +29,7 @@ const struct cli_command *const cli_commands[] = {
     &cmd_doctor,
     &cmd_health,
     &cmd_keygen,
+    &cmd_log,
     &cmd_help,
     NULL,
 };
