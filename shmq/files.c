@@ -229,15 +229,32 @@ static int open_lock(const char *path, uid_t uid)
     return fd;
 }
 
+/* Anybody may make files in a sticky directory: a lock that somebody else has
+ * made could be held for ever, so nobody waits for it. (Root makes locks for
+ * others and gives them away.) */
+static bool lock_is_foreign(int fd, uid_t uid, struct stat *ret)
+{
+    return fstat(fd, ret) == 0 &&
+        (!S_ISREG(ret->st_mode) || (ret->st_uid != uid && ret->st_uid != 0));
+}
+
 int shmqi_namespace_lock(const char *ns, uid_t uid, int *ret_fd)
 {
     char path[SHMQI_PATH_MAX];
+    struct stat st;
     lock_path(path, ns, uid);
     uint64_t deadline = shmqi_now_monotonic() + LOCK_WAIT_NS;
     do {
         int fd = open_lock(path, uid);
         if (fd < 0 && errno != EEXIST)
             return shmqi_fail_sys(errno, "%s: cannot open the lock", path);
+        if (fd >= 0 && lock_is_foreign(fd, uid, &st)) {
+            (void)close(fd);
+            return shmqi_fail(SHMQ_ERR_PERM,
+                "%s: uid %u has taken the name of uid %u's lock; that user or "
+                "root must remove it, or use another namespace",
+                path, (unsigned)st.st_uid, (unsigned)uid);
+        }
         if (fd >= 0) {
             if (flock(fd, LOCK_EX | LOCK_NB) == 0 && still_named(fd, path)) {
                 *ret_fd = fd;

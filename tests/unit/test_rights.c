@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "support/proc.h"
@@ -273,6 +274,59 @@ TEST(a_read_only_consumer_reaps_what_it_may)
     shmq_topic_close(topic);
 }
 
+/* Holds the lock of `TRUSTED` in this namespace, under its name. */
+static int squat(void *ctx)
+{
+    char path[256];
+    int fd;
+
+    (void)ctx;
+    become(STRANGER);
+    (void)umask(0);
+    (void)snprintf(
+        path, sizeof path, "/dev/shm/shmq.%s.lock.%u", t_ns, TRUSTED);
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0666);
+    T_TRUE(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    t_tell(1);
+    (void)t_hear();
+    T_EQ(unlink(path), 0);
+    return 0;
+}
+
+static int create_beside_a_squatter(void *ctx)
+{
+    uint64_t begin_ns = t_now_ns();
+
+    (void)ctx;
+    become(TRUSTED);
+    T_RC(shmq_topic_create(t_ns, "t", NULL), SHMQ_ERR_PERM);
+    T_SAYS("65534");
+    T_TRUE(t_now_ns() - begin_ns < 2000 * T_MS);
+    return 0;
+}
+
+static int create_as_trusted(void *ctx)
+{
+    (void)ctx;
+    become(TRUSTED);
+    T_OK(shmq_topic_create(t_ns, "t", NULL));
+    T_OK(shmq_topic_unlink(t_ns, "t", 0));
+    return 0;
+}
+
+TEST(nobody_waits_for_a_lock_that_a_stranger_made)
+{
+    struct t_proc squatter;
+
+    need_root();
+    t_spawn(&squatter, squat, NULL);
+    (void)t_recv(&squatter);
+    in_a_child(create_beside_a_squatter);
+    t_send(&squatter, 1);
+    t_join(&squatter);
+    in_a_child(create_as_trusted);
+}
+
 static const struct CMUnitTest tests[] = {
     T(without_rights_a_topic_cannot_be_opened_or_removed),
     T(a_foreign_owner_is_trusted_only_by_name),
@@ -280,5 +334,6 @@ static const struct CMUnitTest tests[] = {
     T(one_file_of_another_owner_is_refused),
     T(consumers_may_have_read_only_data),
     T(a_read_only_consumer_reaps_what_it_may),
+    T(nobody_waits_for_a_lock_that_a_stranger_made),
 };
 T_MAIN(tests)
