@@ -109,6 +109,18 @@ class ServerOptions(Structure):
                 ("spin_ns", c_uint64)]
 
 
+class Watermarks(Structure):
+    _fields_ = [("struct_bytes", c_uint32), ("state", c_uint32)] + [
+        (name, c_uint64) for name in (
+            "published", "written", "durable", "earliest", "start")] + [
+        ("durability", c_uint32), ("served", c_uint32)] + [
+        (name, c_uint64) for name in (
+            "unflushed_messages", "unflushed_bytes", "flushes",
+            "flushed_bytes", "flush_ns_p50", "flush_ns_p99", "flush_ns_max",
+            "io_errors", "disk_bytes", "segments", "free_bytes",
+            "retain_bytes", "retain_age_ns", "max_lag_bytes")]
+
+
 VISIT = CFUNCTYPE(c_int, c_void_p, c_char_p)
 P = c_void_p  # handles
 lib = _load()
@@ -132,6 +144,9 @@ for _name, _result, *_args in (
         ("shmq_topic_close", None, P),
         ("shmq_topic_attrs", c_int, P, POINTER(TopicAttrs)),
         ("shmq_topic_stat", c_int, P, POINTER(TopicStat)),
+        ("shmq_topic_watermarks", c_int, P, POINTER(Watermarks)),
+        ("shmq_producer_level_wait", c_int, P, c_uint64, c_uint32, c_uint64),
+        ("shmq_consumer_commit_wait", c_int, P, c_uint64, POINTER(c_uint64)),
         ("shmq_topic_unlink", c_int, c_char_p, c_char_p, c_uint32),
         ("shmq_topic_list", c_int, c_char_p, VISIT, c_void_p),
         ("shmq_producer_open", c_int, P, c_void_p, POINTER(P)),

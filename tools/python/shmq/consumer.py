@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 EMPTY, GAP = -2, -6
 KINDS = {None: 0, "shared": 1, "exclusive": 2}
 ABSENT = {None: 0, "keep": 1, "release": 2}
-REASONS = {1: "dropped", 2: "retention", 3: "corrupt", 4: "truncated"}
+READ = {None: 0, "published": 8, "durable": 16}
+REASONS = {1: "dropped", 2: "retention", 3: "corrupt", 4: "truncated",
+           5: "lost"}
 COPY = 2
 AT_ONCE = 64  # records between two turns of other tasks
 
@@ -137,12 +139,13 @@ class Consumer(Handle):
                  max_attempts: int = 0, lease: float = 0,
                  dead_letter: Optional[str] = None,
                  start: Union[str, int, None] = None, prefetch: int = 0,
-                 copy: bool = False) -> None:
+                 copy: bool = False, read: Optional[str] = None) -> None:
         """`kind` shared or exclusive; `lease` in seconds; `start` "earliest",
-        "latest" or a position."""
+        "latest" or a position; `read` published or durable (durable
+        topics)."""
         options = n.ConsumerOptions(
             struct_bytes=ctypes.sizeof(n.ConsumerOptions),
-            flags=COPY if copy else 0,
+            flags=(COPY if copy else 0) | word(READ, read),
             group=text_or_none(group),
             prefetch_frames=number(prefetch))
         options.attrs = n.GroupAttrs(
@@ -255,6 +258,14 @@ class Consumer(Handle):
         """Moves an ephemeral or exclusive reader."""
         check(n.lib.shmq_consumer_seek(
             self.handle, ctypes.byref(start_of(start))))
+
+    def commit(self, timeout: Optional[float] = None) -> int:
+        """Waits until what was acknowledged is so on disk (groups of durable
+        topics); returns the group's safe place."""
+        position = ctypes.c_uint64()
+        wait(lambda deadline: n.lib.shmq_consumer_commit_wait(
+            self.handle, deadline, ctypes.byref(position)), timeout)
+        return position.value
 
     @property
     def drained(self) -> bool:

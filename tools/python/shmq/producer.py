@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple, Unio
 
 from . import _native as n
 from ._handle import Handle, wait
-from ._values import number, text_or_none
+from ._values import number, text_or_none, word
 from ._view import View
 from .errors import check
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .topic import Topic
 
 Bytes = Union[bytes, bytearray, memoryview]
+LEVELS = {None: 0, "published": 1, "written": 2, "durable": 3}
 KEY, CONTENT_TYPE, REPLY_TO, CORRELATION_ID, HEADER = 1, 2, 3, 4, 5
 
 
@@ -158,3 +159,11 @@ class Producer(Handle):
             self.handle, number(size, 64), attrs.attrs, attrs.attr_cnt, deadline,
             ctypes.byref(loan)), timeout)
         return Loan(self, loan)
+
+    def wait_level(self, position: int, level: Optional[str] = None,
+                   timeout: Optional[float] = None) -> None:
+        """Waits until the record at `position` is published, written or
+        durable (None: the topic's own level)."""
+        wait(lambda deadline: n.lib.shmq_producer_level_wait(
+            self.handle, number(position, 64), word(LEVELS, level), deadline),
+            timeout)

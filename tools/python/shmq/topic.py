@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 RINGS = {"mpmc": 1, "spsc": 2}
 ON_FULL = {"block": 1, "drop-new": 2, "drop-old": 3}
+DURABILITIES = {"none": 0, "os": 1, "disk": 2}
 TIMESTAMPS = {"frame": 1, "off": 2, "record": 3}
 
 
@@ -29,9 +30,11 @@ def create(name: str, *, namespace: Optional[str] = None, ring: str = "mpmc",
            max_message_bytes: int = 0, max_producers: int = 0,
            max_groups: int = 0, max_members: int = 0, mode: int = 0,
            data_mode: int = 0, ttl: float = 0, timestamps: str = "frame",
-           schema: Optional[str] = None, exist_ok: bool = False) -> None:
+           schema: Optional[str] = None, durability: str = "none",
+           exist_ok: bool = False) -> None:
     """Makes a topic; 0 means the library's default. `ttl` in seconds. With
-    `exist_ok` a topic that is there is used as it is."""
+    `exist_ok` a topic that is there is used as it is. `durability` os and disk
+    need shmqd."""
     attrs = n.TopicAttrs(
         struct_bytes=ctypes.sizeof(n.TopicAttrs), ring=word(RINGS, ring),
         on_full=word(ON_FULL, on_full), capacity_frames=number(capacity, 64),
@@ -40,7 +43,8 @@ def create(name: str, *, namespace: Optional[str] = None, ring: str = "mpmc",
         max_producers=number(max_producers), max_groups=number(max_groups),
         max_members=number(max_members), mode=number(mode),
         data_mode=number(data_mode), ttl_ns=nanoseconds(ttl), timestamps=word(TIMESTAMPS, timestamps),
-        schema=text_or_none(schema))
+        schema=text_or_none(schema),
+        durability=word(DURABILITIES, durability))
     try:
         check(n.lib.shmq_topic_create(
             text_or_none(namespace), text(name), ctypes.byref(attrs)))
@@ -93,6 +97,14 @@ class Topic(Handle):
         check(n.lib.shmq_topic_stat(self.handle, ctypes.byref(stat)))
         return {name: getattr(stat, name) for name, _ in n.TopicStat._fields_
                 if name not in ("struct_bytes", "reserved")}
+
+    def watermarks(self) -> Dict[str, int]:
+        """How far a durable topic's records have come, see shmq/durable.h."""
+        marks = n.Watermarks(struct_bytes=ctypes.sizeof(n.Watermarks))
+        check(n.lib.shmq_topic_watermarks(self.handle, ctypes.byref(marks)))
+        return {name: getattr(marks, name)
+                for name, _ in n.Watermarks._fields_
+                if name != "struct_bytes"}
 
     def producer(self) -> "Producer":
         """Opens a producer."""
