@@ -117,8 +117,8 @@ static int take_result(struct sub *sub, int rc, struct shmq_message *msg,
     case SHMQ_OK:
         sub->quiet_ns = 0;
         if (sub->options->until != 0 && msg->position >= sub->options->until) {
-            (void)shmq_consumer_release(source->consumer, msg);
-            return end_with(sub, CLI_DONE);
+            (void)lib_consumer_release(source->consumer, msg);
+            return end_with(sub, sub_flush(sub));
         }
         return sub_put(sub, source, msg);
     case SHMQ_ERR_GAP:
