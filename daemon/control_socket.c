@@ -229,7 +229,7 @@ void shmqd_control_look(struct shmqd *daemon, uint64_t now_ns)
     struct stat st;
     for (uint32_t i = 0; i < ASKERS_MAX; i++) {
         struct asker *asker = &control->askers[i];
-        if (asker->fd >= 0 && now_ns - asker->heard_ns > SILENT_NS)
+        if (asker->fd >= 0 && now_ns > asker->heard_ns + SILENT_NS)
             drop(daemon, asker);
     }
     if (control->fd < 0 ||
