@@ -127,6 +127,13 @@ static int forked(void)
         "process; open one in the child");
 }
 
+static int damaged(const struct shmq_producer *p)
+{
+    return shmqi_fail(SHMQ_ERR_CORRUPT,
+        "%s: the ring is damaged; remove the topic with --force",
+        p->segment->topic);
+}
+
 /* What a try's result means to the caller; drop-new counts. */
 static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
 {
@@ -140,6 +147,8 @@ static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
     case SHMQ_ERR_CLOSED:
         return shmqi_fail(rc, "%s: the topic was removed", p->segment->topic);
     case SHMQ_ERR_READ_ONLY:
+        if (p->segment->constants.durability == SHMQ_DURABILITY_NONE)
+            return damaged(p); /* somebody scribbled: shmqd never saw it */
         return shmqi_fail(rc,
             "%s: shmqd takes no records for it now; look at shmq stat",
             p->segment->topic);
@@ -151,10 +160,7 @@ static int outcome(struct shmq_producer *p, int rc, uint32_t cnt)
             "topic",
             p->segment->topic);
     case SHMQ_ERR_CORRUPT:
-        return shmqi_fail(rc,
-            "%s: the ring is damaged; remove the topic with "
-            "--force",
-            p->segment->topic);
+        return damaged(p);
     default:
         break;
     }
