@@ -28,6 +28,8 @@
 
 enum { EVENTS = 64 };
 #define LOOK_NS 1000000000ull /* slow things of a topic */
+#define LOOK_SHORT_NS 50000000ull /* while space is short: retention is eager \
+                                   */
 #define SLEEP_NS 100000000ull /* longest sleep */
 #define PEEK_NS 100000ull /* between looks at rings while the disk works */
 #define AWAKE_NS 150000ull /* after something moved */
@@ -57,7 +59,9 @@ void shmqd_unwatch(struct shmqd *daemon, int fd)
 
 static void look(struct shmqd *daemon, struct shmqd_topic *topic, uint64_t now)
 {
-    topic->look_ns = now + LOOK_NS;
+    bool short_of_space = topic->told_state == SHMQ_DURABLE_LOW_SPACE ||
+        topic->told_state == SHMQ_DURABLE_NO_SPACE;
+    topic->look_ns = now + (short_of_space ? LOOK_SHORT_NS : LOOK_NS);
     int rc = shmqi_drain_check(topic->drain);
     if (rc != 0) {
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,

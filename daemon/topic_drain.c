@@ -118,6 +118,7 @@ static void tell_state(
     if (state == topic->told_state)
         return;
     topic->told_state = state;
+    topic->look_ns = 0; /* retention, figures: now */
     shmqi_drain_set_state(topic->drain, state);
     shmqs_log_about(levels[state], "topic", topic->name, "%s", words[state]);
 }

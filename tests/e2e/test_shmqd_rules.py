@@ -4,6 +4,7 @@ rules, second daemons, standby, settings, memory topics of the same name, the
 control socket, io_uring that is forbidden."""
 import json
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from shmqd_support import SHMQD, Place, check, done, eventually
+from shmqd_support import BIN, SHMQD, Place, check, done, eventually
 
 
 def directory_is_made_private_and_tightened():
@@ -351,6 +352,25 @@ def io_uring_that_is_forbidden():
         check("--io pwritev2" in said, said)
 
 
+def the_unit_is_tight():
+    unit = os.path.join(os.path.dirname(BIN), "daemon/shmqd@.service")
+    if shutil.which("systemd-analyze") is None or not os.path.exists(unit):
+        print("no systemd-analyze here: exposure left out")
+        return
+    with Place("unit") as place:
+        copy = os.path.join(place.work, "shmqd@default.service")
+        shutil.copy(unit, copy)
+        done = subprocess.run(
+            ["systemd-analyze", "security", "--offline=yes", "--no-pager",
+             "--threshold=15", copy], stdout=subprocess.PIPE, check=False)
+        level = done.stdout.decode().strip().split("\n")[-1]
+        check(done.returncode == 0, level)
+        print(level.strip())
+        # It would delete the rings under living producers.
+        with open(unit) as file:
+            check("\nRemoveIPC=no\n" in file.read())
+
+
 CASES = [
     directory_is_made_private_and_tightened,
     directory_of_another_namespace_is_refused,
@@ -368,6 +388,7 @@ CASES = [
     two_signals_and_a_hangup,
     readiness_is_told,
     log_as_json,
+    the_unit_is_tight,
     io_uring_that_is_forbidden,
 ]
 
