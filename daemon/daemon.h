@@ -51,6 +51,9 @@ struct shmqd {
     int space_lock_fd; /* of the namespace */
     uint64_t started_ns;
     bool stopping;
+    uint64_t fed_ns; /* last look at the rings */
+    uint64_t fed_records; /* taken in that look */
+    bool crowded; /* more than a few were taken when some were */
 };
 
 /* CLOCK_MONOTONIC in ns. */

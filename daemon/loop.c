@@ -26,12 +26,13 @@
 #include "service/service_signals.h"
 #include "topics.h"
 
-enum { EVENTS = 64 };
+enum { EVENTS = 64, CROWD = 4 };
 #define LOOK_NS 1000000000ull /* slow things of a topic */
-#define LOOK_SHORT_NS 50000000ull /* while space is short: retention is eager \
-                                   */
+#define LOOK_SHORT_NS \
+    50000000ull /* while space is short: retention is eager \
+                 */
 #define SLEEP_NS 100000000ull /* longest sleep */
-#define PEEK_NS 100000ull /* between looks at rings while the disk works */
+#define PEEK_NS 50000ull /* between looks at rings while the disk works */
 #define AWAKE_NS 150000ull /* after something moved */
 #define STOP_NS 20000000000ull /* longest draining at the end */
 
@@ -185,8 +186,17 @@ static void sleep_for(struct shmqd *daemon, uint64_t ns)
 static bool turn(struct shmqd *daemon, uint64_t now)
 {
     bool busy = false;
-    for (uint32_t i = 0; i < daemon->topic_cnt; i++)
-        busy |= feed(daemon, daemon->topics[i], now);
+    /* While the disk works, rings are looked at now and then only: each look
+     * takes the lines that a publisher is writing away from it. */
+    if (shmqd_store_io(daemon->store)->in_flight == 0 ||
+        now - daemon->fed_ns >= PEEK_NS) {
+        daemon->fed_ns = now;
+        daemon->fed_records = 0;
+        for (uint32_t i = 0; i < daemon->topic_cnt; i++)
+            busy |= feed(daemon, daemon->topics[i], now);
+        if (daemon->fed_records != 0)
+            daemon->crowded = daemon->fed_records > CROWD;
+    }
     busy |= shmqd_store_turn(daemon->store, 0) > 0;
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         struct shmqd_topic *topic = daemon->topics[i];
@@ -224,13 +234,14 @@ static bool is_drained(const struct shmqd *daemon)
 /* What to do when a turn has moved nothing. For a moment: nothing, but letting
  * others run. A publisher that waits for its record publishes the next one as
  * soon as it is told, and a flush takes no longer than falling asleep and being
- * woken on many disks. Then, while the disk works: its completion wakes us, and
- * what came meanwhile goes with the next flush; no publisher has to ring. */
+ * woken on many disks. Many publishers need the core more than we do. Then,
+ * while the disk works: its completion wakes us, and what came meanwhile goes
+ * with the next flush; no publisher has to ring. */
 static void rest(struct shmqd *daemon, uint64_t now, uint64_t busy_ns)
 {
     uint64_t when = earliest(daemon, now);
     uint64_t left_ns = when > now ? when - now : 0;
-    if (now - busy_ns < AWAKE_NS) {
+    if (!daemon->crowded && now - busy_ns < AWAKE_NS) {
         (void)sched_yield();
     } else if (shmqd_store_io(daemon->store)->in_flight > 0) {
         sleep_for(daemon, left_ns < PEEK_NS ? left_ns : PEEK_NS);

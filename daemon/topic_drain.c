@@ -52,6 +52,7 @@ static bool move_portion(struct shmqd_topic *topic)
         .first_ts_ns = portion.first_ts_ns,
         .max_ts_ns = portion.max_ts_ns,
     };
+    topic->daemon->fed_records += portion.record_cnt;
     rc = shmqd_log_add(topic->log, &chunk);
     if (rc != 0) {
         /* These records are taken out of the ring and not in the log: start
