@@ -35,6 +35,7 @@ struct seat {
 struct board {
     _Atomic uint32_t round; /* a new topic each */
     _Atomic bool stop, attack, truncating;
+    _Atomic bool decoy; /* the attack is on a topic that nobody uses */
     _Atomic uint64_t scribbles, truncations, locks, floods, renames, deaths;
     struct seat seats[ROLE_CNT];
 };

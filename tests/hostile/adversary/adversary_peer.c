@@ -42,7 +42,8 @@ static bool take(struct target *t, char kind)
 {
     struct stat st;
     t->at = NULL;
-    t->fd = open(t_path(kind, "victim"), O_RDWR | O_CLOEXEC);
+    t->fd = open(
+        t_path(kind, board->decoy ? "decoy" : "victim"), O_RDWR | O_CLOEXEC);
     if (t->fd < 0 || fstat(t->fd, &st) != 0 || st.st_size < 4096) {
         let_go(t);
         return false;
@@ -204,6 +205,8 @@ static void strike(const struct target *d, const struct target *c)
 {
     const struct target *t = dice(2) ? d : c;
     uint64_t what = dice(1000);
+    if (board->decoy && what >= 880 && what < 894)
+        return; /* its files stay */
     if (what < 550)
         scribble(t, 1ull << dice(14));
     else if (what < 800)
