@@ -113,4 +113,33 @@ else
     echo "libuv is not there: its example was not run"
 fi
 
+# -- through a bridge ------------------------------------------------------------
+if [ -x "$SHMQ_BIN_DIR/shmq-bridge" ]; then
+    "$SHMQ_BIN_DIR/shmq-bridge" --router "ipc://$DIR/router" \
+        --pub "ipc://$DIR/feed" --pull none --log-level error </dev/null &
+    soon "the bridge is there" [ -S "$DIR/router" ]
+    # With the static library, and without libshmq.
+    # shellcheck disable=SC2086
+    check "remote_hello compiles" "$CC" -std=gnu11 -O2 -Wall -Wextra \
+        -Wpedantic -Werror $san -I"$SHMQ_SOURCE_DIR/include" \
+        -o "$DIR/remote_hello" "$EXAMPLES/remote_hello.c" \
+        "$SHMQ_LIB_DIR/libshmq-remote.a" -lzmq -lpthread
+    check "remote_hello.c" [ "$(run remote_hello "ipc://$DIR/router")" = Hello ]
+    python=python3
+    "$python" -c 'import zmq' 2>/dev/null || python=/usr/bin/python3
+    if "$python" -c 'import zmq' 2>/dev/null; then
+        export PYTHONPATH=$SHMQ_SOURCE_DIR/bridge/python
+        check "remote_hello.py" [ "$(timeout 30 "$python" \
+            "$EXAMPLES/remote_hello.py" "ipc://$DIR/router")" = Hello ]
+        timeout 60 "$python" "$EXAMPLES/remote_asyncio.py" \
+            "ipc://$DIR/router" >"$DIR/out" 2>"$DIR/err"
+        check "remote_asyncio.py" grep -qx 'last: tick 99' "$DIR/out"
+        rm -f "$DIR/err"
+    else
+        echo "pyzmq is not there: its examples were not run"
+    fi
+else
+    echo "the bridge was not built: its examples were not run"
+fi
+
 finish

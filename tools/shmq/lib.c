@@ -274,6 +274,13 @@ void lib_watch_forget(struct shmq_watch *watch, const char *topic)
         far_watch_forget(watch, topic);
 }
 
+int lib_topic_marks(
+    struct shmq_topic *topic, uint64_t *ret_written, uint64_t *ret_durable)
+{
+    return is_remote ? far_topic_marks(topic, ret_written, ret_durable)
+                     : SHMQ_ERR_INVAL;
+}
+
 #else /* built without libzmq: everything is done here */
 
 static int connect_to(const struct cli_args *args, const char *endpoint)
@@ -447,6 +454,15 @@ void lib_watch_forget(struct shmq_watch *watch, const char *topic)
 {
     (void)watch;
     (void)topic;
+}
+
+int lib_topic_marks(
+    struct shmq_topic *topic, uint64_t *ret_written, uint64_t *ret_durable)
+{
+    (void)topic;
+    (void)ret_written;
+    (void)ret_durable;
+    return SHMQ_ERR_INVAL;
 }
 
 #endif

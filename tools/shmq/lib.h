@@ -31,6 +31,9 @@ const char *lib_topic_name(const struct shmq_topic *topic);
 const char *lib_topic_namespace(const struct shmq_topic *topic);
 int lib_topic_attrs(struct shmq_topic *topic, struct shmq_topic_attrs *ret);
 int lib_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret);
+/* From afar only: ends of what is written and durable. */
+int lib_topic_marks(
+    struct shmq_topic *topic, uint64_t *ret_written, uint64_t *ret_durable);
 int lib_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     uint32_t cap, uint32_t *ret_cnt);
 int lib_topic_endpoints(struct shmq_topic *topic,

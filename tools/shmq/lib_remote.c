@@ -132,6 +132,14 @@ int far_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
         remote, far_topic_name(topic), answer_by(), NULL, NULL, ret);
 }
 
+int far_topic_marks(
+    struct shmq_topic *topic, uint64_t *ret_written, uint64_t *ret_durable)
+{
+    uint64_t published;
+    return shmq_remote_topic_watermarks_wait(remote, far_topic_name(topic),
+        answer_by(), &published, ret_written, ret_durable);
+}
+
 int far_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     uint32_t cap, uint32_t *ret_cnt)
 {
@@ -166,6 +174,12 @@ int far_consumer_open(struct shmq_topic *topic,
         .start = options->start,
         .prefetch_frames = options->prefetch_frames};
     struct shmq_remote_consumer *consumer;
+    if (options->flags & SHMQ_CONSUMER_READ_PUBLISHED)
+        o.read_level = SHMQ_REMOTE_LEVEL_PUBLISHED;
+    else if (options->flags & SHMQ_CONSUMER_READ_DURABLE)
+        o.read_level = topic_of(topic)->attrs.durability == SHMQ_DURABILITY_OS
+            ? SHMQ_REMOTE_LEVEL_WRITTEN
+            : SHMQ_REMOTE_LEVEL_DURABLE;
     int rc = shmq_remote_consumer_open_wait(
         remote, far_topic_name(topic), &o, answer_by(), &consumer);
     if (rc == SHMQ_OK)

@@ -24,6 +24,8 @@ int far_topic_open(
 void far_topic_close(struct shmq_topic *topic);
 int far_topic_attrs(struct shmq_topic *topic, struct shmq_topic_attrs *ret);
 int far_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret);
+int far_topic_marks(
+    struct shmq_topic *topic, uint64_t *ret_written, uint64_t *ret_durable);
 int far_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     uint32_t cap, uint32_t *ret_cnt);
 int far_topic_endpoints(struct shmq_topic *topic,

@@ -71,11 +71,16 @@ int topic_view_attach(const char *ns, const char *name, struct topic_view *ret)
 int topic_view_look(struct topic_view *view)
 {
     int rc = lib_topic_stat(view->topic, &view->stat);
-    view->durable = !lib_is_remote() &&
-        view->attrs.durability != SHMQ_DURABILITY_NONE;
+    view->durable =
+        !lib_is_remote() && view->attrs.durability != SHMQ_DURABILITY_NONE;
     view->marks.struct_bytes = sizeof(view->marks);
     if (rc == SHMQ_OK && view->durable)
         rc = shmq_topic_watermarks(view->topic, &view->marks);
+    view->far_marks =
+        lib_is_remote() && view->attrs.durability != SHMQ_DURABILITY_NONE;
+    if (rc == SHMQ_OK && view->far_marks)
+        rc = lib_topic_marks(
+            view->topic, &view->marks.written, &view->marks.durable);
     if (rc == SHMQ_OK)
         rc = load_groups(view);
     if (rc == SHMQ_OK)

@@ -11,6 +11,7 @@ struct topic_view {
     struct shmq_topic_attrs attrs;
     struct shmq_topic_stat stat;
     bool durable;
+    bool far_marks; /* from afar: marks hold written and durable only */
     struct shmq_watermarks marks; /* of a durable topic */
     struct shmq_group_stat *groups;
     uint32_t group_cnt;

@@ -208,7 +208,7 @@ static void put_counts(struct cli_json *json, const struct topic_view *view)
     put_position(json, "earliest", stat->earliest_position);
     put_position(json, "published", stat->published_position);
     /* Levels that a topic in memory does not have. */
-    if (view->durable) {
+    if (view->durable || view->far_marks) {
         put_position(json, "written", view->marks.written);
         put_position(json, "durable", view->marks.durable);
     } else {
