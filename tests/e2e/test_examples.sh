@@ -114,6 +114,7 @@ else
 fi
 
 # -- through a bridge ------------------------------------------------------------
+"$SHMQ" rm --all --force
 if [ -x "$SHMQ_BIN_DIR/shmq-bridge" ]; then
     "$SHMQ_BIN_DIR/shmq-bridge" --router "ipc://$DIR/router" \
         --pub "ipc://$DIR/feed" --pull none --log-level error </dev/null &
