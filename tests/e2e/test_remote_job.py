@@ -127,9 +127,9 @@ def trouble(world, far_c, victim):
         return remote.describe("logs")["published"]
 
 
-def lag(world, group):
+def of_group(world, group, key):
     groups = json.loads(world.shmq("groups", "logs", "--json"))
-    return next(g["lag_messages"] for g in groups if g["group"] == group)
+    return next(g[key] for g in groups if g["group"] == group)
 
 
 def check(group, got, acked):
@@ -170,6 +170,7 @@ def main():
         feed = Feed(world, "logs")
         feed.start()
         here, far_c, far_py, victim = members(world)
+        until(lambda: of_group(world, "work", "members") == 4, "members")
         acked, threads = {}, []
         for publish, some in ((publish_here, lines[:LINES]),
                               (publish_far, lines[LINES:])):
@@ -180,7 +181,8 @@ def main():
         for thread in threads:
             thread.join(60)
         assert len(acked) == len(lines), f"{len(acked)} acknowledged"
-        until(lambda: lag(world, "work") == 0, "work is done", 40)
+        until(lambda: of_group(world, "work", "lag_messages") == 0,
+              "work is done", 40)
         audit = world.shmq("sub", "logs", "--group", "audit", "--format",
                            "json", "--exit-when-empty", "--prefetch", 64,
                            "--timeout", "10s", "--remote", world.router)

@@ -200,12 +200,13 @@ int far_consumer_release(
 
 int far_consumer_settle(struct shmq_consumer *consumer)
 {
-    uint64_t deadline = answer_by();
     int rc;
-    do {
-        rc = shmq_remote_consumer_flush_wait(consumer_of(consumer), deadline);
-    } while (rc == SHMQ_ERR_INTR);
-    return rc;
+    do { /* a bridge that is away may come back */
+        rc =
+            shmq_remote_consumer_flush_wait(consumer_of(consumer), answer_by());
+    } while (
+        rc == SHMQ_ERR_INTR || (rc == SHMQ_ERR_TIMEOUT && cli_signal() == 0));
+    return rc == SHMQ_ERR_TIMEOUT ? SHMQ_ERR_STALE : rc;
 }
 
 int far_consumer_gap(const struct shmq_consumer *consumer, struct shmq_gap *ret)
