@@ -1,5 +1,6 @@
 """A member of a group on another host, in Python, for test_remote_job.py:
-writes "POSITION HEX" of each record to a file, then acknowledges it."""
+writes "POSITION HEX" of each record to a file, then acknowledges it. With
+`hold` it acknowledges none: they must come to others when it is dead."""
 import sys
 
 sys.path.insert(0, sys.argv[1])
@@ -15,6 +16,8 @@ with shmq_remote.Remote(endpoint, timeout=None, lease=2.0) as remote:
                 print("gap", message, file=sys.stderr)
                 continue
             out.write(f"{message.position} {message.data.hex()}\n")
+            if "hold" in sys.argv[6:]:
+                continue
             try:
                 consumer.ack(message)
             except shmq_remote.Stale:

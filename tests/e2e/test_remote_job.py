@@ -100,15 +100,15 @@ def members(world):
                            "--format", "json", *more,
                            stdout=open(path, "ab"))
 
-    def python(path):
+    def python(path, *more):
         return world.spawn("/usr/bin/env", sys.executable,
                            remote_support.ROOT / "tests/e2e/remote_member.py",
-                           PACKAGE, world.router, "logs", "work", path)
+                           PACKAGE, world.router, "logs", "work", path, *more)
     here = sub(world.dir / "here", "--prefetch", 1)
     far_c = sub(world.dir / "far_c", "--prefetch", 64,
                 "--remote", world.router)
     return here, far_c, python(world.dir / "far_py"), \
-        python(world.dir / "far_victim")
+        python(world.dir / "far_victim", "hold")
 
 
 def trouble(world, far_c, victim):
@@ -202,8 +202,9 @@ def main():
         assert more, "the stopped member got nothing after it went on"
         each = {"here": read_json(world.dir / "here"),
                 "C": read_json(world.dir / "far_c"),
-                "Python": read_hex(world.dir / "far_py"),
-                "killed": read_hex(world.dir / "far_victim")}
+                "Python": read_hex(world.dir / "far_py")}
+        held = read_hex(world.dir / "far_victim")
+        assert held, "the member that was killed held nothing"
         for name, got in each.items():
             assert got, f"the member {name} got nothing"
         check("work", sum(each.values(), []), acked)
@@ -214,7 +215,7 @@ def main():
         assert feed.live.backfills > 0, "the SUB noticed no gap"
         counts = ", ".join(f"{name} {len(got)}" for name, got in each.items())
         print(f"{'durable' if world.durable else 'memory'} topic; members: "
-              f"{counts}; the SUB made good {feed.live.backfills} gaps, "
+              f"{counts}; killed with {len(held)} in hand; the SUB made good {feed.live.backfills} gaps, "
               f"{feed.live.core.backfilled} records; "
               f"{time.monotonic() - begin:.1f} s")
         feed.live.close()
