@@ -18,6 +18,11 @@ except ImportError:
     print("no pyzmq (python3-zmq): skipped")
     sys.exit(77)
 
+# The long run: more of everything, and the figures of the task.
+FULL = "--full" in sys.argv
+if FULL:
+    sys.argv.remove("--full")
+
 BIN = os.environ["SHMQ_BIN_DIR"]
 NONE = 2**64 - 1
 

@@ -11,10 +11,6 @@ import struct
 import sys
 import time
 
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
-
 from bridge_peer import *
 
 CONNECTS = 10000 if FULL else 1500

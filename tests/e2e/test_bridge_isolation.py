@@ -13,10 +13,6 @@ import sys
 import threading
 import time
 
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
-
 from bridge_peer import *
 
 PACE = os.path.join(os.environ["SHMQ_TEST_BIN_DIR"], "e2e_bridge_pace")

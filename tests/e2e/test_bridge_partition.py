@@ -11,10 +11,6 @@ import sys
 import threading
 import time
 
-FULL = "--full" in sys.argv
-if FULL:
-    sys.argv.remove("--full")
-
 from bridge_peer import *
 
 CUTS = (5, 60) if FULL else (5,)
