@@ -1,0 +1,277 @@
+/* test_bridge_parts.c - the pure parts of shmq-bridge: rights, origins, what is
+ * held, subscriptions, how much the feed keeps. */
+#include "support/unit.h"
+
+#include "access.h"
+#include "feed.h"
+#include "held.h"
+#include "options.h"
+#include "origins.h"
+#include "subscriptions.h"
+
+#define KEY_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa#"
+#define KEY_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static struct shmqz_access *access_of(const char *text)
+{
+    struct shmqz_access *access = NULL;
+    char error[128] = "";
+
+    T_EQ(shmqz_access_parse(text, &access, error, sizeof error), 0);
+    return access;
+}
+
+TEST(what_no_rule_allows_is_not_allowed)
+{
+    struct shmqz_access *a =
+        access_of("# rights\nkey " KEY_A " alice # a comment\n\n"
+                  "allow alice publish,consume orders.*\n"
+                  "allow * consume public\nallow bob admin *\n");
+
+    T_EQ(shmqz_access_key_cnt(a), 1);
+    T_EQ(shmqz_access_rule_cnt(a), 3);
+    T_EQ(strcmp(shmqz_access_user(a, KEY_A), "alice"), 0);
+    T_TRUE(!shmqz_access_user(a, KEY_B));
+    T_TRUE(shmqz_access_has_user(a, "alice"));
+    T_TRUE(!shmqz_access_has_user(a, "bob"));
+    T_TRUE(shmqz_access_allows(a, "alice", SHMQZ_PUBLISH, "orders.eu"));
+    T_TRUE(!shmqz_access_allows(a, "alice", SHMQZ_ADMIN, "orders.eu"));
+    T_TRUE(!shmqz_access_allows(a, "alice", SHMQZ_PUBLISH, "order"));
+    T_TRUE(!shmqz_access_allows(a, "alice", SHMQZ_PUBLISH, "public"));
+    T_TRUE(shmqz_access_allows(a, "", SHMQZ_CONSUME, "public"));
+    T_TRUE(shmqz_access_allows(a, "bob", SHMQZ_ADMIN, "x"));
+    T_TRUE(!shmqz_access_allows(a, "bob", SHMQZ_ADMIN, "@dead.x"));
+    T_TRUE(shmqz_access_allows_all(a, "alice", SHMQZ_CONSUME, "orders.e"));
+    T_TRUE(!shmqz_access_allows_all(a, "alice", SHMQZ_CONSUME, "orders"));
+    T_TRUE(!shmqz_access_allows_all(a, "alice", SHMQZ_CONSUME, ""));
+    T_TRUE(shmqz_access_allows_all(a, "bob", SHMQZ_ADMIN, ""));
+    T_TRUE(!shmqz_access_allows_all(a, "bob", SHMQZ_ADMIN, "@"));
+    T_TRUE(!shmqz_access_allows_all(a, "x", SHMQZ_CONSUME, "public"));
+    shmqz_access_free(a);
+}
+
+TEST(a_wrong_line_is_named)
+{
+    static const struct {
+        const char *text;
+        int line;
+    } wrong[] = {{"hello\n", 1}, {"\nkey short alice\n", 2},
+        {"key " KEY_A "\n", 1}, {"key " KEY_A " al ice\n", 1},
+        {"key " KEY_A " a\nkey " KEY_A " b\n", 2}, {"allow a\n", 1},
+        {"allow a dance x\n", 1}, {"allow a publish, x\n#\n", 0},
+        {"allow a publish x y\n", 1}, {"allow a publish bad/name\n", 1},
+        {"allow a/b publish x\n", 1}};
+
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct shmqz_access *access = NULL;
+        char error[128] = "";
+        int line =
+            shmqz_access_parse(wrong[i].text, &access, error, sizeof error);
+        T_EQ(line, wrong[i].line);
+        T_EQ(error[0] != '\0', line != 0);
+        shmqz_access_free(access);
+    }
+}
+
+static struct shmqz_piece piece(
+    uint64_t producer, uint32_t epoch, uint64_t sequence, uint32_t cnt)
+{
+    struct shmqz_piece p = {producer, cnt ? epoch : 0, cnt, sequence,
+        1000 + sequence, 1000 + sequence + cnt};
+
+    return p;
+}
+
+TEST(a_publish_is_new_repeated_early_fenced_or_overlaps)
+{
+    struct shmqz_origins *o = shmqz_origins_new(8, 4);
+    struct shmqz_piece p = piece(7, 1, 0, 3), place;
+    uint64_t expected = 99;
+    bool forgot = false;
+
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_UNKNOWN);
+    T_EQ(shmqz_origins_judge_first(&p, 0, &expected), SHMQZ_TAKE);
+    T_TRUE(shmqz_origins_add(o, &p, &forgot));
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_REPEATED);
+    T_EQ(expected, 3);
+    T_EQ(place.base_pos, 1000);
+    T_EQ(place.end_pos, 1003);
+    p = piece(7, 1, 5, 1);
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_EARLY);
+    T_EQ(shmqz_origins_judge(o, &p, 5, &expected, &place), SHMQZ_TAKE);
+    p = piece(7, 1, 2, 3);
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_OVERLAP);
+    p = piece(7, 1, 1, 1); /* there, but not as a frame of its own */
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_REPEATED);
+    T_EQ(place.end_pos, 0);
+    p = piece(7, 2, 0, 1);
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_TAKE);
+    T_TRUE(shmqz_origins_add(o, &p, &forgot));
+    p = piece(7, 1, 3, 1);
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_FENCED);
+    p = piece(7, 1, 50, 1); /* found late: of a fenced epoch, changes nothing */
+    T_TRUE(shmqz_origins_add(o, &p, &forgot));
+    p = piece(7, 2, 1, 1);
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_TAKE);
+    T_TRUE(!forgot);
+    shmqz_origins_free(o);
+}
+
+TEST(the_table_of_origins_is_bounded)
+{
+    struct shmqz_origins *o = shmqz_origins_new(4, 2);
+    struct shmqz_piece place;
+    uint64_t expected;
+    bool forgot = false;
+
+    for (uint64_t id = 1; id <= 5; id++) {
+        struct shmqz_piece p = piece(id, 1, 0, 1);
+        T_TRUE(!forgot);
+        T_TRUE(shmqz_origins_add(o, &p, &forgot));
+    }
+    T_TRUE(forgot);
+    T_EQ(shmqz_origins_cnt(o), 4);
+    struct shmqz_piece first = piece(1, 1, 0, 1);
+    T_EQ(shmqz_origins_judge(o, &first, 0, &expected, &place), SHMQZ_UNKNOWN);
+    for (uint64_t seq = 1; seq < 4; seq++) {
+        struct shmqz_piece p = piece(5, 1, seq, 1);
+        T_TRUE(shmqz_origins_add(o, &p, &forgot));
+    }
+    /* Of the four frames two are placed; the others are known to be there. */
+    for (uint64_t seq = 0; seq < 4; seq++) {
+        struct shmqz_piece p = piece(5, 1, seq, 1);
+        T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_REPEATED);
+        T_EQ(place.end_pos, seq < 2 ? 0 : 1001 + seq);
+    }
+    shmqz_origins_settle(o, 5, 3);
+    struct shmqz_piece p = piece(5, 1, 2, 1);
+    T_EQ(shmqz_origins_judge(o, &p, 0, &expected, &place), SHMQZ_REPEATED);
+    T_EQ(place.end_pos, 0);
+    shmqz_origins_free(o);
+}
+
+TEST(held_records_are_found_by_ranges_in_any_order)
+{
+    struct shmqz_held held = {0};
+    struct shmq_message msg = {0}, old;
+    bool had;
+    uint32_t order[100], left = 100;
+
+    for (uint32_t i = 0; i < 100; i++) {
+        order[i] = (i * 37) % 100;
+        msg.position = order[i] * 10;
+        T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
+        T_TRUE(!had);
+    }
+    msg.position = 500;
+    T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
+    T_TRUE(had);
+    T_EQ(held.live, 100);
+    T_EQ(shmqz_held_count(&held, 100, 200), 10);
+    T_TRUE(!shmqz_held_take(&held, 101, 110, &msg));
+    for (uint32_t i = 0; i < 100; i++, left--) {
+        uint64_t pos = (uint64_t)order[99 - i] * 10;
+        T_EQ(held.live, left);
+        T_TRUE(shmqz_held_take(&held, pos, pos + 1, &msg));
+        T_EQ(msg.position, pos);
+        T_TRUE(!shmqz_held_take(&held, pos, pos + 1, &msg));
+        if (i == 50) { /* comes back */
+            T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
+            T_TRUE(!had);
+            T_TRUE(shmqz_held_take(&held, pos, pos + 1, &msg));
+        }
+    }
+    T_TRUE(!shmqz_held_take(&held, 0, UINT64_MAX, &msg));
+    shmqz_held_free(&held);
+}
+
+TEST(subscriptions_say_what_they_want)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        enum shmqz_wanted kind;
+        const char *name;
+    } cases[] = {{"", 0, SHMQZ_WANT_PREFIX, ""},
+        {"orders", 7, SHMQZ_WANT_TOPIC, "orders"},
+        {"orders", 6, SHMQZ_WANT_PREFIX, "orders"},
+        {"\0HBorders", 10, SHMQZ_WANT_TOPIC, "orders"},
+        {"\0HBor", 5, SHMQZ_WANT_PREFIX, "or"},
+        {"\0HB", 3, SHMQZ_WANT_PREFIX, ""}, {"\0H", 2, SHMQZ_WANT_PREFIX, ""},
+        {"\0", 1, SHMQZ_WANT_PREFIX, ""}, {"\0W", 2, SHMQZ_WANT_WELCOME, ""},
+        {"\0W123", 5, SHMQZ_WANT_WELCOME, ""},
+        {"\0X", 2, SHMQZ_WANT_NOTHING, ""}, {"\0HX", 3, SHMQZ_WANT_NOTHING, ""},
+        {"a\0b", 3, SHMQZ_WANT_NOTHING, ""},
+        {"\0HB\0", 4, SHMQZ_WANT_NOTHING, ""}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char name[SHMQZ_NAME_ROOM];
+        T_EQ(shmqz_subscription_read(cases[i].bytes, cases[i].len, name),
+            cases[i].kind);
+        if (cases[i].kind > SHMQZ_WANT_WELCOME)
+            T_EQ(strcmp(name, cases[i].name), 0);
+    }
+}
+
+TEST(refused_subscriptions_end_nobody_elses)
+{
+    struct shmqz_subscriptions *s = shmqz_subscriptions_new(4);
+
+    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "t", false));
+    T_TRUE(!shmqz_subscriptions_match(s, "t"));
+    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "t", true));
+    T_TRUE(shmqz_subscriptions_match(s, "t"));
+    T_TRUE(!shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "t"));
+    T_TRUE(shmqz_subscriptions_match(s, "t"));
+    T_TRUE(shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "t"));
+    T_TRUE(!shmqz_subscriptions_match(s, "t"));
+    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_PREFIX, "a", true));
+    T_TRUE(shmqz_subscriptions_match(s, "abc"));
+    T_TRUE(!shmqz_subscriptions_match(s, "b"));
+    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_PREFIX, "", true));
+    T_TRUE(!shmqz_subscriptions_match(s, "@dead.a"));
+    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "x", true));
+    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "y", true));
+    /* One too many: from now on nothing that is wanted ends. */
+    T_TRUE(!shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "x", false));
+    T_TRUE(!shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "x"));
+    T_TRUE(shmqz_subscriptions_match(s, "x"));
+    T_EQ(shmqz_subscriptions_cnt(s), 4);
+    shmqz_subscriptions_free(s);
+}
+
+TEST(the_feed_keeps_less_when_it_is_much)
+{
+    T_EQ(shmqz_feed_hwm(1 << 26, 0, 1, 64, 1000), 1000);
+    T_EQ(shmqz_feed_hwm(1 << 26, 0, 1, 1 << 20, 1000), 64);
+    T_EQ(shmqz_feed_hwm(1 << 26, 0, 64, 1 << 20, 1000), 2);
+    T_EQ(shmqz_feed_hwm(1 << 26, 1 << 27, 1, 64, 1000), 2);
+    T_EQ(shmqz_feed_hwm(1 << 26, 0, 0, 0, 1000), 1000);
+}
+
+TEST(only_what_this_host_alone_reaches_is_local)
+{
+    static const char *const local[] = {"ipc:///x", "tcp://127.0.0.1:1",
+        "tcp://127.1.2.3:*", "tcp://localhost:5", "tcp://[::1]:5"};
+    static const char *const others[] = {"tcp://*:1", "tcp://0.0.0.0:1",
+        "tcp://10.0.0.1:1", "tcp://127.evil.example:1", "tcp://127.0.0.1.x:1",
+        "tcp://localhost.example:1", "tcp://[::]:1", "tcp://eth0:1", "tcp://"};
+
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        T_TRUE(shmqz_endpoint_is_local(local[i]));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        T_TRUE(!shmqz_endpoint_is_local(others[i]));
+}
+
+static const struct CMUnitTest tests[] = {
+    T(what_no_rule_allows_is_not_allowed),
+    T(a_wrong_line_is_named),
+    T(a_publish_is_new_repeated_early_fenced_or_overlaps),
+    T(the_table_of_origins_is_bounded),
+    T(held_records_are_found_by_ranges_in_any_order),
+    T(subscriptions_say_what_they_want),
+    T(refused_subscriptions_end_nobody_elses),
+    T(the_feed_keeps_less_when_it_is_much),
+    T(only_what_this_host_alone_reaches_is_local),
+};
+T_MAIN(tests)
