@@ -3,6 +3,8 @@
 #define _GNU_SOURCE
 #include "support/unit.h"
 
+#include <unistd.h>
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -502,7 +504,27 @@ TEST(two_copies_of_the_library_contain_their_own_faults)
     }
 }
 
+/* Memory is reserved without making a file longer: a cut one would look whole
+ * again, and be all zeros. */
+TEST(a_cut_file_does_not_grow_again)
+{
+    struct shmq_topic_attrs attrs = t_mpmc(16, 65536);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_producer *producer = NULL;
+    struct stat st;
+    int fd = open(t_path('d', "t"), O_RDWR);
+
+    T_TRUE(fd >= 0 && ftruncate(fd, 4096) == 0);
+    (void)shmq_producer_open(topic, NULL, &producer);
+    T_EQ(fstat(fd, &st), 0);
+    T_EQ(st.st_size, 4096);
+    (void)close(fd);
+    shmq_producer_close(producer);
+    shmq_topic_close(topic);
+}
+
 static const struct CMUnitTest tests[] = {
+    T(a_cut_file_does_not_grow_again),
     T(a_cut_file_gives_corrupt_and_spares_other_topics),
     T(a_broken_topic_can_be_removed_by_force_while_it_is_open),
     T(other_faults_go_to_the_handler_that_was_there),
