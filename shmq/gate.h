@@ -127,8 +127,9 @@ static inline int shmqi_gate_refresh(const struct shmqi_ring *r,
         if (own_end)
             shm_fence(G8);
         uint64_t version = shm_ld(G2, &r->control->version);
-        if (version & SHMQI_REFUSING)
-            return shmqi_refused(version);
+        int refused = shmqi_refused(r, version);
+        if (refused)
+            return refused;
         uint64_t min = shmqi_floors_min(r, end);
         uint64_t seq = min < want ? min : want;
         if (seq > gate->seq) {

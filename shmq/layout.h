@@ -137,12 +137,6 @@ struct shmqi_control_shm {
 #define SHMQI_READ_ONLY (1ull << 62) /* durable topics: refuses records now */
 #define SHMQI_REFUSING (SHMQI_DELETED | SHMQI_READ_ONLY)
 
-/* Why a topic with this version takes no records. */
-static inline int shmqi_refused(uint64_t version)
-{
-    return version & SHMQI_DELETED ? SHMQ_ERR_CLOSED : SHMQ_ERR_READ_ONLY;
-}
-
 /* One endpoint: an open handle of a process.
  *   identity      0 free; CAS by the attaching, detaching, reaping process;
  *                 bit 63 while the fields below are being written
@@ -353,5 +347,16 @@ struct shmqi_ring {
     struct shmqi_marks_shm *marks; /* durable: read-only; else NULL */
     _Atomic uint32_t broken; /* a file was cut short: its content is lost */
 };
+
+/* CLOSED or READ_ONLY when a topic with this version takes no records, else 0.
+ * Only shmqd refuses: on a topic in memory bit 62 is somebody's scribble. */
+static inline int shmqi_refused(const struct shmqi_ring *r, uint64_t version)
+{
+    if (version & SHMQI_DELETED)
+        return SHMQ_ERR_CLOSED;
+    return (version & SHMQI_READ_ONLY) && r->gated_by == SHMQI_GATED_BY_DRAIN
+        ? SHMQ_ERR_READ_ONLY
+        : SHMQ_OK;
+}
 
 #endif

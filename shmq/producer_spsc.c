@@ -116,9 +116,12 @@ static inline int usable(const struct shmq_producer *p)
     uint64_t version = shm_ld(W6, &p->ring->control->version);
     if (__builtin_expect(!(version & SHMQI_REFUSING) && p->loans == 0, 1))
         return SHMQ_OK;
-    if (version & SHMQI_READ_ONLY)
-        return SHMQ_ERR_READ_ONLY;
-    if (version & SHMQI_DELETED)
+    int refused = shmqi_refused(p->ring, version);
+    if (refused == SHMQ_ERR_READ_ONLY)
+        return refused;
+    if (refused == SHMQ_OK && p->loans == 0)
+        return SHMQ_OK;
+    if (refused)
         return shmqi_fail(
             SHMQ_ERR_CLOSED, "%s: the topic was removed", p->segment->topic);
     return shmqi_fail(SHMQ_ERR_BUSY,
@@ -273,8 +276,9 @@ int shmqi_spsc_take_loan(struct shmq_producer *p, struct shmq_loan *loan,
         return shmqi_fail(SHMQ_ERR_INVAL, "loan: %llu bytes used of %llu",
             (unsigned long long)used, (unsigned long long)loan->size);
     uint64_t version = shm_ld(W6, &p->ring->control->version);
-    if (version & SHMQI_REFUSING)
-        return shmqi_refused(version);
+    rc = shmqi_refused(p->ring, version);
+    if (rc)
+        return rc;
     uint64_t pos = p->writer.pos;
     uint32_t attr_bytes = (uint32_t)loan->internal[1];
     struct shmqi_record_shm rec = {(uint32_t)used, (uint16_t)attr_bytes, 0};
