@@ -57,10 +57,12 @@ static inline uint64_t shmqi_pos_of(const struct shmqi_ring *r, uint64_t cursor)
         return shmqi_cursor_place(cursor) << 3;
     uint64_t tail = shm_ld(G1, &r->data->tail), n = 1ull << r->cap_lg2;
     uint64_t pos = shmqi_cursor_pos(cursor, tail), seq = shmqi_pos_seq(pos);
-    /* So far behind that laps of slots, which are modular, would mean another
+    /* So far away that laps of slots, which are modular, would mean another
      * time: scribbled. */
     if (seq < tail && (tail - seq) >> (SHMQI_LAP_BITS - 2) >= n)
         return shmqi_pos(tail - n, 0);
+    if (seq > tail && (seq - tail) >> (SHMQI_LAP_BITS - 2) >= n)
+        return shmqi_pos(tail, 0);
     return pos;
 }
 

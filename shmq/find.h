@@ -69,6 +69,16 @@ SHMQI_FIND enum shmqi_taken shmqi_find_in(const struct shmqi_finder *f,
     return SHMQI_TAKE_NEXT;
 }
 
+/* A floor so far ahead of the ring's end that laps of slots, which are modular,
+ * would mean another time is scribbled: nothing stands there. */
+static inline uint64_t shmqi_find_near_end(
+    const struct shmqi_ring *r, uint64_t floor, uint64_t tail)
+{
+    bool far =
+        floor > tail && (floor - tail) >> (SHMQI_LAP_BITS - 2) >> r->cap_lg2;
+    return __builtin_expect(far, 0) ? tail : floor;
+}
+
 /* The group's floor. A member's own idea of where that is goes with it; but not
  * further than it can have moved without asking the ring itself, else a floor
  * that a peer moves in large steps would end where the modular laps of slots
@@ -84,6 +94,7 @@ static inline uint64_t shmqi_find_floor(struct shmqi_finder *f)
         if (tail > n && floor < tail - n &&
             r->gated_by == SHMQI_GATED_BY_GROUPS)
             floor = tail - n;
+        floor = shmqi_find_near_end(r, floor, tail);
     }
     f->near = floor;
     return floor;
@@ -154,7 +165,8 @@ SHMQI_FIND enum shmqi_taken shmqi_find_freed(struct shmqi_finder *f,
     uint64_t nw = shm_ld(S5, &c->group->next);
     if (!freeing && shmqi_next_epoch(nw) == f->epoch && !anyway)
         return SHMQI_TAKE_NEXT;
-    uint64_t floor = shmqi_claims_floor(c, f->near);
+    uint64_t floor =
+        shmqi_find_near_end(f->ring, shmqi_claims_floor(c, f->near), f->near);
     return shmqi_find_in(
         f, floor, shmqi_seq_expand(nw, floor), look, take, ctx);
 }
