@@ -418,6 +418,11 @@ static int check_namespace(struct bridge *bridge)
     return 0;
 }
 
+/* jemalloc reads this: large batches come and go, and what is free goes back to
+ * the system at once, so that the bridge's memory is what it holds. */
+const char *malloc_conf;
+const char *malloc_conf = "narenas:2,dirty_decay_ms:0,muzzy_decay_ms:0";
+
 int main(int argc, char **argv)
 {
     static struct bridge bridge;
