@@ -88,7 +88,8 @@ void shmqi_group_read_attrs(
     struct shmqi_segment *s, uint32_t entry, struct shmqi_member *m);
 
 /* Loads the word and finishes what others left: sealed -> READY or DELETING,
- * unbound READY -> DELETING, unnamed DELETING -> FREE, memberless absent=release -> ABSENT. */
+ * unbound READY -> DELETING, unnamed DELETING -> FREE, memberless
+ * absent=release -> ABSENT. */
 void shmqi_group_sweep(struct shmqi_segment *s, uint32_t entry);
 void shmqi_groups_sweep(struct shmqi_segment *s);
 

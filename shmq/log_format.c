@@ -351,9 +351,8 @@ int shmqi_log_frame_next(const uint8_t *payload, uint32_t len,
         f.head.record_cnt > SHMQ_BATCH_MAX || f.pos < prev_end)
         return SHMQ_ERR_CORRUPT;
     /* A pad of the ring directly before it is no hole. */
-    uint64_t pad = f.head.flags & SHMQI_LOG_FRAME_SPSC
-        ? (uint64_t)f.head.reserved * 8
-        : 0;
+    uint64_t pad =
+        f.head.flags & SHMQI_LOG_FRAME_SPSC ? (uint64_t)f.head.reserved * 8 : 0;
     if (pad > f.pos - prev_end)
         return SHMQ_ERR_CORRUPT;
     if (f.pos - pad == prev_end)

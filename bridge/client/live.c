@@ -142,8 +142,8 @@ static int open_live(struct shmq_remote_live *l, const struct shmq_start *start,
     if (rc)
         return rc;
     l->next_pos = published;
-    if (start->kind == SHMQ_START_DEFAULT ||
-        start->kind == SHMQ_START_LATEST || published == 0)
+    if (start->kind == SHMQ_START_DEFAULT || start->kind == SHMQ_START_LATEST ||
+        published == 0)
         return SHMQ_OK;
     return begin_fill(l, start, published);
 }

@@ -242,8 +242,8 @@ static bool start(struct shmqd_batch *b, struct shmqd_segment *seg)
     b->done = 0;
     b->tries = 0;
     b->covered = b->synced = false;
-    b->dsync =
-        log->options.level == SHMQD_LEVEL_DISK && h->total_bytes <= log->store->options.dsync_max_bytes;
+    b->dsync = log->options.level == SHMQD_LEVEL_DISK &&
+        h->total_bytes <= log->store->options.dsync_max_bytes;
     if (submit_rest(b))
         return false;
     b->state = BATCH_WRITING;

@@ -71,9 +71,9 @@ SHMQ_API int shmq_producer_publish_wait(struct shmq_producer *producer,
     uint64_t *ret_position);
 
 /* Publishes 1 to SHMQ_BATCH_MAX records together: one publish, all visible at
- * one instant, or none. ret_positions (may be NULL) gets the position of each. TOO_LARGE when the batch does not fit
- * half the arena as one frame. Errors and blocking as
- * shmq_producer_publish(). */
+ * one instant, or none. ret_positions (may be NULL) gets the position of each.
+ * TOO_LARGE when the batch does not fit half the arena as one frame. Errors and
+ * blocking as shmq_producer_publish(). */
 SHMQ_API int shmq_producer_publish_batch(struct shmq_producer *producer,
     const struct shmq_record *records, uint32_t record_cnt,
     uint64_t *ret_positions);

@@ -101,8 +101,8 @@ SHMQ_API int shmq_topic_stat(
 /* Where the ring begins and ends: earliest_position and published_position of
  * struct shmq_topic_stat, at the price of two loads. A durable topic's records
  * before it are in its history. Errors: INVAL, CORRUPT, FORKED. */
-SHMQ_API int shmq_topic_range(struct shmq_topic *topic, uint64_t *ret_earliest,
-    uint64_t *ret_published);
+SHMQ_API int shmq_topic_range(
+    struct shmq_topic *topic, uint64_t *ret_earliest, uint64_t *ret_published);
 
 /* Fills up to `cap` entries of `buf` and sets *ret_cnt to how many there are
  * (may be more than cap). Sorted by name, or by id. */

@@ -3,9 +3,9 @@
  *
  * V takes the role, raises the floor's tag and moves the floor; it may be
  * stopped before any access and go on at any time. E evicts it. N opens the
- * group as soon as the role is free, and moves the floor. Shown: V, coming late,
- * takes nothing from N, whom nobody evicts.
- * -DEVICTORS=2: a second evictor.
+ * group as soon as the role is free, and moves the floor. Shown: V, coming
+ * late, takes nothing from N, whom nobody evicts. -DEVICTORS=2: a second
+ * evictor.
  *
  * ok:
  * ok: -DEVICTORS=2
