@@ -217,7 +217,8 @@ static void emit(enum shmqs_level level, const char *key, const char *value,
         atomic_fetch_add(&log_dropped, 1);
 }
 
-static void log_line(enum shmqs_level level, const char *key, const char *value,
+__attribute__((format(printf, 4, 0))) static void log_line(
+    enum shmqs_level level, const char *key, const char *value,
     const char *format, va_list args)
 {
     char message[MESSAGE_MAX];
