@@ -8,8 +8,10 @@ bin=${SHMQ_BIN_DIR:?}
 work=$(mktemp -d)
 export SHMQ_NAMESPACE=ask-$$-$RANDOM
 daemon=
+standby=
 clean_up() {
     [ -z "$daemon" ] || kill -9 "$daemon" 2>/dev/null || true
+    [ -z "$standby" ] || kill -9 "$standby" 2>/dev/null || true
     "$bin/shmq" rm --all --force 2>/dev/null || true
     rm -rf "$work"
 }
@@ -18,13 +20,27 @@ trap clean_up EXIT
 for round in $(seq 30); do
     "$bin/shmqd" --data-dir "$work/$round" 2>"$work/log" &
     daemon=$!
-    if ! "$bin/shmq" create lines --durability disk; then
-        echo "round $round: create failed" >&2
-        cat "$work/log" >&2
-        exit 1
-    fi
+    # Several at once, while another daemon starts: more turns of the loop meet
+    # a connection that is younger than their clock.
+    "$bin/shmqd" --data-dir "$work/$round" --standby 2>/dev/null &
+    standby=$!
+    askers=
+    for number in 1 2 3 4 5 6; do
+        "$bin/shmq" create "lines$number" --durability disk &
+        askers="$askers $!"
+    done
+    for asker in $askers; do
+        if ! wait "$asker"; then
+            echo "round $round: create failed" >&2
+            cat "$work/log" >&2
+            exit 1
+        fi
+    done
+    kill -9 "$standby"
+    wait "$standby" 2>/dev/null || true
+    standby=
     kill "$daemon"
     wait "$daemon"
     daemon=
-    "$bin/shmq" rm lines 2>/dev/null
+    "$bin/shmq" rm --all --force 2>/dev/null
 done
