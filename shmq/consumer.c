@@ -13,6 +13,8 @@
 #include "topic_impl.h"
 
 #define SPIN_DEFAULT_NS 20000u
+/* Expired frames in hand beside the application's. */
+#define EXPIRED_MAX 64u
 #define PREFETCH_MAX 1024u
 
 /* -- open
@@ -91,6 +93,10 @@ static int open_mode(
         c->held_max = o->prefetch_frames   ? o->prefetch_frames
             : c->mode == SHMQI_MODE_SHARED ? 1
                                            : 64;
+        c->held_limit = c->held_max;
+        if (c->past && c->mode == SHMQI_MODE_SHARED &&
+            (c->ring->flags & SHMQ_TOPIC_TTL_DEAD_LETTER))
+            c->held_max += EXPIRED_MAX;
         c->held = calloc(c->held_max, sizeof *c->held);
         if (!c->held)
             rc = shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
@@ -169,8 +175,7 @@ void shmq_consumer_close(struct shmq_consumer *c)
     if (!c)
         return;
     if (shmqi_same_process(c->generation)) {
-        shmq_producer_close(c->dead_producer);
-        shmq_topic_close(c->dead_topic);
+        shmqi_dead_close(c);
         leave(c);
     }
     for (uint32_t i = 0; i < c->held_max; i++) {
@@ -179,6 +184,7 @@ void shmq_consumer_close(struct shmq_consumer *c)
     }
     free(c->held);
     free(c->delayed);
+    free(c->dead.dying);
     shmqi_past_free(c);
     free(c);
 }

@@ -9,6 +9,7 @@
 #include <shmq/consumer.h>
 #include <shmq/producer.h>
 
+#include "deadletter.h"
 #include "find.h"
 #include "frame.h"
 #include "groups.h"
@@ -72,6 +73,7 @@ struct shmq_consumer {
     /* held frames: ring buffer [first, last) for readers, table for members */
     struct shmqi_held *held;
     uint32_t held_max, held_cnt;
+    uint32_t held_limit; /* of them for the application */
     uint64_t first, last;
     uint32_t current; /* held frame with records to hand out, or UINT32_MAX */
     uint32_t serial;
@@ -90,9 +92,7 @@ struct shmq_consumer {
     uint64_t last_blocked_ns;
     uint64_t looked_ns; /* at the peers */
     /* dead letters */
-    struct shmq_topic *dead_topic;
-    struct shmq_producer *dead_producer;
-    bool dead_failed; /* in this call already */
+    struct shmqi_dead dead;
     bool give_back_later; /* evicted while records were looked at */
     bool abandoned; /* claims without an entry in `held` */
     /* claims that go back later, see shmq_consumer_nack_later() */
@@ -254,21 +254,6 @@ bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked);
 /* A pidfd of the process that holds us up, or -1 (another pid namespace). */
 int shmqi_member_watch(struct shmq_consumer *c);
 uint64_t shmqi_member_floor(struct shmq_consumer *c);
-
-/* Moves the poison record of FREE claim word `k` to the dead-letter topic. */
-void shmqi_dead_letter(
-    struct shmq_consumer *c, uint64_t seq, uint64_t k, uint64_t slot_word);
-
-/* Publishes a copy of a record that we hold to the dead-letter topic, with its
- * attributes and its history. False: it did not arrive. */
-bool shmqi_dead_letter_copy(struct shmq_consumer *c,
-    const struct shmq_message *msg, uint32_t attempts, const char *reason);
-
-/* -- expire.c ---------------------------------------------------------------*/
-
-/* True when a record just taken is too old; it is done with then: skipped and
- * counted, or dead-lettered. */
-bool shmqi_expire(struct shmq_consumer *c, struct shmq_message *msg);
 
 /* True from now on: the endpoint may look at ring memory. STALE when the role
  * has been taken away. */

@@ -298,7 +298,12 @@ int shmqi_past_look(
         c->gap_pending = false;
         return SHMQ_ERR_GAP;
     }
+    if (c->dead.cnt)
+        shmqi_dead_look(c);
     int rc = next(c, ret);
+    /* Not the application's: it has to wait for them, too. */
+    if (rc == SHMQ_ERR_LIMIT && c->dead.cnt > c->dead.claim_cnt)
+        rc = SHMQ_ERR_EMPTY;
     if (rc == SHMQ_OK) {
         c->last_blocked_ns = 0;
         return rc;

@@ -96,7 +96,7 @@ int shmqi_consumer_outcome(struct shmq_consumer *c, int rc)
         return shmqi_fail(rc,
             "%s: %u frames are held; release some, or open "
             "the consumer with more prefetch",
-            c->segment->topic, c->held_max);
+            c->segment->topic, c->held_limit);
     return rc;
 }
 
@@ -153,7 +153,7 @@ uint64_t shmqi_consumer_nap(
             : SHMQI_NAP_PEER_LATE_NS;
     if (c->delayed_cnt && c->delayed_next_ns < now + ns)
         ns = c->delayed_next_ns > now ? c->delayed_next_ns - now : 1;
-    return ns;
+    return shmqi_dead_nap(c, ns, now);
 }
 
 /* After announcing a sleep: once, or for as long as a publish that has not

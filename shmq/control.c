@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +18,7 @@
 #include "process.h"
 
 #define LOOK_AGAIN_NS 20000000ull
+#define CONNECT_US 100000
 #define ANSWER_WAIT_NS 30000000000ull /* the disk may be slow, not dead */
 
 int shmqi_control_path(char ret[SHMQI_CONTROL_PATH_MAX], const char *ns)
@@ -77,6 +79,9 @@ static int try_connect(const char *path, int *ret_fd)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return shmqi_fail_sys(errno, "cannot make a socket");
+    /* A stopped daemon's queue may be full: connect(2) gives up, then. */
+    const struct timeval tv = {0, CONNECT_US};
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
     memset(&a, 0, sizeof a);
     a.sun_family = AF_UNIX;
     (void)snprintf(a.sun_path, sizeof a.sun_path, "%s", path);
@@ -144,13 +149,13 @@ static int wait_readable(int fd, uint64_t until)
     }
 }
 
-static int exchange(
-    int fd, const struct shmqi_ask *ask, struct shmqi_answer *ret)
+static int exchange(int fd, const struct shmqi_ask *ask, uint64_t answer_ns,
+    struct shmqi_answer *ret)
 {
     struct shmqi_answer a;
     if (send(fd, ask, sizeof *ask, MSG_NOSIGNAL) != (ssize_t)sizeof *ask)
         return shmqi_fail(SHMQ_ERR_NODAEMON, "shmqd went away; try again");
-    int rc = wait_readable(fd, shmqi_now_monotonic() + ANSWER_WAIT_NS);
+    int rc = wait_readable(fd, shmqi_now_monotonic() + answer_ns);
     if (rc)
         return rc;
     memset(&a, 0, sizeof a);
@@ -164,8 +169,8 @@ static int exchange(
     return a.rc == SHMQ_OK ? SHMQ_OK : shmqi_fail(a.rc, "%s", a.text);
 }
 
-int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
-    uint64_t deadline_ns, struct shmqi_answer *ret)
+static int ask_by(const char *ns, struct shmqi_ask *ask, uint64_t deadline_ns,
+    uint64_t answer_ns, struct shmqi_answer *ret)
 {
     struct shmqi_answer a;
     int fd = -1;
@@ -174,9 +179,21 @@ int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
     int rc = connect_until(ns, deadline_ns, &fd);
     if (rc)
         return rc;
-    rc = exchange(fd, ask, &a);
+    rc = exchange(fd, ask, answer_ns, &a);
     (void)close(fd);
     if (rc == SHMQ_OK && ret)
         *ret = a;
     return rc;
+}
+
+int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
+    uint64_t deadline_ns, struct shmqi_answer *ret)
+{
+    return ask_by(ns, ask, deadline_ns, ANSWER_WAIT_NS, ret);
+}
+
+int shmqi_control_ask_once(const char *ns, struct shmqi_ask *ask,
+    uint64_t answer_ns, struct shmqi_answer *ret)
+{
+    return ask_by(ns, ask, 0, answer_ns, ret);
 }

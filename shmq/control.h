@@ -60,6 +60,11 @@ int shmqi_control_path(char ret[SHMQI_CONTROL_PATH_MAX], const char *ns);
 int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
     uint64_t deadline_ns, struct shmqi_answer *ret);
 
+/* As above, looking for a daemon once and waiting for its answer at most
+ * `answer_ns`: TIMEOUT. */
+int shmqi_control_ask_once(const char *ns, struct shmqi_ask *ask,
+    uint64_t answer_ns, struct shmqi_answer *ret);
+
 /* The daemon's side: whether `bytes` received bytes are a legal question; texts
  * are terminated. */
 int shmqi_ask_check(struct shmqi_ask *ask, uint64_t bytes);

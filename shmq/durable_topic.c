@@ -59,30 +59,48 @@ static int set_topic(struct shmqi_ask *ask, const char *topic, bool system)
     return rc;
 }
 
-int shmq_topic_create_durable(const char *ns, const char *topic,
-    const struct shmq_topic_attrs *attrs,
-    const struct shmq_retention *retention)
+static int ask_for(const char *topic, const struct shmq_topic_attrs *attrs,
+    bool system, struct shmqi_ask *ask)
 {
     struct shmqi_constants_shm c;
-    struct shmqi_ask ask;
-    memset(&ask, 0, sizeof ask);
-    ask.kind = SHMQI_ASK_CREATE;
+    memset(ask, 0, sizeof *ask);
+    ask->kind = SHMQI_ASK_CREATE;
     if (shmqi_generation() == 0)
         return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
-    int rc = set_topic(&ask, topic, false);
+    int rc = set_topic(ask, topic, system);
     if (rc == SHMQ_OK) /* what is wrong is told without a daemon, too */
         rc = shmqi_topic_constants(topic, attrs, &c);
     if (rc == SHMQ_OK && (!attrs || attrs->durability == SHMQ_DURABILITY_NONE))
         rc = shmqi_fail(
             SHMQ_ERR_INVAL, "%s: durability none; use os or disk", topic);
+    if (rc)
+        return rc;
+    ask->attrs = *attrs;
+    ask->attrs.schema = NULL;
+    if (attrs->schema)
+        (void)strcpy(ask->schema, attrs->schema); /* its length was checked */
+    return SHMQ_OK;
+}
+
+int shmqi_topic_make_durable(const char *ns, const char *topic,
+    const struct shmq_topic_attrs *attrs, uint64_t answer_ns)
+{
+    struct shmqi_ask ask;
+    int rc = ask_for(topic, attrs, true, &ask);
+    return rc ? rc
+              : named(topic, shmqi_control_ask_once(ns, &ask, answer_ns, NULL));
+}
+
+int shmq_topic_create_durable(const char *ns, const char *topic,
+    const struct shmq_topic_attrs *attrs,
+    const struct shmq_retention *retention)
+{
+    struct shmqi_ask ask;
+    int rc = ask_for(topic, attrs, false, &ask);
     if (rc == SHMQ_OK)
         rc = set_retention(&ask, retention);
     if (rc)
         return rc;
-    ask.attrs = *attrs;
-    ask.attrs.schema = NULL;
-    if (attrs->schema)
-        (void)strcpy(ask.schema, attrs->schema); /* its length was checked */
     return named(topic, shmqi_control_ask(ns, &ask, soon(), NULL));
 }
 

@@ -115,6 +115,7 @@ static void write_entry(struct shmqi_segment *s, struct shmqi_group_shm *g,
     shm_st(N2, &g->lease_ns, m->lease_ns);
     shm_st(N2, &g->redelivered, 0);
     shm_st(N2, &g->dead_lettered, 0);
+    shm_st(N2, &g->dead_waits, 0);
     shm_st(N2, &g->expired, 0);
     shm_st(N2, &g->idle_since_ns, shmqi_now_realtime());
     shm_st(N2, &g->reader, 0);

@@ -190,7 +190,9 @@ struct shmqi_name_shm {
  *   next          shared: claim from here on; CAS
  *   freeing       shared: bit = endpoint that is between freeing and bumping
  *   idle_since_ns last leaver (statistics)
- *   expired       members: records that were too old (statistics) */
+ *   expired       members: records that were too old (statistics)
+ *   dead_waits    members: grows while dead letters have to wait (statistics)
+ */
 struct shmqi_group_shm {
     alignas(SHMQI_LINE) shmqi_word word;
     shmqi_word attrs;
@@ -203,6 +205,7 @@ struct shmqi_group_shm {
     alignas(SHMQI_LINE) shmqi_word floor;
     shmqi_word seen;
     shmqi_word reader;
+    shmqi_word dead_waits;
     alignas(SHMQI_LINE) shmqi_word next;
     alignas(SHMQI_LINE) shmqi_word freeing[16];
     shmqi_word dead_letter[SHMQI_NAME_WORDS + 1];
@@ -288,6 +291,7 @@ AT(shmqi_group_shm, replaces, 56);
 AT(shmqi_group_shm, floor, 128);
 AT(shmqi_group_shm, seen, 136);
 AT(shmqi_group_shm, reader, 144);
+AT(shmqi_group_shm, dead_waits, 152);
 AT(shmqi_group_shm, next, 256);
 AT(shmqi_group_shm, freeing, 384);
 AT(shmqi_group_shm, dead_letter, 512);

@@ -292,9 +292,9 @@ static int claim_next(struct shmq_consumer *c, uint32_t *ret_slot)
     struct shmqi_taking t = {c, 0, SHMQ_ERR_EMPTY};
     enum shmqi_taken taken = SHMQI_TAKE_NEXT;
     bool idle = false, jumps = c->ring->on_full == SHMQ_ON_FULL_DROP_OLD;
-    if (c->held_cnt >= c->held_max && !shmqi_member_abandon_one(c))
+    if (shmqi_member_is_full(c) && !shmqi_member_abandon_one(c))
         return SHMQ_ERR_LIMIT;
-    c->dead_failed = false;
+    c->dead.failed = false;
     for (int i = 0; i < SHMQI_CLAIM_TRIES && !idle; i++) {
         if (!jumps || !jump_lost(c))
             taken =

@@ -46,6 +46,14 @@ static inline void shmqi_member_keep(struct shmq_consumer *c,
     h->done = h->next_idx;
 }
 
+/* Expired records that wait for their copies are not the application's. */
+static inline bool shmqi_member_is_full(const struct shmq_consumer *c)
+{
+    uint32_t waiting = c->dead.cnt - c->dead.claim_cnt;
+    uint32_t most = c->held_max - c->held_limit;
+    return c->held_cnt >= c->held_limit + (waiting < most ? waiting : most);
+}
+
 /* The frame is gone or senseless: done with it, as a gap of one frame that is
  * joined to the one before. */
 void shmqi_member_discard(

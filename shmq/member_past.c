@@ -198,9 +198,9 @@ int shmqi_member_claim_past(struct shmq_consumer *c, uint32_t *ret_slot)
     struct shmqi_taking t = {c, 0, SHMQ_ERR_EMPTY};
     enum shmqi_taken taken = SHMQI_TAKE_NEXT;
     bool idle = false;
-    if (c->held_cnt >= c->held_max && !shmqi_member_abandon_one(c))
+    if (shmqi_member_is_full(c) && !shmqi_member_abandon_one(c))
         return SHMQ_ERR_LIMIT;
-    c->dead_failed = false;
+    c->dead.failed = false;
     for (int i = 0; i < SHMQI_CLAIM_TRIES && !idle; i++) {
         taken = shmqi_find_fresh(&c->find, look, take, &t, &idle);
         if (taken != SHMQI_TAKE_NEXT)

@@ -298,6 +298,7 @@ static void fill_group(struct shmqi_segment *s, uint32_t name_idx,
     g->redelivered = shm_ld(N1, &shm->redelivered);
     g->dead_lettered = shm_ld(N1, &shm->dead_lettered);
     g->expired = shm_ld(N1, &shm->expired);
+    g->dead_waits = shm_ld(N1, &shm->dead_waits);
     if (g->member_cnt == 0)
         g->idle_since_ns = (int64_t)shm_ld(N1, &shm->idle_since_ns);
     g->gates =

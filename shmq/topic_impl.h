@@ -37,4 +37,10 @@ int shmqi_topic_names(const char *ns, char kind,
 int shmqi_topic_create_system(const char *ns, const char *topic,
     const struct shmq_topic_attrs *attrs, uint64_t start_seq);
 
+/* A topic on disk, of any name: asks shmqd if it is there, and waits for its
+ * answer at most so long (it may be made all the same). As
+ * shmq_topic_create_durable(), and TIMEOUT. */
+int shmqi_topic_make_durable(const char *ns, const char *topic,
+    const struct shmq_topic_attrs *attrs, uint64_t answer_ns);
+
 #endif

@@ -100,7 +100,9 @@ SHMQ_API int shmq_consumer_open(struct shmq_topic *topic,
 /* Gives back what is held, leaves the group, frees the handle. What had been
  * handed out comes again marked as redelivered, but this counts as no failed
  * attempt (except from a SHMQ_CONSUMER_COPY member of a group that hands out
- * views). NULL is legal. Does not block. */
+ * views). NULL is legal. Does not block, except that a consumer with dead
+ * letters of a durable topic on their way to the disk waits for them, up to
+ * 0.2 s. */
 SHMQ_API void shmq_consumer_close(struct shmq_consumer *consumer);
 
 /* Hands out the next record into *ret; it stays held until released,
@@ -109,7 +111,9 @@ SHMQ_API void shmq_consumer_close(struct shmq_consumer *consumer);
  * it); LIMIT (prefetch_frames are held: release first); STALE (evicted, or
  * lease lost and the role moved); CLOSED (topic or group removed); CORRUPT;
  * FORKED. Does not block and makes no system call, except that a group member
- * that finds nothing now and then looks whether a peer has died. */
+ * that finds nothing now and then looks whether a peer has died, and that one
+ * with a record for a dead-letter topic that is missing makes it: of a durable
+ * topic it asks shmqd, waiting at most 0.25 s, at most once a second. */
 SHMQ_API int shmq_consumer_receive(
     struct shmq_consumer *consumer, struct shmq_message *ret);
 

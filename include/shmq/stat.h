@@ -58,6 +58,9 @@ struct shmq_group_stat {
     uint64_t expired; /* records that were too old to be handed out */
     int64_t idle_since_ns; /* CLOCK_REALTIME of the last member's leave, 0:
                               not known or has members */
+    uint64_t dead_waits; /* grows, by at most 1 a second and member, while
+                            records have to wait for the dead-letter topic:
+                            it takes none, or is late with its level */
     uint32_t gates; /* 1: it may hold producers up */
     uint32_t reserved;
 };

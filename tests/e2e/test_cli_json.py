@@ -53,7 +53,8 @@ GROUP = {
     "group": str, "kind": re.compile("^(shared|exclusive)$"),
     "floor": POSITION, "lag_messages": int, "lag_bytes": int,
     "oldest_unread_seconds": (int, float), "members": int, "claimed": int,
-    "redelivered": int, "dead_lettered": int, "idle_since": (str, NULL),
+    "redelivered": int, "dead_lettered": int, "dead_waits": int,
+    "idle_since": (str, NULL),
 }
 ENDPOINT = {
     "id": int, "role": re.compile("^(producer|member|ephemeral|admin)$"),

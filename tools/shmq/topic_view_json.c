@@ -70,6 +70,7 @@ static void put_group(
     put_number(json, "claimed", group->claimed);
     put_number(json, "redelivered", group->redelivered);
     put_number(json, "dead_lettered", group->dead_lettered);
+    put_number(json, "dead_waits", group->dead_waits);
     put_number(json, "expired", group->expired);
     put_time(json, "idle_since", group->idle_since_ns);
     put_seconds(json, "lease_seconds", group->lease_ns);
