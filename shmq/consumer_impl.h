@@ -192,7 +192,6 @@ void shmqi_reader_set_next(
 
 /* -- consumer_past.c: consumers of durable topics ---------------------------
  */
-#define SHMQI_VERSION_NEVER UINT64_MAX /* c->version of a durable consumer */
 /* Before the group is joined. */
 int shmqi_past_open(struct shmq_consumer *c, bool named);
 void shmqi_past_free(struct shmq_consumer *c);

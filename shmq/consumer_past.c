@@ -13,6 +13,7 @@
 #include "copy.h"
 #include "ends.h"
 #include "error.h"
+#include "process.h"
 #include "watermarks.h"
 
 /* Frames that were looked for in one call without finding a record. */
@@ -32,8 +33,14 @@ int shmqi_past_open(struct shmq_consumer *c, bool named)
     if (!s->ring.marks && (c->flags & SHMQ_CONSUMER_READ_DURABLE))
         return shmqi_fail(SHMQ_ERR_INVAL,
             "%s: it is not a durable topic; read what is published", s->topic);
+    uint64_t never;
     if (!s->ring.marks)
         return SHMQ_OK;
+    /* A constant could be written into the file: then this consumer would read
+     * like one of a topic in memory. */
+    int rc = shmqi_random_identity(&never);
+    if (rc)
+        return rc;
     c->past = calloc(1, sizeof *c->past);
     if (!c->past)
         return shmqi_fail(SHMQ_ERR_NOMEM, "no memory");
@@ -44,7 +51,10 @@ int shmqi_past_open(struct shmq_consumer *c, bool named)
         durable ? shmqi_level_of(s, SHMQ_LEVEL_DEFAULT) : SHMQ_LEVEL_PUBLISHED;
     c->past->version = c->version;
     c->past->in_log = true;
-    c->version = SHMQI_VERSION_NEVER; /* every look comes here */
+#ifdef SHMQ_BUG_VERSION_GUESSED
+    never = UINT64_MAX;
+#endif
+    c->version = c->past->never = never | SHMQI_DELETED;
     return SHMQ_OK;
 }
 
@@ -291,7 +301,7 @@ int shmqi_past_look(
         int rc = shmqi_consumer_check_version(c, version);
         if (rc)
             return rc;
-        c->version = SHMQI_VERSION_NEVER;
+        c->version = p->never;
         p->version = version;
     }
     if (c->gap_pending) {

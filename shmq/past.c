@@ -30,12 +30,21 @@ static uint32_t reason_of(enum shmqi_log_gap reason)
     }
 }
 
+/* A name, not what somebody has written over one: it gets into error texts. */
+static bool is_directory_name(const char *dir)
+{
+    for (const char *p = dir; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            return false;
+    return dir[0] == '/';
+}
+
 static int open_log(
     const struct shmqi_segment *s, struct shmqi_log_reader **ret)
 {
     char dir[SHMQI_DIR_ROOM];
     shmqi_marks_dir(s->ring.marks, dir);
-    if (dir[0] != '/')
+    if (!is_directory_name(dir))
         return shmqi_fail(SHMQ_ERR_NODAEMON,
             "%s: where its history lies is not known until shmqd has started "
             "again; start it",

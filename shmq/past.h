@@ -19,6 +19,8 @@
 /* A consumer's reading position in the log. Private. */
 struct shmqi_past {
     uint64_t version; /* of the control file, as last checked */
+    uint64_t never; /* the consumer's own `version`: differs from whatever may
+                       stand in the file, so that every look comes here */
     uint32_t level; /* enum shmq_level: what is handed out */
     bool in_log; /* readers: go on there before looking at the ring */
     struct shmqi_log_reader *log; /* NULL: not needed yet */

@@ -110,10 +110,13 @@ SHMQ_API void shmq_consumer_close(struct shmq_consumer *consumer);
  * Returns 0; EMPTY; GAP (see shmq_consumer_gap(); the next call goes on behind
  * it); LIMIT (prefetch_frames are held: release first); STALE (evicted, or
  * lease lost and the role moved); CLOSED (topic or group removed); CORRUPT;
- * FORKED. Does not block and makes no system call, except that a group member
- * that finds nothing now and then looks whether a peer has died, and that one
- * with a record for a dead-letter topic that is missing makes it: of a durable
- * topic it asks shmqd, waiting at most 0.25 s, at most once a second. */
+ * FORKED. Where records of a durable topic come from its log, also NODAEMON
+ * (where it lies is not known), NOENT, PERM, LAYOUT, NOMEM, SYS: it cannot be
+ * read; nothing is passed over, the next call tries again. Does not block and
+ * makes no system call, except that a group member that finds nothing now and
+ * then looks whether a peer has died, that the log is read, and that one with a
+ * record for a dead-letter topic that is missing makes it: of a durable topic
+ * it asks shmqd, waiting at most 0.25 s, at most once a second. */
 SHMQ_API int shmq_consumer_receive(
     struct shmq_consumer *consumer, struct shmq_message *ret);
 
