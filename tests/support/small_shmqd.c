@@ -90,25 +90,30 @@ void small_flush(struct small *s)
     shmqi_drain_raise(s->drain, s->written, s->durable);
 }
 
+int small_take(struct small *s, uint64_t *frames)
+{
+    struct shmqi_portion p;
+    struct shmq_gap gap;
+    int rc = shmqi_drain_take(s->drain, s->buf + SHMQI_LOG_BATCH_HEAD,
+        s->cap - SHMQI_LOG_BLOCK - SHMQI_LOG_BATCH_HEAD, &p, &gap);
+    if (rc != SHMQ_OK)
+        return rc;
+    write_batch(s, &p);
+    *frames += p.frame_cnt;
+    if (s->lazy)
+        shmqi_drain_raise(s->drain, s->written, s->durable);
+    else
+        small_flush(s);
+    return rc;
+}
+
 uint64_t small_turn(struct small *s)
 {
     uint64_t frames = 0;
-    for (;;) {
-        struct shmqi_portion p;
-        struct shmq_gap gap;
-        int rc = shmqi_drain_take(s->drain, s->buf + SHMQI_LOG_BATCH_HEAD,
-            s->cap - SHMQI_LOG_BLOCK - SHMQI_LOG_BATCH_HEAD, &p, &gap);
-        if (rc == SHMQ_ERR_GAP)
-            continue;
-        if (rc != SHMQ_OK)
-            break;
-        write_batch(s, &p);
-        frames += p.frame_cnt;
-        if (s->lazy)
-            shmqi_drain_raise(s->drain, s->written, s->durable);
-        else
-            small_flush(s);
-    }
+    int rc;
+    do
+        rc = small_take(s, &frames);
+    while (rc == SHMQ_OK || rc == SHMQ_ERR_GAP);
     return frames;
 }
 

@@ -49,6 +49,8 @@ void small_reboot(struct small *s);
 /* Ends it and removes the log. */
 void small_end(struct small *s);
 
+/* Drains one portion into the log and tells: what shmqi_drain_take() says. */
+int small_take(struct small *s, uint64_t *frames);
 /* Drains what is there; how many frames. */
 uint64_t small_turn(struct small *s);
 void small_flush(struct small *s);

@@ -17,12 +17,15 @@ struct scribble_plan {
     uint64_t aimed; /* one in so many accesses: the word itself; 0 never */
     uint64_t stray; /* one in so many accesses: any word; 0 never */
     uint64_t again; /* one in so many second looks at a word; 0 never */
-    bool data, control; /* which files */
+    bool data, control, marks; /* which files */
 };
 
 /* The files of the victim's topic. */
 void scribble_aim(
     void *data, size_t data_bytes, void *control, size_t control_bytes);
+/* The watermarks of a durable one: where the library maps them for readers and
+ * where shmqd maps them for writing. NULL: it has none. */
+void scribble_aim_marks(const void *readers, void *writer, size_t bytes);
 /* Peace: nothing is written until the next one. */
 void scribble_stop(void);
 void scribble_start(const struct scribble_plan *plan, uint64_t seed);

@@ -19,6 +19,7 @@ struct area {
 };
 
 static struct area data, control;
+static struct area marks, marks_read; /* one file, two mappings */
 static struct scribble_plan plan;
 static uint64_t chance;
 static bool active;
@@ -41,7 +42,20 @@ static bool inside(const struct area *a, const void *p, size_t bytes)
 static bool may_write(const void *p, size_t bytes)
 {
     return (plan.data && inside(&data, p, bytes)) ||
-        (plan.control && inside(&control, p, bytes));
+        (plan.control && inside(&control, p, bytes)) ||
+        (plan.marks &&
+            (inside(&marks, p, bytes) || inside(&marks_read, p, bytes)));
+}
+
+/* Where `p` can be written. */
+static uint8_t *writable(const void *p)
+{
+    const uint8_t *at = p;
+    uint8_t *word;
+    if (inside(&marks_read, p, 1))
+        return marks.at + (at - marks_read.at);
+    memcpy(&word, &p, sizeof word); /* ours to write */
+    return word;
 }
 
 static bool one_in(uint64_t n)
@@ -62,6 +76,8 @@ static uint8_t *any_word(void)
 {
     const struct area *a =
         plan.data && (!plan.control || one_in(2)) ? &data : &control;
+    if (plan.marks && one_in(4))
+        a = &marks;
     uint64_t words = a->bytes / 8, low = words < 4096 ? words : 4096;
     return a->at + 8 * t_below(&chance, one_in(4) ? words : low);
 }
@@ -122,9 +138,11 @@ static void write_evil(uint8_t *word, size_t bytes)
 
 static bool seen_before(const void *word)
 {
-    size_t off = inside(&data, word, 1)
-        ? (size_t)((const uint8_t *)word - data.at)
-        : (size_t)((const uint8_t *)word - control.at) + (1u << 30);
+    const uint8_t *at = word;
+    size_t off = inside(&data, word, 1) ? (size_t)(at - data.at)
+        : inside(&control, word, 1)
+        ? (size_t)(at - control.at) + (1u << 30)
+        : (size_t)(writable(word) - marks.at) + (2u << 30);
     size_t i = (off >> 3) * 0x9e3779b97f4a7c15ull >> 50;
     bool was = seen[i].word == word && seen[i].call == call_no;
     seen[i].word = word;
@@ -151,8 +169,7 @@ static void before(const void *p, size_t bytes, bool aligned)
         lost("a word is looked at that is not aligned");
     if (!active)
         return;
-    uint8_t *word;
-    memcpy(&word, &p, sizeof word); /* ours to write */
+    uint8_t *word = writable(p);
     if (may_write(p, bytes)) {
         bool second = seen_before(p) && one_in(plan.again);
         if (second)
@@ -261,9 +278,18 @@ void scribble_aim(
     data.bytes = data_bytes;
     control.at = control_at;
     control.bytes = control_bytes;
+    memset(&marks, 0, sizeof marks);
+    memset(&marks_read, 0, sizeof marks_read);
     memset(seen, 0, sizeof seen);
     call_no = old_idx = 0;
     shmqi_hooks = &hooks;
+}
+
+void scribble_aim_marks(const void *readers, void *writer, size_t bytes)
+{
+    marks.at = writer;
+    marks.bytes = marks_read.bytes = bytes;
+    memcpy(&marks_read.at, &readers, sizeof readers);
 }
 
 void scribble_start(const struct scribble_plan *p, uint64_t seed)
