@@ -44,7 +44,7 @@ static void new_victim(bool spsc)
     static const uint32_t full[] = {
         SHMQ_ON_FULL_DROP_NEW, SHMQ_ON_FULL_BLOCK, SHMQ_ON_FULL_DROP_OLD};
     struct shmq_topic_attrs attrs = spsc ? t_spsc(65536) : t_mpmc(64, 32768);
-    attrs.max_producers = spsc ? 1 : 3;
+    attrs.max_producers = spsc ? 1 : 4; /* one for the latecomer */
     attrs.on_full = full[board->round % (spsc ? 2 : 3)];
     for (int i = 0;; i++) {
         remove_victim();
@@ -156,30 +156,55 @@ static bool all_noticed(const uint64_t *before)
     return true;
 }
 
+/* What was cut stays cut: a file that somebody makes longer again looks whole,
+ * and is all zeros behind the cut. */
+static void look_at_size(char kind, off_t cut)
+{
+    struct stat st;
+    if (!lost && stat(t_path(kind, "victim"), &st) == 0 && st.st_size != cut) {
+        (void)printf("a %c file cut at %lld has %lld bytes\n", kind,
+            (long long)cut, (long long)st.st_size);
+        lose("made a cut file longer", "one");
+    }
+}
+
+/* Who opened the topic when it was whole and begins when it is not. */
+static void come_late(struct shmq_topic *topic)
+{
+    struct shmq_producer *producer = NULL;
+    (void)shmq_producer_open(topic, NULL, &producer);
+    (void)shmq_group_create(topic, "late", NULL, NULL);
+    shmq_producer_close(producer);
+}
+
 static void cut_round(bool spsc, char kind, int part)
 {
     struct stat st;
     uint64_t before[ROLE_CNT];
+    struct shmq_topic *late = NULL;
     new_victim(spsc);
+    T_OK(shmq_topic_open(t_ns, "victim", &late));
     wait_until_at_work(spsc);
     for (int i = 0; i < ROLE_CNT; i++)
         before[i] = corrupts(i);
     T_EQ(stat(t_path(kind, "victim"), &st), 0);
-    T_EQ(truncate(t_path(kind, "victim"),
-             part == 0       ? 0
-                 : part == 1 ? 4096
-                             : st.st_size / 2),
-        0);
+    off_t cut = part == 0 ? 0 : part == 1 ? 4096 : st.st_size / 2;
+    T_EQ(truncate(t_path(kind, "victim"), cut), 0);
     board->truncations++;
+    come_late(late);
+    shmq_topic_close(late);
+    look_at_size(kind, cut);
     uint64_t end = t_now_ns() + 5000 * T_MS;
     if (part != 0) {
         watch(200 * T_MS);
+        look_at_size(kind, cut);
         return; /* some need nothing of what is gone: a full ring, an idle one
                  */
     }
     while (!lost && !all_noticed(before)) {
         watch(10 * T_MS);
-        if (t_now_ns() < end)
+        look_at_size(kind, cut);
+        if (lost || t_now_ns() < end)
             continue;
         for (int i = 0; i < ROLE_COMER; i++)
             if (!noticed(before, i))
@@ -189,6 +214,7 @@ static void cut_round(bool spsc, char kind, int part)
                     board->seats[i].what);
         lose("did not notice", "one");
     }
+    look_at_size(kind, cut);
 }
 
 /* -- the whole ----------------------------------------------------------------
