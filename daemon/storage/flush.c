@@ -102,6 +102,8 @@ static void sync_os(struct shmqd_log *log)
         return;
     if (log->written_pos <= seg->head.base_pos && log->old)
         seg = log->old;
+    if (seg->step != SEGMENT_LIVE)
+        return; /* its name is not durable */
     bool due = seg == log->old ||
         shmqd_now(log->store) - log->last_sync_ns >= OS_SYNC_NS ||
         log->written_pos - log->durable_pos >= OS_SYNC_BYTES;
@@ -146,11 +148,31 @@ void shmqd_log_trouble(
         log->store, -err, "log: going on in a new segment after a failure");
 }
 
+/* Os: what was written before the failure is acknowledged and nowhere else any
+ * more. The next segment may only say where this one ends when that is durable,
+ * so it is synced here, once; waits for the disk, after a failure only. A sync
+ * that fails, now or before, leaves the durable mark where it is for good; so
+ * does the sync of a segment's name. */
+static void save_written(struct shmqd_log *log)
+{
+    const struct shmqd_segment *of[] = {log->old, log->active};
+    if (log->options.level != SHMQD_LEVEL_OS ||
+        log->written_pos <= log->durable_pos)
+        return;
+    for (int i = 0; i < 2 && !log->os_frozen; i++)
+        if (of[i] && of[i]->step >= SEGMENT_NAMED)
+            log->os_frozen = of[i]->step == SEGMENT_NAMED ||
+                log->store->ops->sync(log->store->io, of[i]->file) != 0;
+    if (!log->os_frozen)
+        log->durable_pos = log->written_pos;
+}
+
 void shmqd_trouble_step(struct shmqd_log *log)
 {
     if (!log->failing || log->read_only || !shmqd_segments_quiet(log))
         return;
     shmqd_batches_again(log);
+    save_written(log);
     shmqd_segment_abandon(log);
     log->failing = false;
 }
