@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "log_reader_impl.h"
@@ -32,16 +33,33 @@ static int posix_open(void *ctx, int dir, const char *name)
     return fd < 0 ? -errno : fd;
 }
 
+static bool holds(int fd, uint64_t off)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && st.st_size > 0 && off < (uint64_t)st.st_size;
+}
+
+/* A sector that the disk cannot read costs what it holds and no more: larger
+ * reads are tried again in smaller parts, and a block that stays unreadable
+ * becomes bytes that no checksum is right for, so that it is told as a gap. */
 static int64_t posix_read(
     void *ctx, int fd, void *buf, size_t len, uint64_t off)
 {
-    size_t done = 0;
+    size_t done = 0, most = len;
     (void)ctx;
     while (done < len) {
-        ssize_t n =
-            pread(fd, (char *)buf + done, len - done, (off_t)(off + done));
+        size_t want = len - done < most ? len - done : most;
+        ssize_t n = pread(fd, (char *)buf + done, want, (off_t)(off + done));
         if (n < 0 && errno == EINTR)
             continue;
+        if (n < 0 && errno == EIO && want > SHMQI_LOG_BLOCK) {
+            most = SHMQI_LOG_BLOCK;
+            continue;
+        }
+        if (n < 0 && errno == EIO && holds(fd, off + done)) {
+            memset((char *)buf + done, 0xff, want);
+            n = (ssize_t)want;
+        }
         if (n < 0)
             return done ? (int64_t)done : -errno;
         if (n == 0)

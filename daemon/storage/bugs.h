@@ -13,7 +13,8 @@ enum shmqd_bug {
     SHMQD_BUG_NAME_EARLY, /* a new segment gets its name before the one before
                              it is durable */
     SHMQD_BUG_NO_SYNC_FIRST, /* recovery believes what it reads unsynced */
-    SHMQD_BUG_ACK_BEFORE_SYNC /* a completed write counts as durable */
+    SHMQD_BUG_ACK_BEFORE_SYNC, /* a completed write counts as durable */
+    SHMQD_BUG_UNREADABLE_IS_END /* what cannot be read is the log's end */
 };
 
 #ifdef SHMQD_BUGS

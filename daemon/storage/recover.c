@@ -10,7 +10,12 @@
  * What lies beyond the end is not part of the log, however intact: the next
  * segment, whose header says where the log ended, fences it. Nothing is ever
  * written into a segment of before. So recovery changes nothing but the names
- * of files that were never in use, and may be killed and run again. */
+ * of files that were never in use, and may be killed and run again.
+ *
+ * A block that the disk cannot read may hold acknowledged batches, and may be
+ * readable tomorrow. Before the log's end it is damage like any other; at or
+ * behind the end it would decide where the end is, so nothing is decided: the
+ * log is refused, and looked at again later. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,16 +91,46 @@ static int remove_leftovers(struct shmqd_log *log)
 struct source {
     struct shmqd_store *store;
     int file;
+    uint64_t bytes; /* of the file */
+    uint64_t unreadable_off, unreadable_end; /* the last such block */
 };
+
+/* Block by block; what cannot be read becomes bytes that no batch begins with
+ * and no checksum is right for. */
+static int64_t read_blocks(
+    struct source *from, uint8_t *buf, size_t len, uint64_t off)
+{
+    const struct shmqd_store *s = from->store;
+    size_t done = 0;
+    while (done < len && off + done < from->bytes) {
+        int64_t n = s->ops->read(
+            s->io, from->file, buf + done, SHMQI_LOG_BLOCK, off + done);
+        if (n == -EIO) {
+            memset(buf + done, 0xff, SHMQI_LOG_BLOCK);
+            from->unreadable_off = off + done;
+            from->unreadable_end = off + done + SHMQI_LOG_BLOCK;
+            n = SHMQI_LOG_BLOCK;
+        }
+        if (n < 0)
+            return n;
+        done += (size_t)n;
+        if (n < SHMQI_LOG_BLOCK)
+            break;
+    }
+    return (int64_t)done;
+}
 
 static int64_t read_source(void *ctx, void *buf, size_t len, uint64_t off)
 {
     struct source *from = ctx;
-    return from->store->ops->read(from->store->io, from->file, buf, len, off);
+    int64_t n =
+        from->store->ops->read(from->store->io, from->file, buf, len, off);
+    return n == -EIO ? read_blocks(from, buf, len, off) : n;
 }
 
-/* Header and size of a segment; the file is closed again. */
-static int look_at(struct shmqd_log *log, uint64_t number,
+/* Header and size of a segment; the file is closed again. `last`: what it holds
+ * decides where the log ends. */
+static int look_at(struct shmqd_log *log, uint64_t number, bool last,
     struct shmqi_log_segment *ret_h, enum shmqi_log_verdict *ret_v,
     uint64_t *ret_bytes)
 {
@@ -116,7 +151,8 @@ static int look_at(struct shmqd_log *log, uint64_t number,
         *ret_bytes = (uint64_t)size;
     }
     free(block);
-    if (n == -EIO) { /* the disk cannot say what it holds: damage */
+    if (n == -EIO && (!last || SHMQD_BUG(UNREADABLE_IS_END))) {
+        /* Only damage to its own records. */
         *ret_v = SHMQI_LOG_BAD;
         *ret_bytes = size < 0 ? 0 : (uint64_t)size;
         return SHMQ_OK;
@@ -285,13 +321,26 @@ static int scan_opened(struct scan *s, const struct shmqi_log_segment *h)
     return SHMQ_OK;
 }
 
+/* What could not be read may be what the log goes on with. */
+static int check_readable(
+    const struct scan *s, const struct source *from, const char *name)
+{
+    if (from->unreadable_end <= s->used || SHMQD_BUG(UNREADABLE_IS_END))
+        return SHMQ_OK;
+    return shmqd_fail(from->store, SHMQ_ERR_SYS,
+        "log segment %s: the disk cannot read the block at %llu, which may "
+        "hold acknowledged records; tried again every second. To give them up, "
+        "stop shmqd and put a copy of what can be read in the file's place",
+        name, (unsigned long long)from->unreadable_off);
+}
+
 /* Scans segment `number`; sets what the log goes on with. */
-static int scan_last(struct shmqd_log *log, uint64_t number,
+static int scan_last(struct shmqd_log *log, uint64_t number, uint64_t bytes,
     struct shmqd_recovery *found, uint64_t *ret_used)
 {
     struct shmqd_store *st = log->store;
     struct scan s = {.log = log, .found = found};
-    struct source from = {st, -1};
+    struct source from = {st, -1, bytes, 0, 0};
     struct shmqi_log_segment h;
     enum shmqi_log_verdict v;
     char name[SHMQI_LOG_NAME_ROOM];
@@ -310,7 +359,12 @@ static int scan_last(struct shmqd_log *log, uint64_t number,
     if (err) {
         rc = shmqd_fail_io(st, err, "log segment %s: cannot read", name);
     } else {
-        rc = scan_opened(&s, &h);
+        /* It was right a moment ago. */
+        rc = v <= SHMQI_LOG_COPY_BAD
+            ? scan_opened(&s, &h)
+            : shmqd_fail_io(st, -EIO, "log segment %s: its header", name);
+        if (rc == SHMQ_OK)
+            rc = check_readable(&s, &from, name);
         shmqi_log_scan_close(&s.walk);
     }
     st->ops->close(st->io, from.file);
@@ -360,7 +414,8 @@ static int read_heads(
         struct shmqi_log_segment h = {0};
         enum shmqi_log_verdict v = SHMQI_LOG_BAD;
         uint64_t bytes = 0, number = w->list->numbers[i];
-        int rc = look_at(log, number, &h, &v, &bytes);
+        bool last = i + 1 == w->list->cnt;
+        int rc = look_at(log, number, last, &h, &v, &bytes);
         if (rc == SHMQ_OK)
             rc = check_head(log, number, &h, v);
         if (rc)
@@ -411,7 +466,7 @@ static int find_end(
         log->max_ts_ns = c.max_ts_ns;
         used = c.off;
     } else {
-        int rc = scan_last(log, w->last.segment_no, found, &used);
+        int rc = scan_last(log, w->last.segment_no, bytes, found, &used);
         if (rc)
             return rc;
         found->dropped_bytes = bytes > used ? bytes - used : 0;
