@@ -30,19 +30,21 @@ static const struct control {
     {"name-before-durable", SHMQD_BUG_NAME_EARLY, false, false, false},
     {"recovery-without-fsync", SHMQD_BUG_NO_SYNC_FIRST, false, false, true},
     {"ack-before-fsync", SHMQD_BUG_ACK_BEFORE_SYNC, false, false, false},
+    {"unreadable-is-the-end", SHMQD_BUG_UNREADABLE_IS_END, false, false, true},
 };
 
 static void print(const char *name, const struct totals *t)
 {
     printf("%s: %llu states, %llu distinct, %llu events, %llu recoveries, %llu "
            "lives; acknowledged lost %llu, superseded resurrected %llu, holes "
-           "%llu, refused %llu, positions reused %llu; longest recovery %.1f "
-           "ms\n",
+           "%llu, refused %llu, positions reused %llu; %llu lives with an "
+           "unreadable block (%llu refused); longest recovery %.1f ms\n",
         name, (unsigned long long)t->states, (unsigned long long)t->distinct,
         (unsigned long long)t->events, (unsigned long long)t->recoveries,
         (unsigned long long)t->lives, (unsigned long long)t->lost,
         (unsigned long long)t->resurrected, (unsigned long long)t->holes,
         (unsigned long long)t->refused, (unsigned long long)t->reused,
+        (unsigned long long)t->unreadable, (unsigned long long)t->refusals,
         (double)t->worst_recovery_ns / 1e6);
     if (violations(t))
         printf("  first: %s\n", t->first);
@@ -52,13 +54,15 @@ static void print(const char *name, const struct totals *t)
 static struct plan plan_of(uint64_t seed, uint32_t subsets)
 {
     struct plan p = {.seed = seed,
+        .style = {.os = seed % 8 == 5 || seed % 8 == 7, .spsc = seed % 8 >= 6},
         .frames = 6 + (uint32_t)(seed % 13),
         .subsets = subsets,
         .nest_each = 400,
         .depth = 2,
         .stale = seed % 2,
         .no_zeros = seed % 4 == 1,
-        .kills = true};
+        .kills = true,
+        .unreadable = true};
     return p;
 }
 
@@ -69,8 +73,10 @@ static void run(uint64_t states, uint64_t seed, uint32_t subsets,
     for (; t->states < states && time(NULL) < until; seed++) {
         struct plan p = plan_of(seed, subsets);
         explore(&p, t);
-        if (seed % 64 == 1) {
+        if ((seed - 1) % 64 < 4) {
             p.subsets = 4;
+            p.style.os = (seed - 1) % 2;
+            p.style.spsc = (seed - 1) / 2 % 2;
             explore_failures(&p, t);
         }
     }

@@ -12,10 +12,15 @@
 size_t log_frame_make(uint8_t *at, uint64_t slot, uint32_t cnt, uint32_t size,
     uint32_t tag, int64_t time_ns);
 
+/* The same as one of an spsc ring, at position `pos`. */
+size_t log_frame_make_spsc(uint8_t *at, uint64_t pos, uint64_t slot,
+    uint32_t cnt, uint32_t size, uint32_t tag, int64_t time_ns);
+
 /* Bytes that log_frame_make() will take. */
 size_t log_frame_bytes(uint32_t cnt, uint32_t size);
 
-/* Whether the frame (header's place, as the reader gives it) is that one. */
+/* Whether the frame (header's place, as the reader gives it) is that one, of
+ * whichever ring. */
 bool log_frame_is(const uint8_t *bytes, uint32_t len, uint64_t slot,
     uint32_t cnt, uint32_t size, uint32_t tag);
 

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fault/crash_states/crash_states.h"
+#include "fault/crash_states/explore_impl.h"
 
 #define FREE_UNITS 12 /* so many are enumerated in full */
 #define SEEN (1u << 22)
 
-static uint64_t rng;
+uint64_t rng;
 
 static uint64_t dice(void)
 {
@@ -19,6 +19,8 @@ static uint64_t dice(void)
     rng ^= rng << 17;
     return rng;
 }
+
+char phase[64];
 
 static uint64_t *seen;
 
@@ -43,7 +45,7 @@ static void explore_life(const struct plan *p, const struct sim_image *from,
     const struct oracle *before, uint32_t depth, struct totals *t);
 
 /* What the marks of a life say, one after the other. */
-static void note_mark(struct oracle *o, uint8_t *life, uint64_t mark)
+void note_mark(struct oracle *o, uint8_t *life, uint64_t mark)
 {
     uint32_t value = (uint32_t)mark;
     switch (mark >> 56) {
@@ -90,8 +92,8 @@ static void one_state(
             sim_unit_apply(b->image, &r->units[i], i == torn);
     t->states++;
     t->distinct += !seen_before(sim_image_hash(b->image));
-    snprintf(where, sizeof where, "seed %llu depth %u event %zu state %llu",
-        (unsigned long long)b->plan->seed, b->depth, b->event,
+    snprintf(where, sizeof where, "seed %llu%s depth %u event %zu state %llu",
+        (unsigned long long)b->plan->seed, phase, b->depth, b->event,
         (unsigned long long)number);
     judge(b->image, &b->oracle, t, where);
     if (b->depth && b->plan->nest_each && dice() % b->plan->nest_each == 0) {
@@ -163,7 +165,7 @@ static void at_event(const struct boundary *b)
 }
 
 /* Replays a trace and looks at each boundary from event `first` on. */
-static void explore_trace(const struct plan *p, const struct sim_image *from,
+void explore_trace(const struct plan *p, const struct sim_image *from,
     const struct sim_trace *trace, size_t first, uint32_t every,
     const struct oracle *before, uint32_t depth, struct totals *t)
 {
@@ -192,6 +194,39 @@ static void explore_trace(const struct plan *p, const struct sim_image *from,
     free(r);
 }
 
+/* -- blocks of somebody else
+ * ------------------------------------------------ */
+
+static uint8_t foreign[SIM_FILE_MAX];
+static uint32_t foreign_len;
+
+/* A segment of another log, far ahead of this one: what a file system that does
+ * not clear blocks may show in a new file. Its batches are as right as ours and
+ * lie where ours will lie; only the salt tells them apart. */
+static void make_foreign(const struct plan *p)
+{
+    static const struct sim_faults none = {.seed = 1};
+    struct sim_image empty;
+    struct sim_trace trace = {0};
+    struct totals unused = {0};
+    sim_image_init(&empty);
+    struct sim_disk *disk = sim_disk_new(&empty, &none, &trace);
+    sim_disk_keep(disk, true);
+    life_first = 300;
+    (void)live(disk, 9, p->seed, 12, false, &unused);
+    life_first = 0;
+    const struct sim_image *m = sim_disk_image(disk);
+    foreign_len = 0;
+    for (int i = 0; i < m->inode_cnt; i++)
+        if (m->inodes[i].high > foreign_len && m->inodes[i].high > 8192) {
+            foreign_len = m->inodes[i].high;
+            memcpy(foreign, m->inodes[i].data, foreign_len);
+        }
+    assert(foreign_len);
+    sim_disk_free(disk);
+    sim_trace_free(&trace);
+}
+
 static void explore_life(const struct plan *p, const struct sim_image *from,
     const struct oracle *before, uint32_t depth, struct totals *t)
 {
@@ -200,7 +235,9 @@ static void explore_life(const struct plan *p, const struct sim_image *from,
     struct sim_faults f = {.seed = seed,
         .shuffle = true,
         .short_writes = seed % 3 == 0,
-        .stale = p->stale};
+        .stale = p->stale,
+        .stale_bytes = foreign,
+        .stale_len = foreign_len};
     struct sim_disk *disk = sim_disk_new(from, &f, &trace);
     sim_disk_keep(disk, true);
     uint8_t life = (uint8_t)(before->life + 1);
@@ -217,92 +254,9 @@ void explore(const struct plan *p, struct totals *t)
     memset(&none, 0, sizeof none);
     rng = p->seed * 0x2545f4914f6cdd1dull + 88172645463325252ull;
     sim_image_init(&empty);
+    life_style(p->style);
+    if (p->stale)
+        make_foreign(p);
     explore_life(p, &empty, &none, p->depth, t);
     sim_image_free(&empty);
-}
-
-/* A process is killed at a random event, another one goes on on the same
- * system, and then the power is cut. */
-static void explore_kill(const struct plan *p, uint64_t seed, struct totals *t)
-{
-    struct sim_image empty;
-    struct oracle none;
-    struct sim_trace trace = {0};
-    struct sim_faults f = {.seed = seed, .shuffle = true};
-    memset(&none, 0, sizeof none);
-    sim_image_init(&empty);
-    struct sim_disk *disk = sim_disk_new(&empty, &f, &trace);
-    sim_disk_keep(disk, true);
-    life_turns = 4 + (int)(seed * 7 % 40);
-    (void)live(disk, 1, seed, p->frames, false, t);
-    life_turns = 1 << 30;
-    sim_disk_again(disk, seed + 1);
-    (void)live(disk, 2, seed, p->frames / 2 + 1, false, t);
-    explore_trace(p, &empty, &trace, 0, 3, &none, 0, t);
-    sim_disk_free(disk);
-    sim_trace_free(&trace);
-    sim_image_free(&empty);
-}
-
-static void one_failure(const struct plan *p, const struct sim_faults *f,
-    const struct sim_image *from, const struct oracle *before, struct totals *t)
-{
-    struct sim_trace trace = {0};
-    struct sim_disk *disk = sim_disk_new(from, f, &trace);
-    char where[128];
-    sim_disk_keep(disk, true);
-    struct outcome o =
-        live(disk, (uint8_t)(before->life + 1), f->seed, p->frames, false, t);
-    snprintf(where, sizeof where, "call %llu fails with %d %s",
-        (unsigned long long)f->fail_at, f->err,
-        f->fail_on ? "for ever" : "once");
-    if (f->fail_data && !f->fail_on &&
-        (o.read_only || o.open_rc || o.durable != o.added)) {
-        if (violations(t) == 0)
-            snprintf(t->first, sizeof t->first, "%s: service stops: %u of %u%s",
-                where, o.durable, o.added, o.read_only ? ", read-only" : "");
-        t->refused++;
-    }
-    /* Its last moments, and some before. */
-    uint32_t every = (uint32_t)(trace.cnt / 3) + 1;
-    explore_trace(p, from, &trace, trace.cnt / 4, every, before, 0, t);
-    sim_disk_free(disk);
-    sim_trace_free(&trace);
-}
-
-void explore_failures(const struct plan *p, struct totals *t)
-{
-    static const int errors[] = {5, 28}; /* EIO, ENOSPC */
-    struct sim_image empty;
-    struct oracle none;
-    memset(&none, 0, sizeof none);
-    rng = p->seed * 0x2545f4914f6cdd1dull + 1;
-    sim_image_init(&empty);
-    for (int style = 0; style < 8; style++) {
-        struct sim_faults f = {.seed = p->seed + (uint64_t)(style & 1) * 2,
-            .shuffle = true,
-            .fail_on = style & 1,
-            .fail_data = style & 2,
-            .err = errors[style >> 2]};
-        for (f.fail_at = 1; f.fail_at < 400; f.fail_at++) {
-            struct sim_trace trace = {0};
-            struct sim_disk *probe = sim_disk_new(&empty, &f, &trace);
-            sim_disk_keep(probe, true);
-            (void)live(probe, 1, f.seed, p->frames, false, t);
-            bool reached = sim_disk_calls(probe) >= f.fail_at;
-            sim_disk_free(probe);
-            sim_trace_free(&trace);
-            if (!reached)
-                break;
-            one_failure(p, &f, &empty, &none, t);
-            if (t->stop_at_first && violations(t))
-                break;
-        }
-    }
-    sim_image_free(&empty);
-    for (uint64_t seed = 1; p->kills && seed <= 40; seed++) {
-        if (t->stop_at_first && violations(t))
-            return;
-        explore_kill(p, p->seed * 100 + seed, t);
-    }
 }

@@ -11,6 +11,8 @@
 #include "support/log_support.h"
 
 int life_turns = 1 << 30;
+uint32_t life_first;
+static struct style style;
 static int64_t sim_now;
 /* Batches are durable in themselves, or share syncs. */
 static bool shared_syncs;
@@ -33,10 +35,29 @@ static uint64_t sim_random(void *ctx)
     return *state ^ *state >> 31;
 }
 
+#define SPSC_SIZE 300u
+/* Encoded records and the 24 positions that each takes besides. */
+#define SPSC_WIDTH (8u + 304u + 24u)
+
+void life_style(struct style s)
+{
+    style = s;
+}
+
+static uint64_t pos_of(uint32_t slot)
+{
+    return style.spsc ? (uint64_t)slot * SPSC_WIDTH : (uint64_t)slot << 12;
+}
+
+static uint32_t slot_of(uint64_t pos)
+{
+    return (uint32_t)(style.spsc ? pos / SPSC_WIDTH : pos >> 12);
+}
+
 uint32_t record_size(uint32_t slot, uint8_t life)
 {
     static const uint16_t sizes[] = {40, 300, 700, 1500, 90, 2600, 500, 130};
-    return sizes[(slot * 5u + life * 3u) % 8];
+    return style.spsc ? SPSC_SIZE : sizes[(slot * 5u + life * 3u) % 8];
 }
 
 static int open_log(struct sim_disk *disk, uint64_t *random, bool no_zeros,
@@ -55,8 +76,9 @@ static int open_log(struct sim_disk *disk, uint64_t *random, bool no_zeros,
         .monotonic_ns = sim_clock,
         .random = sim_random,
         .random_ctx = random};
-    struct shmqd_log_options l = {.kind = SHMQI_LOG_MPMC,
-        .level = SHMQD_LEVEL_DISK,
+    struct shmqd_log_options l = {
+        .kind = style.spsc ? SHMQI_LOG_SPSC : SHMQI_LOG_MPMC,
+        .level = style.os ? SHMQD_LEVEL_OS : SHMQD_LEVEL_DISK,
         .frame_bytes_max = 4096};
     l.uuid[0] = 1;
     int rc = shmqd_store_open("sim", &o, ret_store, text, sizeof text);
@@ -81,8 +103,9 @@ static void note_acks(
     struct shmqd_log_status st;
     shmqd_log_status(log, &st);
     o->read_only = st.state == SHMQD_LOG_READ_ONLY;
-    if (st.durable_pos >> 12 != o->durable) {
-        o->durable = (uint32_t)(st.durable_pos >> 12);
+    o->acked = slot_of(style.os ? st.written_pos : st.durable_pos);
+    if (slot_of(st.durable_pos) != o->durable) {
+        o->durable = slot_of(st.durable_pos);
         mark(disk, MARK_ACKED, o->durable);
     }
 }
@@ -95,9 +118,12 @@ static bool add_frame(struct shmqd_log *log, uint32_t slot, uint8_t life)
     size_t bytes = log_frame_bytes(1, size);
     if (shmqd_log_room(log, bytes, &at, &room))
         return false;
-    log_frame_make(at, slot, 1, size, life, 5);
+    if (style.spsc)
+        log_frame_make_spsc(at, pos_of(slot), slot, 1, size, life, 5);
+    else
+        log_frame_make(at, slot, 1, size, life, 5);
     struct shmqd_log_chunk c = {
-        bytes, (uint64_t)slot << 12, ((uint64_t)slot + 1) << 12, 1, 1, 5, 5};
+        bytes, pos_of(slot), pos_of(slot + 1), 1, 1, 5, 5};
     int rc = shmqd_log_add(log, &c);
     assert(rc == SHMQ_OK);
     return true;
@@ -133,7 +159,7 @@ struct outcome live(struct sim_disk *disk, uint8_t life, uint64_t seed,
     struct shmqd_store *store;
     struct shmqd_log *log;
     struct shmqd_recovery found;
-    struct outcome o = {0, false, 0, 0};
+    struct outcome o = {0, false, 0, 0, 0, 0};
     uint64_t random = seed * 1000003 + life;
     mark(disk, MARK_LIFE, life);
     shared_syncs = seed / 2 % 2;
@@ -141,15 +167,15 @@ struct outcome live(struct sim_disk *disk, uint8_t life, uint64_t seed,
     o.open_rc = open_log(disk, &random, no_zeros, &store, &log, &found);
     if (o.open_rc)
         return o;
-    o.durable = (uint32_t)(found.end_pos >> 12);
+    o.found = o.durable = o.acked = slot_of(found.end_pos);
     mark(disk, MARK_FOUND, o.durable);
     /* The ring survived, or it is lost and positions are left out. */
-    uint32_t start = o.durable;
+    uint32_t start = found.fresh ? life_first : o.durable;
     if (life > 1 && seed % 2)
         start = (start + 8 + 7) / 8 * 8;
     mark(disk, MARK_START, start);
     o.added = start;
-    int rc = shmqd_log_begin(log, (uint64_t)start << 12);
+    int rc = shmqd_log_begin(log, pos_of(start));
     assert(rc == SHMQ_OK);
     work(disk, store, log, life, seed, frames, &o);
     /* Killed: nothing is closed in order. The io's operations never end. */
@@ -207,21 +233,19 @@ static void read_all(const struct sim_image *image, const struct oracle *o,
     }
     rc = shmqi_log_reader_seek(r, 0);
     assert(rc == SHMQ_OK);
-    while ((rc = shmqi_log_reader_next(r, (uint64_t)end << 12, &item)) ==
-        SHMQ_OK) {
-        uint32_t from =
-            (uint32_t)((item.what == SHMQI_LOG_ITEM_GAP ? item.from
-                                                        : item.frame.pos) >>
-                12);
+    while ((rc = shmqi_log_reader_next(r, pos_of(end), &item)) == SHMQ_OK) {
+        uint32_t from = slot_of(
+            item.what == SHMQI_LOG_ITEM_GAP ? item.from : item.frame.pos);
         if (from != next) {
             violation(t, &t->holes, where, "a silent skip", next, from);
             break;
         }
         if (item.what == SHMQI_LOG_ITEM_GAP) {
-            uint32_t to = (uint32_t)(item.to >> 12);
+            uint32_t to = slot_of(item.to);
             for (; next < to; next++) {
-                bool given_up =
-                    next < o->est ? o->life_of[next] == 0 : next < o->start;
+                bool given_up = next < o->est
+                    ? o->life_of[next] == 0
+                    : next < o->start || (o->gaps && next >= o->acked);
                 if (!given_up && next < end)
                     violation(t, &t->holes, where, "a gap", next, to);
             }
@@ -270,7 +294,7 @@ void judge(const struct sim_image *image, const struct oracle *o,
     if (rc) {
         violation(t, &t->refused, where, "recovery refuses", 0, (uint32_t)-rc);
     } else {
-        uint32_t end = (uint32_t)(found.end_pos >> 12);
+        uint32_t end = slot_of(found.end_pos);
         uint32_t must = o->acked > o->est ? o->acked : o->est;
         shmqd_store_abandon(store);
         if (end < must)

@@ -168,6 +168,15 @@ static int sim_rename(
     return 0;
 }
 
+static void keep_stale(struct sim_disk *d, const uint8_t *bytes, uint32_t len)
+{
+    free(d->stale);
+    d->stale = malloc(len);
+    assert(d->stale);
+    memcpy(d->stale, bytes, len);
+    d->stale_bytes = len;
+}
+
 static int sim_unlink(struct shmqd_io *io, int dir, const char *name)
 {
     struct sim_disk *d = (struct sim_disk *)io;
@@ -177,13 +186,8 @@ static int sim_unlink(struct shmqd_io *io, int dir, const char *name)
     if (i < 0)
         return -ENOENT;
     const struct sim_inode *n = &d->now.inodes[d->now.names[i].inode];
-    if (d->faults.stale && n->high > 8192) { /* a segment that was used */
-        free(d->stale);
-        d->stale = malloc(n->high);
-        assert(d->stale);
-        memcpy(d->stale, n->data, n->high);
-        d->stale_bytes = n->high;
-    }
+    if (d->faults.stale && n->high > 8192) /* a segment that was used */
+        keep_stale(d, n->data, n->high);
     note_name(d, SIM_UNLINK, dir, NULL, name, -1, false);
     return 0;
 }
@@ -228,7 +232,11 @@ static int64_t sim_read(
     struct shmqd_io *io, int file, void *buf, size_t len, uint64_t off)
 {
     struct sim_disk *d = (struct sim_disk *)io;
+    const struct sim_faults *f = &d->faults;
     int err = fault(d, false);
+    if (f->bad_inode && file == f->bad_inode && off + len > f->bad_off &&
+        off < f->bad_off + SHMQI_LOG_BLOCK)
+        return -EIO;
     return err ? err : sim_files.read(&d->now, file, buf, len, off);
 }
 
@@ -479,6 +487,8 @@ struct sim_disk *sim_disk_new(const struct sim_image *image,
     d->trace = trace;
     sim_image_init(&d->now);
     sim_image_copy(&d->now, image);
+    if (faults->stale && faults->stale_len)
+        keep_stale(d, faults->stale_bytes, faults->stale_len);
     return d;
 }
 
@@ -495,8 +505,9 @@ void sim_disk_keep(struct sim_disk *d, bool keep)
 void sim_disk_again(struct sim_disk *d, uint64_t seed)
 {
     /* The kernel holds the dead process's lock until its operations are over:
-     * whoever gets it finds them done, though not durable. The batches' memory
-     * is gone with the process, the record has kept it. */
+     * whoever gets it finds writes done, though not durable, and syncs as if
+     * they had never been asked for. The batches' memory is gone with the
+     * process, the record has kept it. */
     for (int i = 0; i < PENDING; i++) {
         if (!d->pending[i] || d->begun[i] < 0)
             continue;
@@ -505,6 +516,8 @@ void sim_disk_again(struct sim_disk *d, uint64_t seed)
             if (e.kind == SIM_WRITE_BEGIN && e.id == d->begun[i])
                 end_write(d, e.id, e.inode, e.data, (size_t)e.len, e.off, true,
                     false);
+            if (e.kind == SIM_SYNC_BEGIN && e.id == d->begun[i])
+                note(d, SIM_SYNC_GONE)->id = e.id;
         }
     }
     memset(d->pending, 0, sizeof d->pending);

@@ -49,6 +49,7 @@ enum sim_event_kind {
     SIM_WRITE_END,
     SIM_SYNC_BEGIN,
     SIM_SYNC_END,
+    SIM_SYNC_GONE, /* it never happened: its process was killed */
     SIM_SIZE,
     SIM_CREATE,
     SIM_RENAME,
@@ -83,7 +84,11 @@ struct sim_faults {
     bool fail_on; /* and all after it */
     bool fail_data; /* only asynchronous operations count */
     int err; /* positive errno */
-    bool stale; /* new blocks hold what a file of before held */
+    bool stale; /* new blocks hold what a file of before held, */
+    const uint8_t *stale_bytes; /* at first this */
+    uint32_t stale_len;
+    int bad_inode; /* its block at bad_off cannot be read; 0: none */
+    uint64_t bad_off;
 };
 
 struct sim_disk;

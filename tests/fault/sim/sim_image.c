@@ -336,6 +336,11 @@ void sim_replay_step(struct sim_replay *r, const struct sim_event *e)
     case SIM_SYNC_END:
         end_sync(r, e);
         break;
+    case SIM_SYNC_GONE:
+        for (int i = 0; i < r->unit_cnt; i++)
+            if (r->units[i].sync_id == e->id)
+                r->units[i].sync_id = -1;
+        break;
     case SIM_SIZE:
         u = add_unit(r, SIM_UNIT_SIZE);
         u->inode = e->inode;
