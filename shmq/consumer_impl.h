@@ -76,6 +76,8 @@ struct shmq_consumer {
     uint32_t held_limit; /* of them for the application */
     uint64_t first, last;
     uint32_t current; /* held frame with records to hand out, or UINT32_MAX */
+    bool left_any; /* members: others may have some, too */
+    uint32_t free_from; /* members: where a free entry of `held` may be */
     uint32_t serial;
     /* readers */
     uint64_t next; /* mpmc sequence, spsc position */

@@ -19,11 +19,19 @@ struct shmqi_held *shmqi_held_new(struct shmq_consumer *c, uint32_t *ret_slot)
             return NULL;
         slot = (uint32_t)(c->last++ % c->held_max);
     } else {
-        for (uint32_t i = 0; i < c->held_max && slot == UINT32_MAX; i++)
-            if (!c->held[i].used)
-                slot = i;
+        /* Behind the one taken last: what is released in order is free there.
+         */
+        for (uint32_t i = 0, at = c->free_from; i < c->held_max; i++, at++) {
+            if (at >= c->held_max)
+                at = 0;
+            if (!c->held[at].used) {
+                slot = at;
+                break;
+            }
+        }
         if (slot == UINT32_MAX)
             return NULL;
+        c->free_from = slot + 1;
     }
     struct shmqi_held *h = &c->held[slot];
     uint8_t *copy = h->copy;

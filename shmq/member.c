@@ -356,6 +356,24 @@ static int hand(
     return SHMQ_OK;
 }
 
+/* A frame of which not all could be handed out while it was the current one:
+ * its records go out one at a time, each when the one before has been released.
+ * There is none of them in the common case, and no search for one. */
+static bool find_left(struct shmq_consumer *c, uint32_t *ret_slot)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < c->held_max; i++) {
+        const struct shmqi_held *h = &c->held[i];
+        if (can_hand(c, &c->held[i])) {
+            *ret_slot = i;
+            return true;
+        }
+        any |= h->used && !h->lost && !h->nacked && h->next_idx < h->cnt;
+    }
+    c->left_any = any;
+    return false;
+}
+
 static inline __attribute__((always_inline)) int next_by(
     struct shmq_consumer *c, struct shmq_message *ret,
     int (*claim)(struct shmq_consumer *c, uint32_t *ret_slot))
@@ -368,10 +386,10 @@ static inline __attribute__((always_inline)) int next_by(
         if (can_hand(c, &c->held[slot]))
             return hand(c, slot, ret);
         c->current = UINT32_MAX;
+        c->left_any = true;
     }
-    for (uint32_t i = 0; c->held_cnt && i < c->held_max; i++)
-        if (can_hand(c, &c->held[i]))
-            return hand(c, i, ret);
+    if (c->left_any && find_left(c, &slot))
+        return hand(c, slot, ret);
     int rc = claim(c, &slot);
     if (rc)
         return rc;

@@ -457,6 +457,37 @@ TEST(a_nack_gives_later_records_of_the_frame_back_too)
     rig_close(&rig);
 }
 
+TEST(records_that_had_to_wait_for_their_frame_are_found_again)
+{
+    struct rig rig = rig_open();
+    struct shmq_consumer *c = with(&rig, "s", SHMQ_GROUP_SHARED, 0, 8);
+    struct shmq_message first, second, other[2];
+
+    /* A frame at its second attempt goes out record by record. */
+    (void)t_publish_frame(rig.producer, 0, 2);
+    first = receive(c, 0);
+    T_OK(shmq_consumer_nack(c, &first));
+    first = receive(c, 0);
+    T_EQ(first.attempt, 1);
+    t_expect_empty(c);
+    /* Others go on meanwhile. */
+    (void)t_publish_frame(rig.producer, 10, 2);
+    (void)t_publish_frame(rig.producer, 20, 1);
+    other[0] = receive(c, 10);
+    other[1] = receive(c, 11);
+    T_OK(shmq_consumer_release(c, &first));
+    second = receive(c, 1);
+    first = receive(c, 20);
+    T_OK(shmq_consumer_release(c, &second));
+    T_OK(shmq_consumer_release(c, &first));
+    T_OK(shmq_consumer_release(c, &other[1]));
+    T_OK(shmq_consumer_release(c, &other[0]));
+    t_expect_empty(c);
+    T_RC(shmq_consumer_drained(c), 1);
+    shmq_consumer_close(c);
+    rig_close(&rig);
+}
+
 TEST(an_exclusive_reader_gets_a_nacked_record_and_all_after_it_again)
 {
     struct rig rig = rig_open();
@@ -583,6 +614,7 @@ static const struct CMUnitTest tests[] = {
     T(a_held_record_is_not_overwritten_after_its_ack),
     T(a_nack_gives_the_record_to_any_member),
     T(a_nack_gives_later_records_of_the_frame_back_too),
+    T(records_that_had_to_wait_for_their_frame_are_found_again),
     T(an_exclusive_reader_gets_a_nacked_record_and_all_after_it_again),
     T(an_ephemeral_reader_cannot_nack),
     T(closing_gives_back_without_counting_an_attempt),
