@@ -2,10 +2,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool.h"
 #include "stream.h"
 
 #define RUN_ROOM (sizeof(struct shmqw_run) + sizeof(struct shmqw_record_head))
-#define WRAP_FROM 32768u /* larger payloads are not copied once more */
 
 /* A DELIVER in the making. */
 struct batch {
@@ -24,10 +24,10 @@ bool shmqz_stream_has_credit(const struct shmqz_stream *s)
 /* -- sending ----------------------------------------------------------------
  */
 
-static void release_frame(void *data, void *hint)
+static void release_payload(void *data, void *hint)
 {
     (void)hint;
-    free(data);
+    shmqz_pool_give(data);
 }
 
 /* A part of the payload in the scratch memory, which is handed over when it is
@@ -35,14 +35,26 @@ static void release_frame(void *data, void *hint)
 static bool payload_part(
     struct shmqz_server *server, struct shmqz_part *part, size_t bytes)
 {
-    bool wrap = bytes >= WRAP_FROM && bytes >= server->scratch_cap / 2;
-    if (!wrap)
-        return shmqz_part_copy(part, server->scratch, bytes);
-    if (!shmqz_part_wrap(part, server->scratch, bytes, release_frame, NULL))
+    void *from = server->scratch;
+    if (bytes < SHMQZ_POOL_LEAST)
+        return shmqz_part_copy(part, from, bytes);
+    if (bytes < server->scratch_cap / 2) {
+        from = shmqz_pool_take(bytes);
+        if (from)
+            memcpy(from, server->scratch, bytes);
+    }
+    if (!from)
         return false;
-    server->scratch = NULL;
-    server->scratch_cap = 0;
-    return true;
+    bool wrapped = shmqz_part_wrap(part, from, bytes, release_payload, NULL);
+    if (from == server->scratch) {
+        if (!wrapped)
+            return false;
+        server->scratch = NULL;
+        server->scratch_cap = 0;
+    } else if (!wrapped) {
+        shmqz_pool_give(from);
+    }
+    return wrapped;
 }
 
 static bool send_batch(struct batch *b)
@@ -120,9 +132,10 @@ static bool reserve_scratch(struct shmqz_server *server, size_t bytes)
 {
     if (bytes <= server->scratch_cap)
         return true;
-    free(server->scratch);
-    server->scratch = malloc(bytes);
-    server->scratch_cap = server->scratch ? bytes : 0;
+    shmqz_pool_give(server->scratch);
+    server->scratch = shmqz_pool_take(bytes);
+    server->scratch_cap =
+        server->scratch ? shmqz_pool_room(server->scratch) : 0;
     return server->scratch != NULL;
 }
 

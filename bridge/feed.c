@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "denials.h"
+#include "pool.h"
 #include "service/service_log.h"
 #include "subscriptions.h"
 #include "topics.h"
@@ -86,8 +87,12 @@ static void uncount(void *data, void *hint)
 {
     struct counted *c = hint;
     (void)data;
+    bool pooled = c->bytes >= SHMQZ_POOL_LEAST;
     atomic_fetch_sub_explicit(&c->feed->queued, c->bytes, memory_order_relaxed);
-    free(c);
+    if (pooled)
+        shmqz_pool_give(c);
+    else
+        free(c);
 }
 
 static bool payload_part(struct shmqz_feed *feed, struct shmqz_part *part,
@@ -95,18 +100,19 @@ static bool payload_part(struct shmqz_feed *feed, struct shmqz_part *part,
 {
     if (msg->size < COUNTED_FROM)
         return shmqz_part_copy(part, msg->data, msg->size);
-    struct counted *c = malloc(sizeof *c + msg->size);
+    size_t bytes = sizeof(struct counted) + msg->size;
+    struct counted *c =
+        msg->size >= SHMQZ_POOL_LEAST ? shmqz_pool_take(bytes) : malloc(bytes);
     if (!c)
         return false;
     c->feed = feed;
     c->bytes = msg->size;
     memcpy(c->data, msg->data, msg->size);
-    if (!shmqz_part_wrap(part, c->data, msg->size, uncount, c)) {
-        free(c);
-        return false;
-    }
     atomic_fetch_add_explicit(&feed->queued, c->bytes, memory_order_relaxed);
-    return true;
+    if (shmqz_part_wrap(part, c->data, msg->size, uncount, c))
+        return true;
+    uncount(c->data, c);
+    return false;
 }
 
 static void send_record(struct reader *r, const struct shmq_message *msg)

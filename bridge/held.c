@@ -14,6 +14,8 @@ static bool is_gone(const struct shmq_message *msg)
 static uint32_t place_of(const struct shmqz_held *held, uint64_t pos)
 {
     uint32_t low = held->first, high = held->cnt;
+    if (low < high && held->items[low].position >= pos)
+        return low; /* acknowledged in order */
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (held->items[middle].position < pos)
@@ -74,15 +76,23 @@ bool shmqz_held_add(struct shmqz_held *held, const struct shmq_message *msg,
     return true;
 }
 
-bool shmqz_held_take(struct shmqz_held *held, uint64_t from, uint64_t to,
+struct shmqz_held_walk shmqz_held_walk(
+    const struct shmqz_held *held, uint64_t from, uint64_t to)
+{
+    struct shmqz_held_walk walk = {place_of(held, from), to};
+    return walk;
+}
+
+bool shmqz_held_next(struct shmqz_held *held, struct shmqz_held_walk *walk,
     struct shmq_message *ret)
 {
-    uint32_t at = place_of(held, from);
+    uint32_t at = walk->at;
     while (at < held->cnt && is_gone(&held->items[at]))
         at++;
-    if (at >= held->cnt || held->items[at].position >= to)
+    if (at >= held->cnt || held->items[at].position >= walk->to)
         return false;
     *ret = held->items[at];
+    walk->at = at + 1;
     held->items[at].size = GONE;
     held->live--;
     while (held->first < held->cnt && is_gone(&held->items[held->first]))
@@ -90,6 +100,13 @@ bool shmqz_held_take(struct shmqz_held *held, uint64_t from, uint64_t to,
     if (held->first == held->cnt)
         held->first = held->cnt = 0;
     return true;
+}
+
+bool shmqz_held_take(struct shmqz_held *held, uint64_t from, uint64_t to,
+    struct shmq_message *ret)
+{
+    struct shmqz_held_walk walk = shmqz_held_walk(held, from, to);
+    return shmqz_held_next(held, &walk, ret);
 }
 
 uint64_t shmqz_held_count(

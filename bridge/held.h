@@ -21,6 +21,19 @@ struct shmqz_held {
 bool shmqz_held_add(struct shmqz_held *held, const struct shmq_message *msg,
     struct shmq_message *ret_old, bool *ret_had_old);
 
+/* A way through the records of a range that are there, taking them out. It ends
+ * with the next shmqz_held_add(). */
+struct shmqz_held_walk {
+    uint32_t at;
+    uint64_t to;
+};
+
+struct shmqz_held_walk shmqz_held_walk(
+    const struct shmqz_held *held, uint64_t from, uint64_t to);
+/* Takes out the next one; false: none is left. */
+bool shmqz_held_next(struct shmqz_held *held, struct shmqz_held_walk *walk,
+    struct shmq_message *ret);
+
 /* Takes out the first record with a position in [from, to); false: none. */
 bool shmqz_held_take(struct shmqz_held *held, uint64_t from, uint64_t to,
     struct shmq_message *ret);

@@ -14,6 +14,7 @@
 #include "confine.h"
 #include "feed.h"
 #include "options.h"
+#include "pool.h"
 #include "publish.h"
 #include "service/service_log.h"
 #include "service/service_notify.h"
@@ -199,6 +200,7 @@ static void tick(void *ctx)
     if (++bridge->ticks % 10 == 0) {
         shmqz_feed_second(server);
         shmqz_topics_check(server);
+        shmqz_pool_trim();
     }
     if (bridge->watchdog_ns &&
         now - bridge->watched_ns >= bridge->watchdog_ns) {
@@ -382,7 +384,7 @@ static void close_all(struct bridge *bridge)
     shmqz_net_close(server->net);
     free(server->feed); /* counted payloads were released by then */
     shmqz_records_free(&server->records);
-    free(server->scratch);
+    shmqz_pool_give(server->scratch);
     shmqz_loop_close(server->loop);
 }
 
@@ -418,8 +420,9 @@ static int check_namespace(struct bridge *bridge)
     return 0;
 }
 
-/* jemalloc reads this: large batches come and go, and what is free goes back to
- * the system at once, so that the bridge's memory is what it holds. */
+/* jemalloc reads this: what is free goes back to the system at once, so that
+ * the bridge's memory is what it holds. Large payloads do not ask it: pool.h.
+ */
 const char *malloc_conf;
 const char *malloc_conf = "narenas:2,dirty_decay_ms:0,muzzy_decay_ms:0";
 

@@ -58,8 +58,9 @@ static enum shmqw_status grant(
  * the later records of its frame along, so their own turn finds them gone. */
 static void give_back(struct shmqz_stream *s)
 {
+    struct shmqz_held_walk walk = shmqz_held_walk(&s->held, 0, UINT64_MAX);
     struct shmq_message msg;
-    while (shmqz_held_take(&s->held, 0, UINT64_MAX, &msg))
+    while (shmqz_held_next(&s->held, &walk, &msg))
         if (shmq_consumer_nack(s->consumer, &msg))
             (void)shmq_consumer_release(s->consumer, &msg);
 }
@@ -344,9 +345,10 @@ static void credit(const struct command *c)
 static void ack_range(struct shmqz_stream *s, uint64_t from, uint64_t to,
     struct shmqw_acked *counts)
 {
+    struct shmqz_held_walk walk = shmqz_held_walk(&s->held, from, to);
     struct shmq_message msg;
     bool any = false;
-    while (shmqz_held_take(&s->held, from, to, &msg)) {
+    while (shmqz_held_next(&s->held, &walk, &msg)) {
         any = true;
         if (shmq_consumer_release(s->consumer, &msg) == SHMQ_OK)
             counts->done++;
@@ -397,7 +399,8 @@ static void nack_one(struct shmqz_stream *s, struct shmq_message *msg,
         return;
     }
     counts->done++;
-    while (shmqz_held_take(&s->held, next, frame_end, &later)) {
+    struct shmqz_held_walk walk = shmqz_held_walk(&s->held, next, frame_end);
+    while (shmqz_held_next(&s->held, &walk, &later)) {
         (void)shmq_consumer_release(s->consumer, &later);
         counts->done++;
     }
@@ -448,9 +451,10 @@ static void nack(const struct command *c)
         nack_exclusive(s, c->request, &counts);
     for (uint32_t i = 0; s->kind == SHMQ_GROUP_SHARED && i < n; i++) {
         struct shmqw_range r = shmqw_range_at(c->request, i);
+        struct shmqz_held_walk walk = shmqz_held_walk(&s->held, r.from, r.to);
         struct shmq_message msg;
         bool any = false;
-        while (shmqz_held_take(&s->held, r.from, r.to, &msg)) {
+        while (shmqz_held_next(&s->held, &walk, &msg)) {
             any = true;
             nack_one(s, &msg, body.delay_ns, &counts);
         }

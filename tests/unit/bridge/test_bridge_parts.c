@@ -7,7 +7,10 @@
 #include "held.h"
 #include "options.h"
 #include "origins.h"
+#include "pool.h"
 #include "subscriptions.h"
+
+#include <pthread.h>
 
 #define KEY_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa#"
 #define KEY_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -185,6 +188,102 @@ TEST(held_records_are_found_by_ranges_in_any_order)
     shmqz_held_free(&held);
 }
 
+TEST(a_walk_takes_out_each_of_its_range_once)
+{
+    struct shmqz_held held = {0};
+    struct shmq_message msg = {0}, old;
+    bool had;
+
+    for (msg.position = 0; msg.position < 1000; msg.position++)
+        T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
+    T_TRUE(shmqz_held_take(&held, 600, 601, &msg));
+    struct shmqz_held_walk walk = shmqz_held_walk(&held, 500, 900);
+    for (uint64_t want = 500; want < 900; want++) {
+        if (want == 600 || want == 700)
+            continue;
+        T_TRUE(shmqz_held_next(&held, &walk, &msg));
+        T_EQ(msg.position, want);
+        if (want == 650) /* what is taken in between is left out */
+            T_TRUE(shmqz_held_take(&held, 700, 701, &msg));
+    }
+    T_TRUE(!shmqz_held_next(&held, &walk, &msg));
+    T_EQ(held.live, 600);
+    walk = shmqz_held_walk(&held, 0, UINT64_MAX);
+    for (uint32_t n = 0; n < 600; n++)
+        T_TRUE(shmqz_held_next(&held, &walk, &msg));
+    T_TRUE(!shmqz_held_next(&held, &walk, &msg));
+    T_EQ(held.live, 0);
+    shmqz_held_free(&held);
+}
+
+TEST(the_pool_keeps_a_bounded_amount_and_less_when_idle)
+{
+    static void *parts[4096];
+    uint32_t cnt = 0;
+
+    for (uint64_t all = 0; all < 3 * SHMQZ_POOL_KEEP; cnt++) {
+        parts[cnt] = shmqz_pool_take(SHMQZ_POOL_LEAST + cnt * 997);
+        T_TRUE(parts[cnt] != NULL);
+        T_TRUE(shmqz_pool_room(parts[cnt]) >= SHMQZ_POOL_LEAST + cnt * 997);
+        memset(parts[cnt], 0x5a, shmqz_pool_room(parts[cnt]));
+        all += shmqz_pool_room(parts[cnt]);
+    }
+    T_EQ(shmqz_pool_kept(), 0);
+    size_t largest = shmqz_pool_room(parts[cnt - 1]); /* given back first */
+    while (cnt > 0) {
+        shmqz_pool_give(parts[--cnt]);
+        T_TRUE(shmqz_pool_kept() <= SHMQZ_POOL_KEEP);
+    }
+    uint64_t kept = shmqz_pool_kept();
+    T_TRUE(kept > SHMQZ_POOL_KEEP / 2);
+    void *again = shmqz_pool_take(largest);
+    T_TRUE(shmqz_pool_kept() < kept);
+    shmqz_pool_give(again);
+    T_EQ(shmqz_pool_kept(), kept);
+    for (int i = 0; i < 20; i++)
+        shmqz_pool_trim();
+    T_EQ(shmqz_pool_kept(), 0);
+    /* Larger than any class: never kept. */
+    shmqz_pool_give(shmqz_pool_take(64 << 20));
+    T_EQ(shmqz_pool_kept(), 0);
+    T_TRUE(shmqz_pool_take(SIZE_MAX - 8) == NULL);
+    shmqz_pool_give(NULL);
+}
+
+static void *take_and_give(void *seed)
+{
+    uint32_t bits = *(uint32_t *)seed;
+
+    for (int i = 0; i < 20000; i++) {
+        bits = bits * 1664525 + 1013904223;
+        size_t bytes = SHMQZ_POOL_LEAST + (bits >> 14);
+        uint32_t *at = shmqz_pool_take(bytes);
+        if (!at)
+            return NULL;
+        at[0] = at[bytes / 4 - 1] = bits;
+        if (i % 100 == 0)
+            shmqz_pool_trim();
+        if (at[0] != bits || at[bytes / 4 - 1] != bits)
+            return NULL; /* somebody else had it, too */
+        shmqz_pool_give(at);
+    }
+    return seed;
+}
+
+TEST(the_pool_is_for_several_threads)
+{
+    uint32_t seeds[3] = {1, 2, 3};
+    pthread_t threads[3];
+    void *result;
+
+    for (int i = 0; i < 3; i++)
+        T_EQ(pthread_create(&threads[i], NULL, take_and_give, &seeds[i]), 0);
+    for (int i = 0; i < 3; i++) {
+        T_EQ(pthread_join(threads[i], &result), 0);
+        T_TRUE(result == &seeds[i]);
+    }
+}
+
 TEST(subscriptions_say_what_they_want)
 {
     static const struct {
@@ -269,6 +368,9 @@ static const struct CMUnitTest tests[] = {
     T(a_publish_is_new_repeated_early_fenced_or_overlaps),
     T(the_table_of_origins_is_bounded),
     T(held_records_are_found_by_ranges_in_any_order),
+    T(a_walk_takes_out_each_of_its_range_once),
+    T(the_pool_keeps_a_bounded_amount_and_less_when_idle),
+    T(the_pool_is_for_several_threads),
     T(subscriptions_say_what_they_want),
     T(refused_subscriptions_end_nobody_elses),
     T(the_feed_keeps_less_when_it_is_much),
