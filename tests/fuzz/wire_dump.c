@@ -186,7 +186,7 @@ static void tell_text(const void *at, size_t len)
 static void tell_group(const struct shmqw_view *value)
 {
     struct shmqw_group_stat s;
-    struct shmqw_view name, dead_letter;
+    struct shmqw_view name = {NULL, 0}, dead_letter = {NULL, 0};
     printf(" GROUP_STAT(");
     if (shmqw_open_group_stat(value, &s, &name, &dead_letter)) {
         tell_fields(group_stat_fields, (const uint8_t *)&s, "");
@@ -201,7 +201,7 @@ static void tell_group(const struct shmqw_view *value)
 static void tell_endpoint(const struct shmqw_view *value)
 {
     struct shmqw_endpoint_stat s;
-    struct shmqw_view group;
+    struct shmqw_view group = {NULL, 0};
     printf(" ENDPOINT_STAT(");
     if (shmqw_open_endpoint_stat(value, &s, &group)) {
         tell_fields(endpoint_stat_fields, (const uint8_t *)&s, "");
@@ -380,9 +380,8 @@ static struct part read_part(const char *hex)
         p.len = strlen(hex) / 2;
     p.at = malloc(p.len ? p.len : 1);
     for (size_t i = 0; p.at && i < p.len; i++) {
-        unsigned byte = 0;
-        (void)sscanf(hex + 2 * i, "%2x", &byte);
-        p.at[i] = (uint8_t)byte;
+        char digits[3] = {hex[2 * i], hex[2 * i + 1], 0};
+        p.at[i] = (uint8_t)strtoul(digits, NULL, 16);
     }
     return p;
 }
@@ -392,13 +391,13 @@ int main(void)
     char *line = NULL;
     size_t room = 0;
     while (getline(&line, &room, stdin) > 0) {
-        struct part parts[PARTS_MAX];
+        struct part parts[PARTS_MAX] = {{NULL, 0}};
         uint32_t cnt = 0;
         char *at, *who = strtok_r(line, " \n", &at);
         for (char *hex; cnt < PARTS_MAX && (hex = strtok_r(NULL, " \n", &at));)
             parts[cnt++] = read_part(hex);
         if (!who || cnt == 0)
-            return 2;
+            break;
         if (strcmp(who, "sub") == 0)
             tell_feed(parts, cnt);
         else if (strcmp(who, "push") == 0)
