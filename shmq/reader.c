@@ -347,8 +347,8 @@ int shmqi_reader_advance(struct shmq_consumer *c)
         shmqi_held_free(c, h);
         c->first++;
     }
-    if (c->first == c->last && !is_mpmc(c))
-        c->done_pos = c->next; /* behind a pad, perhaps */
+    if (c->first == c->last) /* behind a pad or a gap, perhaps */
+        c->done_pos = is_mpmc(c) ? shmqi_pos(c->next, c->next_idx) : c->next;
     /* A quarter: large frames then do not each cost a CAS of the floor. An spsc
      * ring needs room in one piece, so there it is an eighth. */
     if (c->mode == SHMQI_MODE_EXCLUSIVE &&
