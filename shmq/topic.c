@@ -379,8 +379,10 @@ const char *shmq_topic_namespace(const struct shmq_topic *t)
 
 void shmq_topic_uuid(const struct shmq_topic *t, uint64_t ret_uuid[2])
 {
-    ret_uuid[0] = t->segment->constants.uuid[0];
-    ret_uuid[1] = t->segment->constants.uuid[1];
+    const struct shmqi_segment *s = t->segment;
+    const uint64_t *uuid = s->ring.marks ? s->topic_uuid : s->constants.uuid;
+    ret_uuid[0] = uuid[0];
+    ret_uuid[1] = uuid[1];
 }
 
 /* -- listing

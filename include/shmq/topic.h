@@ -152,7 +152,9 @@ SHMQ_API const char *shmq_topic_name(const struct shmq_topic *topic);
 SHMQ_API const char *shmq_topic_namespace(const struct shmq_topic *topic);
 
 /* The topic's random identity: another topic made later under the same name has
- * another one, so positions of the two can be told apart. Never blocks. */
+ * another one, so positions of the two can be told apart. That of a durable
+ * topic is its history's: it stays when the ring is made anew after a reboot.
+ * Never blocks. */
 SHMQ_API void shmq_topic_uuid(
     const struct shmq_topic *topic, uint64_t ret_uuid[2]);
 

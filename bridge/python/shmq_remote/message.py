@@ -6,7 +6,8 @@ from typing import Dict, List, Optional, Tuple
 
 from . import wire
 
-GAP_REASONS = {1: "dropped", 2: "retention", 3: "corrupt", 4: "truncated"}
+GAP_REASONS = {1: "dropped", 2: "retention", 3: "corrupt", 4: "truncated",
+               5: "lost"}
 
 
 @dataclass(frozen=True)
