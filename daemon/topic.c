@@ -210,7 +210,9 @@ static bool resume_log(
     return begin_log(topic, start);
 }
 
-static bool serve(struct shmqd_topic *topic, bool ring_is_new)
+/* `lost`: what was in the log when a ring was lost; NULL: the ring is the old
+ * one. Without a clean end the journal is older than what groups have read. */
+static bool serve(struct shmqd_topic *topic, const struct shmqd_recovery *lost)
 {
     char dir[SHMQD_PATH_MAX];
     struct shmqd_log_status status;
@@ -230,8 +232,8 @@ static bool serve(struct shmqd_topic *topic, bool ring_is_new)
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED, "no memory");
         return false;
     }
-    if (ring_is_new)
-        shmqd_topic_restore_groups(topic);
+    if (lost != NULL)
+        shmqd_topic_restore_groups(topic, lost->clean ? 0 : lost->end_pos);
     shmqi_drain_seek(topic->drain, status.added_pos);
     shmqi_drain_set_earliest(topic->drain, topic->low);
     shmqi_drain_raise(topic->drain, topic->written, topic->durable);
@@ -260,7 +262,7 @@ void shmqd_topic_open(struct shmqd_topic *topic)
     bool ok = ring == 1 ? resume_log(topic, &recovery)
                         : make_ring(topic, &recovery) && open_ring(topic);
     if (ok)
-        (void)serve(topic, ring == 0);
+        (void)serve(topic, ring == 0 ? &recovery : NULL);
 }
 
 int shmqd_log_end(struct shmqd *daemon, struct shmqd_log *log)

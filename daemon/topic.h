@@ -87,8 +87,9 @@ void shmqd_topic_places_free(struct shmqd_topic *topic);
  * was told. */
 bool shmqd_topic_groups(
     struct shmqd_topic *topic, uint64_t now_ns, bool flushed);
-/* Makes the groups of the journal anew in a ring that was made anew. */
-void shmqd_topic_restore_groups(struct shmqd_topic *topic);
+/* Makes the groups of the journal anew in a ring that was made anew. Records
+ * below `handed_pos` may have been handed out since the journal was written. */
+void shmqd_topic_restore_groups(struct shmqd_topic *topic, uint64_t handed_pos);
 
 /* Puts all places that moved into the journal, for a stop. False: it has no
  * room now. */

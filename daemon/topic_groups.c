@@ -86,11 +86,13 @@ bool shmqd_topic_places_open(struct shmqd_topic *topic)
     return true;
 }
 
-void shmqd_topic_restore_groups(struct shmqd_topic *topic)
+void shmqd_topic_restore_groups(struct shmqd_topic *topic, uint64_t handed_pos)
 {
     struct shmqd_places *places = topic->places;
     for (uint32_t i = 0; i < places->cnt; i++) {
-        const struct shmqi_group_place *place = &places->known[i].place;
+        struct shmqi_group_place *place = &places->known[i].place;
+        if (place->next < handed_pos)
+            place->next = handed_pos;
         int rc = shmqi_drain_restore(topic->drain, place);
         if (rc != 0 && rc != SHMQ_ERR_EXISTS)
             shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
@@ -134,7 +136,8 @@ static bool put(
     return true;
 }
 
-static bool look(struct shmqd_topic *topic)
+/* `last`: nobody looks after us. Who is attached may go on reading. */
+static bool look(struct shmqd_topic *topic, bool last)
 {
     struct shmqd_places *places = topic->places;
     uint32_t cnt =
@@ -142,8 +145,12 @@ static bool look(struct shmqd_topic *topic)
     bool all = true;
     for (uint32_t i = 0; i < places->cnt; i++)
         places->known[i].seen = false;
-    for (uint32_t i = 0; i < cnt; i++)
-        all &= put(topic, &places->found[i]);
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct shmqi_group_place *place = &places->found[i];
+        if (last)
+            place->next = shmqi_drain_group_reach(topic->drain, place);
+        all &= put(topic, place);
+    }
     for (uint32_t i = 0; all && i < places->cnt; i++) {
         struct known *known = &places->known[i];
         if (known->seen)
@@ -175,7 +182,7 @@ static bool tell(struct shmqd_topic *topic)
 
 bool shmqd_topic_note_groups(struct shmqd_topic *topic)
 {
-    return topic->state != SHMQD_TOPIC_SERVED || look(topic);
+    return topic->state != SHMQD_TOPIC_SERVED || look(topic, true);
 }
 
 bool shmqd_topic_groups(
@@ -186,7 +193,7 @@ bool shmqd_topic_groups(
         topic->groups_ns = now_ns + WITH_FLUSH_NS;
     if (commits != topic->commits || now_ns >= topic->groups_ns) {
         topic->groups_ns = now_ns + LOOK_NS;
-        if (look(topic))
+        if (look(topic, false))
             topic->commits = commits;
     }
     return tell(topic);

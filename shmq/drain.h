@@ -157,6 +157,10 @@ struct shmqi_group_place {
 uint32_t shmqi_drain_groups(
     struct shmqi_drain *d, struct shmqi_group_place *buf, uint32_t cap);
 uint32_t shmqi_drain_groups_max(const struct shmqi_drain *d);
+/* How far the group can be handed what is published now: with members, living
+ * or not cleared away yet, to the end, else to its `next`. */
+uint64_t shmqi_drain_group_reach(
+    const struct shmqi_drain *d, const struct shmqi_group_place *place);
 
 /* Makes a group anew at its place, after the ring was lost. Records in [floor,
  * next) will be flagged as redelivered. EXISTS: left as it is. */

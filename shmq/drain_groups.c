@@ -81,6 +81,18 @@ uint32_t shmqi_drain_groups(
     return cnt;
 }
 
+uint64_t shmqi_drain_group_reach(
+    const struct shmqi_drain *d, const struct shmqi_group_place *place)
+{
+    const struct shmqi_ring *r = d->ring;
+    for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
+        if (shmqi_identity_at(r, i) != 0 &&
+            shm_ld(J6, &r->endpoints[i].member_of) == place->internal)
+            return shmqi_ring_end(r);
+    }
+    return place->next;
+}
+
 int shmqi_drain_restore(
     struct shmqi_drain *d, const struct shmqi_group_place *place)
 {

@@ -1,0 +1,113 @@
+#!/usr/bin/env python3
+"""After the loss of /dev/shm a group is handed nothing twice without the flag,
+however far it had read beyond what the journal says; the history of a topic is
+the same one; a group that had done everything is handed nothing again."""
+import json
+import signal
+import time
+
+from shmqd_support import Place, check, done, eventually
+
+RECORDS = 2000
+HALF = RECORDS // 2
+
+
+def read(place, group, cnt, *more):
+    """(position, redelivered) of the next `cnt` records; None: of all."""
+    end = ["--count", str(cnt)] if cnt else ["--exit-when-empty"]
+    lines = place.shmq("sub", "t", "--group", group, "--timeout", "20",
+                       "--format", "json", *end, *more)
+    return [(int(one["position"]), one["redelivered"])
+            for one in map(json.loads, lines.splitlines()) if "gap" not in one]
+
+
+def redelivered(place, group):
+    groups = json.loads(place.shmq("groups", "t", "--json"))
+    return next(one["redelivered"] for one in groups if one["group"] == group)
+
+
+def begin(name, ring="mpmc"):
+    place = Place(name)
+    daemon = place.start()
+    place.shmq("create", "t", "--durability", "disk", "--ring", ring)
+    groups = (("one", "--exclusive"), ("many",))
+    for group, *kind in groups[:1] if ring == "spsc" else groups:
+        place.shmq("group", "create", "t", group, *kind)
+    place.shmq("pub", "t", stdin=b"".join(
+        b"%d\n" % i for i in range(RECORDS)))
+    return place, daemon
+
+
+def check_flags(place, group, before, *more):
+    after = read(place, group, None, *more)
+    check(len({p for p, _ in before + after}) == RECORDS, "all arrived")
+    seen = {position for position, _ in before}
+    twice = [p for p, again in after if p in seen and not again]
+    check(twice == [], group, len(twice), twice[:3])
+    flagged = sum(again for _, again in after)
+    check(flagged <= redelivered(place, group), flagged)
+    return sum(p in seen for p, _ in after)
+
+
+def read_on_without_daemon(stop, name, ring="mpmc"):
+    """The daemon is away, its journal stands still, the readers go on; then
+    everything is gone but the disk."""
+    place, daemon = begin(name, ring)
+    with place:
+        first = {"one": read(place, "one", 10, "--exclusive")}
+        if ring == "mpmc":
+            first["many"] = read(place, "many", 10)
+        time.sleep(0.3)  # the journal knows the groups
+        if stop is None:  # a clean end, with a member that stays and goes on
+            stays = place.begin("sub", "t", "--group", "many", "--ack", "none",
+                                "--format", "json", "--from", "latest")
+            eventually(lambda: any(
+                one["members"] for one in json.loads(
+                    place.shmq("groups", "t", "--json"))), "it is a member")
+            place.stop(daemon)
+            stays.kill()
+            stays.wait()
+        else:
+            daemon.send_signal(stop)
+            if stop == signal.SIGKILL:
+                daemon.wait()
+        groups = list(first) if stop is not None else ["many"]
+        for group in groups:
+            more = ["--exclusive"] if group == "one" else []
+            first[group] += read(place, group, HALF, *more)
+        daemon.kill()
+        daemon.wait()
+        place.empty_shm()
+        daemon = place.start()
+        again = [check_flags(place, group, first[group],
+                             *(["--exclusive"] if group == "one" else []))
+                 for group in groups]
+        check(any(again), "the control: some did come again")
+        place.stop(daemon)
+    print("%s: %s came again, flagged" % (name, again))
+
+
+def nothing_again_when_all_was_done():
+    place, daemon = begin("reboot-done")
+    with place:
+        read(place, "one", RECORDS, "--exclusive")
+        read(place, "many", RECORDS)
+        eventually(lambda: all(
+            one["lag_messages"] == 0 for one in json.loads(
+                place.shmq("groups", "t", "--json"))), "all is done")
+        place.stop(daemon)
+        place.empty_shm()
+        daemon = place.start()
+        for group, more in (("one", ["--exclusive"]), ("many", [])):
+            place.shmq("sub", "t", "--group", group, "--timeout", "0.5", *more,
+                       status=3)
+            check(redelivered(place, group) == 0)
+        place.stop(daemon)
+
+
+read_on_without_daemon(signal.SIGKILL, "reboot-killed")
+read_on_without_daemon(signal.SIGKILL, "reboot-spsc", "spsc")
+read_on_without_daemon(signal.SIGSTOP, "reboot-stopped")
+read_on_without_daemon(None, "reboot-ended")
+nothing_again_when_all_was_done()
+done()
