@@ -130,7 +130,7 @@ static bool kill_at(uint64_t k, uint32_t *ret_twice)
     struct t_proc proc;
     uint32_t letters;
 
-    (void)alarm(100); /* the watchdog is for one point, not for all */
+    (void)alarm(600); /* the watchdog is for one point, not for all */
     use_up_attempts(topic);
     t_spawn(&proc, take_out, &k);
     (void)t_recv(&proc);

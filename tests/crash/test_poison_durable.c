@@ -221,7 +221,7 @@ static bool kill_at(struct run *run, uint32_t *ret_twice)
     struct t_proc proc;
     uint32_t seen[RECORDS], letters[RECORDS];
 
-    (void)alarm(100); /* the watchdog is for one point, not for all */
+    (void)alarm(600); /* the watchdog is for one point, not for all */
     run->copied = run->flushed = false;
     t_spawn(&proc, take_out, run);
     while (!run->copied && !has_ended(&proc))
@@ -266,6 +266,7 @@ int main(int argc, char **argv)
         (void)printf("%s: killed at %u points, then the host went %s: lost at "
                      "none, twice %u times\n",
             names[run->kind], kills, run->down ? "down" : "on", twice);
+        (void)fflush(stdout);
         T_TRUE(kills > 200 / stride);
         all_twice += twice;
     }
