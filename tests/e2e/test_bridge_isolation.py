@@ -2,7 +2,12 @@
 """shmq-bridge: what bad remote peers do to others, compared with the same peers
 when they behave, run after run in turn. Local publishers, an honest remote
 reader, the bridge's memory; and a bridge that is stopped for ever.
---full: more rounds, and the change must be at most 10 %.
+
+--full: seven rounds, compared by their medians; the change must be at most 10 %.
+To be run on a machine that does nothing else (50 s). Beside other tests the least
+of each figure is compared, and may differ by half and a millisecond: on busy
+processors a publisher is put off by whomever it wakes, and a bridge that has
+little to do is woken more often. What holds a publisher up costs far more.
 """
 import os
 import random
@@ -16,10 +21,12 @@ import time
 from bridge_peer import *
 
 PACE = os.path.join(os.environ["SHMQ_TEST_BIN_DIR"], "e2e_bridge_pace")
-ROUNDS = 8 if FULL else 2
-SECONDS = 2.0 if FULL else 1.0
+ROUNDS = 7 if FULL else 3
+SECONDS = 1.5 if FULL else 1.0
 SUBSCRIBERS = 200
-CHANGE_MAX = 1.10 if FULL else 3.0
+CHANGE_MAX, SLACK_NS = (1.10, 0) if FULL else (1.5, 1_000_000)
+TELLING = statistics.median if FULL else min
+GOOD, BAD, HARMFUL = "read at once", "bad peers", "harmful peers"
 MIB = 1 << 20
 # Credit of one session and one message beyond it for each of the two streams,
 # their copies in the library, the feed's buffer, and the program itself. (The
@@ -27,7 +34,21 @@ MIB = 1 << 20
 MEMORY_MAX = (2 * (8 + 64) * 2 + 16 + 2 * SUBSCRIBERS // 100 + 64) * MIB
 
 
-def crowd(w, behaves, stop):
+def hold(context, w, stop):
+    """The control: a member that does hold publishers up, because its group is
+    one of a topic in memory that blocks. It acknowledges now and then."""
+    p = Peer(context, w.bridge.router)
+    assert p.hello().command == WELCOME
+    s = p.attach("t", "g", credit=4 * MIB, records=16384, prefetch=1024)
+    while not stop.wait(0.05):  # 100 records of a ring of 64
+        while p.receive(0):
+            pass
+        p.send(ACK, struct.pack("<Q", s.generation), ranges((0, NONE)), corr=0,
+               stream=s.id)
+        s.credit(MIB, 1024)
+
+
+def crowd(w, how, stop):
     """200 subscribers, a stream that is never read, one whose credit ends, one
     that takes 64 MiB messages."""
     context = zmq.Context()
@@ -41,6 +62,9 @@ def crowd(w, behaves, stop):
         s.connect(w.bridge.pub)
         poller.register(s, zmq.POLLIN)
         subs.append(s)
+    if how == HARMFUL:
+        threading.Thread(target=hold, args=(context, w, stop),
+                         daemon=True).start()
     streams = []
     for topic, credit in (("t", 4 * MIB), ("t", 100_000), ("big", 4 * MIB)):
         p = Peer(context, w.bridge.router)
@@ -52,7 +76,7 @@ def crowd(w, behaves, stop):
     by_socket = {p.socket: s for p, s in streams}
     begin = time.monotonic()
     while not stop.is_set():
-        if not behaves:
+        if how != GOOD:
             # Alive, so that their leases do not end.
             if time.monotonic() - begin > 1:
                 begin = time.monotonic()
@@ -67,7 +91,10 @@ def crowd(w, behaves, stop):
                 if m.command == DELIVER:
                     by_socket[socket].credit(len(parts[1]),
                                              m.unpack("QQQQQQI")[6])
-    context.destroy(0)
+    for p, _ in streams:  # the next round has a bridge without them
+        p.send(BYE, bytes(8), corr=0)
+    time.sleep(0.1)
+    os._exit(0)
 
 
 def large_messages(w, stop):
@@ -78,13 +105,13 @@ def large_messages(w, stop):
         shmq(w.ns, "pub", "big", "--file", payload)
 
 
-def one_round(w, behaves):
+def one_round(w, how, all_arrive=True):
     stop = threading.Event()
     child = os.fork()
     if child == 0:
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         try:
-            crowd(w, behaves, stop)
+            crowd(w, how, stop)
         except BaseException as e:  # the parent has to know
             print("crowd:", e, file=sys.stderr)
             os._exit(1)
@@ -108,7 +135,9 @@ def one_round(w, behaves):
             told = list(map(int, pace.stdout.read().split()))
         if told and len(latencies) >= told[3]:
             break
-        if not honest.socket.poll(100):
+        if not honest.socket.poll(300):
+            if told and not all_arrive:
+                break
             continue
         parts = honest.socket.recv_multipart()
         now = time.monotonic_ns()
@@ -131,33 +160,58 @@ def one_round(w, behaves):
     honest.ask(BYE, bytes(8))
     honest.close()
     p50, p99, worst, count = told
-    assert pace.returncode == 0 and len(latencies) == count, \
-        (len(latencies), count)
+    assert pace.returncode == 0
+    assert not all_arrive or len(latencies) == count, (len(latencies), count)
     latencies.sort()
-    return {"publish p99": p99, "remote p50": latencies[count // 2],
+    return {"publish p99": p99, "remote p50": latencies[len(latencies) // 2],
             "rate": count / SECONDS, "memory": peak}
 
 
+def world(capacity):
+    w = World("--max-message", "64M", "--credit", "8M", "--feed-buffer", "16M",
+              "--feed-messages", "100")
+    w.shmq("create", "t", "--capacity", str(capacity), "--arena", "16M")
+    w.shmq("create", "crowd")
+    w.shmq("create", "big", "--max-message", "60M", "--arena", "128M",
+           "--capacity", "16", "--max-producers", "4")
+    return w
+
+
+def changes(rounds, how):
+    """Figures that are too much larger with `how` than when all read."""
+    found = {}
+    for what in ("publish p99", "remote p50"):
+        good, other = (TELLING(r[h][what] for r in rounds) for h in (GOOD, how))
+        if other > good * CHANGE_MAX + SLACK_NS:
+            found[what] = other / good
+        print(f"  {what}: {how} {other / 1e3:.0f} us, {GOOD} {good / 1e3:.0f} us:"
+              f" {other / good:.2f}")
+    return found
+
+
 def test_bad_peers_change_little():
-    with World("--max-message", "64M", "--credit", "8M", "--feed-buffer", "16M",
-               "--feed-messages", "100") as w:
-        w.shmq("create", "t", "--capacity", "4096", "--arena", "16M")
-        w.shmq("create", "crowd")
-        w.shmq("create", "big", "--max-message", "60M", "--arena", "128M",
-               "--capacity", "16", "--max-producers", "4")
+    with world(4096) as w:
         rounds = []
         for i in range(ROUNDS):
-            good, bad = one_round(w, True), one_round(w, False)
-            rounds.append((good, bad))
-            print(f"  read at once {good}\n  bad peers    {bad}", flush=True)
-        for what in ("publish p99", "remote p50"):
-            ratio = statistics.median(b[what] / g[what] for g, b in rounds)
-            print(f"  {what}: bad / good {ratio:.2f}")
-            assert ratio <= CHANGE_MAX, (what, ratio)
-        peak = max(r["memory"] for pair in rounds for r in pair)
+            order = (GOOD, BAD) if i % 2 == 0 else (BAD, GOOD)
+            rounds.append({how: one_round(w, how) for how in order})
+            for how in order:
+                print(f"  {how}: {rounds[-1][how]}", flush=True)
+        worse = changes(rounds, BAD)
+        assert not worse, worse
+        rates = [TELLING(r[how]["rate"] for r in rounds) for how in (GOOD, BAD)]
+        assert rates[1] >= rates[0] / CHANGE_MAX, rates
+        peak = max(r["memory"] for both in rounds for r in both.values())
         print(f"  memory at most {peak // MIB} MiB of {MEMORY_MAX // MIB}")
         assert peak <= MEMORY_MAX
         w.peer()
+
+
+def test_harm_would_be_seen():
+    """A member that holds a small ring up: the comparison finds it."""
+    with world(64) as w:
+        rounds = [{how: one_round(w, how, False) for how in (GOOD, HARMFUL)}]
+        assert "publish p99" in changes(rounds, HARMFUL)
 
 
 def test_a_stopped_bridge_holds_nobody_up():
