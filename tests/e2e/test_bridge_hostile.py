@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """shmq-bridge and peers that mean it harm: garbage, half handshakes, thousands of
 connections, forged numbers. It goes on serving others, gives nothing away, keeps
-neither memory nor descriptors. Takes some seconds; --full: 10,000 connections and
-a million garbled messages.
+neither memory nor descriptors. Takes some seconds; --full: crowds of 10,000 (2,000
+with wrong keys) and a million garbled messages.
 """
 import os
 import random
+import resource
+import signal
 import socket as net
 import struct
 import sys
+import threading
 import time
 
-from bridge_peer import *
+from bridge_keys import *
 
 CONNECTS = 10000 if FULL else 1500
 GARBLED = 1_000_000 if FULL else 4_000
@@ -75,35 +78,198 @@ def test_bytes_that_are_no_zeromq():
         serves(w)
 
 
-def test_thousands_of_connections():
-    import resource
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+class Honest:
+    """A client that goes on working, and how long its publishes took."""
+
+    def __init__(self, w, **kwargs):
+        self.w, self.kwargs = w, kwargs
+        self.stop = threading.Event()
+        self.took, self.failed = [], None
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        until(lambda: self.took or self.failed, what="the first publish")
+        return self
+
+    def run(self):
+        try:
+            context = zmq.Context()
+            p = Peer(context, self.w.bridge.router, **self.kwargs)
+            assert p.hello().command == WELCOME
+            while not self.stop.is_set():
+                begin = time.monotonic()
+                a = p.puback(p.publish("t", [b"alive"]), 10)
+                assert a is not None and a.status == "OK", a
+                self.took.append(time.monotonic() - begin)
+                self.stop.wait(0.002)
+            p.ask(BYE, bytes(8))
+            context.destroy(0)
+        except BaseException as e:
+            self.failed = e
+
+    def __exit__(self, kind, *_):
+        self.stop.set()
+        self.thread.join()
+        if kind is None:
+            assert not self.failed, self.failed
+
+    def told(self):
+        took = sorted(self.took)
+        return (f"{len(took)} publishes of another client, p50 "
+                f"{took[len(took) // 2] * 1e3:.2f} ms, longest "
+                f"{took[-1] * 1e3:.0f} ms")
+
+
+def many_descriptors():
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def connect_many(w, count, first=b""):
+    """TCP connections which say `first`, and no more."""
+    opened = []
+    for i in range(count):
+        s = net.socket()
+        s.setblocking(False)
+        try:
+            s.connect(("127.0.0.1", w.port))
+        except BlockingIOError:
+            pass
+        opened.append(s)
+        if i % 100 == 99:  # the backlog is no part of this
+            time.sleep(0.005)
+    for s in opened if first else ():
+        try:
+            s.send(first)
+        except OSError:
+            pass
+    return opened
+
+
+def check_nothing_kept(w, waves, what, **honest_one):
+    """`waves` makes and ends one crowd: what the second one leaves behind beyond
+    what the first did is a leak."""
+    with Honest(w, **honest_one):
+        pass  # what it needs is there from now on
+    time.sleep(0.2)
+    fds, before = fd_cnt(w), rss_kib(w)
+    grown, most = [], 0
+    with Honest(w, **honest_one) as honest:
+        for _ in range(3):
+            crowd = waves()
+            most = max(most, fd_cnt(w) - fds)
+            for s in crowd:
+                s.close()
+            until(lambda: fd_cnt(w) <= fds + 8, 30, "the end of connections")
+            time.sleep(0.3)
+            grown.append(rss_kib(w) - before)
+    print(f"  {what}: up to {most} descriptors at once, then none more; memory "
+          f"after each wave {grown} KiB more; {honest.told()}", flush=True)
+    assert grown[2] - grown[0] < 4 * 1024 + CONNECTS // 4, grown
+    assert max(honest.took) < 5
+    until(lambda: fd_cnt(w) <= fds, 10, "as many descriptors as before")
+
+
+def test_thousands_of_connections():
+    many_descriptors()
     with tcp_world() as w:
         w.shmq("create", "t")
         serves(w)
-        fds, before = fd_cnt(w), rss_kib(w)
-        for wave in range(2):
-            opened = []
-            for i in range(CONNECTS):
-                s = net.socket()
-                s.setblocking(False)
-                try:
-                    s.connect(("127.0.0.1", w.port))
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    s.close()
-                    break
-                opened.append(s)
-            serves(w)
-            for s in opened:
-                s.close()
-        until(lambda: fd_cnt(w) <= fds + 4, 30, "the end of connections")
+        check_nothing_kept(w, lambda: connect_many(w, CONNECTS),
+                           f"{CONNECTS} connections")
         serves(w)
-        grown = rss_kib(w) - before
-        print(f"  {len(opened)} connections twice: {grown} KiB more")
-        assert grown < 64 * 1024, grown
+
+
+def test_thousands_of_half_handshakes():
+    many_descriptors()
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01NULL" + bytes(48)
+    with tcp_world("--handshake-timeout", "1s") as w:
+        w.shmq("create", "t")
+        serves(w)
+        check_nothing_kept(
+            w, lambda: connect_many(w, CONNECTS, greeting),
+            f"{CONNECTS} handshakes that stop after the greeting")
+        fds = fd_cnt(w)
+        # Nobody closes: they are thrown out.
+        crowd = connect_many(w, CONNECTS // 4, greeting)
+        until(lambda: fd_cnt(w) <= fds + 4, 20, "the end of half handshakes")
+        for s in crowd:
+            s.close()
+        serves(w)
+
+
+def test_thousands_of_wrong_keys():
+    """Keys that nobody knows, each another one; right keys of another bridge; no
+    keys at all. None is answered, and each costs the log a line at most."""
+    many_descriptors()
+    with secured() as w:
+        w.shmq("create", "public")
+        k = w.keys
+        k.allow("alice publish,consume *")
+        w.bridge.process.send_signal(signal.SIGHUP)
+        w.shmq("create", "t")
+        w.port = int(w.bridge.router.rsplit(":", 1)[1])
+        pairs = [tuple(key.decode() for key in zmq.curve_keypair())
+                 for _ in range(64)]
+        kinds = [lambda i: k.of(pairs[i % 64]),
+                 lambda i: k.alice + (pairs[i % 64][0],),
+                 lambda i: k.of((k.alice[0], pairs[i % 64][1])), lambda i: None]
+        context = zmq.Context()
+        context.set(zmq.MAX_SOCKETS, CONNECTS + 10)
+        answered = []
+
+        class Crowd:
+            """Closed when its peers are."""
+
+            def __init__(self):
+                self.peers = [Peer(context, w.bridge.router,
+                                   keys=kinds[i % 4](i))
+                              for i in range(CONNECTS // 5)]
+                for p in self.peers:
+                    p.send(HELLO, struct.pack("<BBHIQQQ", 1, 1, 0, 0, 0, 0, 0))
+                time.sleep(2 if FULL else 0.7)
+                answered.extend(p for p in self.peers if p.receive(0))
+
+            def close(self):
+                for p in self.peers:
+                    p.close()
+
+        check_nothing_kept(w, lambda: [Crowd()],
+                           f"{CONNECTS // 5} peers with wrong keys",
+                           keys=k.of(k.alice))
+        assert not answered
+        lines = w.bridge.read_log().count(b"connection from")
+        assert 1 <= lines <= 64 + 2, lines
+        context.destroy(0)
+
+
+def test_credit_that_is_repeated_gives_nothing():
+    with World() as w:
+        w.shmq("create", "t")
+        w.shmq("pub", "t", data=b"x\n" * 500)
+        p = w.peer()
+        s = p.attach("t", start=1, credit=1 << 20, records=10)
+        again = control(CREDIT, struct.pack("<QQ", s.granted, 10), b"", 0, 0,
+                        s.id)
+        for _ in range(10000):
+            p.socket.send(again)
+        # Sums that wrap around, and less than before.
+        for numbers in ((NONE, NONE), (1 << 63, 1 << 63), (0, 0), (1, NONE),
+                        (s.granted - 1, 9)):
+            p.send(CREDIT, struct.pack("<QQ", *numbers), stream=s.id)
+        assert p.ask(PING, bytes(8)).command == PONG
+        got, refused = 0, 0
+        while (m := p.take(lambda m: True, 0.3)) is not None:
+            if m.command == DELIVER:
+                got += len(m.records())
+            else:
+                assert m.status == "CREDIT_EXCEEDED", m
+                refused += 1
+        assert (got, refused) == (10, 3), (got, refused)
+        s.credit(0, 5)
+        m = p.take(lambda m: m.command == DELIVER)
+        assert len(m.records()) == 5
 
 
 def garble(rng, good):
