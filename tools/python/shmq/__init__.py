@@ -22,13 +22,17 @@ from __future__ import annotations
 
 from .errors import (Busy, Closed, Error, Exists, Full, Interrupted, Invalid,
                      LayoutMismatch, NotFound, NotPermitted, Stale, Timeout)
-from .topic import Topic, create, topics, unlink, version
+from .durable import Retain, daemon_status, remove_data
+from .topic import (Topic, create, set_retention, topics, unlink, version)
 from .producer import Loan, Producer
 from .consumer import Consumer, Gap, Message
 from .request import Caller, Request, Server
+from .waitset import TopicEvent, WaitSet, Watch
 
 __all__ = [
     "Busy", "Caller", "Closed", "Consumer", "Error", "Exists", "Full", "Gap",
     "Interrupted", "Invalid", "LayoutMismatch", "Loan", "Message", "NotFound",
-    "NotPermitted", "Producer", "Request", "Server", "Stale", "Timeout",
-    "Topic", "create", "topics", "unlink", "version"]
+    "NotPermitted", "Producer", "Request", "Retain", "Server", "Stale",
+    "Timeout", "Topic", "TopicEvent", "WaitSet", "Watch", "create",
+    "daemon_status", "remove_data", "set_retention", "topics", "unlink",
+    "version"]

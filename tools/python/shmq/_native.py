@@ -42,6 +42,12 @@ class GroupAttrs(Structure):
                 ("lease_ns", c_uint64), ("dead_letter", c_char_p)]
 
 
+class Retention(Structure):
+    _fields_ = [("struct_bytes", c_uint32), ("flags", c_uint32),
+                ("retain_bytes", c_uint64), ("retain_age_ns", c_uint64),
+                ("max_lag_bytes", c_uint64), ("consumed", c_char_p)]
+
+
 class Start(Structure):
     _fields_ = [("kind", c_uint32), ("reserved", c_uint32),
                 ("value", c_uint64)]
@@ -121,6 +127,38 @@ class Watermarks(Structure):
             "retain_bytes", "retain_age_ns", "max_lag_bytes")]
 
 
+class GroupStat(Structure):
+    _fields_ = [
+        ("name", c_char * 129), ("kind", c_uint32), ("absent", c_uint32),
+        ("max_attempts", c_uint32), ("lease_ns", c_uint64),
+        ("dead_letter", c_char * 136), ("floor_position", c_uint64),
+        ("lag_messages", c_uint64), ("lag_bytes", c_uint64),
+        ("oldest_unread_ns", c_int64), ("member_cnt", c_uint32),
+        ("claimed", c_uint32), ("redelivered", c_uint64),
+        ("dead_lettered", c_uint64), ("expired", c_uint64),
+        ("idle_since_ns", c_int64), ("dead_waits", c_uint64),
+        ("gates", c_uint32), ("reserved", c_uint32)]
+
+
+class EndpointStat(Structure):
+    _fields_ = [
+        ("id", c_uint32), ("role", c_uint32), ("state", c_uint32),
+        ("pid", c_int32), ("identity", c_uint64), ("since_ns", c_int64),
+        ("comm", c_char * 16), ("group", c_char * 129),
+        ("holds_frames", c_uint64), ("messages", c_uint64),
+        ("waiting", c_uint32), ("block_cnt", c_uint32),
+        ("blocks", c_uint32 * 16)]
+
+
+class WaitsetOptions(Structure):
+    _fields_ = [("struct_bytes", c_uint32), ("flags", c_uint32),
+                ("spin_ns", c_uint64)]
+
+
+class WatchEvent(Structure):
+    _fields_ = [("kind", c_uint32), ("topic", c_char * 140)]
+
+
 VISIT = CFUNCTYPE(c_int, c_void_p, c_char_p)
 P = c_void_p  # handles
 lib = _load()
@@ -148,6 +186,37 @@ for _name, _result, *_args in (
         ("shmq_producer_level_wait", c_int, P, c_uint64, c_uint32, c_uint64),
         ("shmq_consumer_commit_wait", c_int, P, c_uint64, POINTER(c_uint64)),
         ("shmq_topic_unlink", c_int, c_char_p, c_char_p, c_uint32),
+        ("shmq_topic_create_durable", c_int, c_char_p, c_char_p,
+         POINTER(TopicAttrs), POINTER(Retention)),
+        ("shmq_topic_set_retention", c_int, c_char_p, c_char_p,
+         POINTER(Retention)),
+        ("shmq_topic_remove_data", c_int, c_char_p, c_char_p, c_uint32),
+        ("shmq_daemon_status", c_int, c_char_p, c_uint64, c_char_p, c_uint64),
+        ("shmq_topic_level_wait", c_int, P, c_uint64, c_uint32, c_uint64),
+        ("shmq_topic_groups", c_int, P, POINTER(GroupStat), c_uint32,
+         POINTER(c_uint32)),
+        ("shmq_topic_endpoints", c_int, P, POINTER(EndpointStat), c_uint32,
+         POINTER(c_uint32)),
+        ("shmq_group_create", c_int, P, c_char_p, POINTER(GroupAttrs),
+         POINTER(Start)),
+        ("shmq_group_remove", c_int, P, c_char_p, c_uint32),
+        ("shmq_group_reset", c_int, P, c_char_p, POINTER(Start), c_uint32),
+        ("shmq_group_evict", c_int, P, c_uint32, c_uint32),
+        ("shmq_consumer_ack", c_int, P, POINTER(Message)),
+        ("shmq_consumer_extend", c_int, P),
+        ("shmq_consumer_position", c_int, P, POINTER(c_uint64)),
+        ("shmq_waitset_open", c_int, POINTER(WaitsetOptions), POINTER(P)),
+        ("shmq_waitset_close", None, P),
+        ("shmq_waitset_add", c_int, P, P),
+        ("shmq_waitset_remove", c_int, P, P),
+        ("shmq_waitset_receive", c_int, P, POINTER(Message), POINTER(P)),
+        ("shmq_waitset_receive_wait", c_int, P, c_uint64, POINTER(Message),
+         POINTER(P)),
+        ("shmq_waitset_fd", c_int, P, POINTER(c_int)),
+        ("shmq_watch_open", c_int, c_char_p, c_char_p, POINTER(P)),
+        ("shmq_watch_close", None, P),
+        ("shmq_watch_next", c_int, P, POINTER(WatchEvent)),
+        ("shmq_watch_fd", c_int, P, POINTER(c_int)),
         ("shmq_topic_list", c_int, c_char_p, VISIT, c_void_p),
         ("shmq_producer_open", c_int, P, c_void_p, POINTER(P)),
         ("shmq_producer_close", None, P),

@@ -5,6 +5,8 @@ from typing import Mapping, Optional, TypeVar
 
 Key = TypeVar("Key")
 
+LEVELS = {None: 0, "published": 1, "written": 2, "durable": 3}
+
 
 def text(value: str) -> bytes:
     """A C string."""

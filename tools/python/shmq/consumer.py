@@ -12,17 +12,16 @@ from ._handle import Handle, wait
 from ._values import nanoseconds, number, text_or_none, word
 from ._view import View
 from .errors import Stale, check
+from .group import group_attrs, start_at, start_of
 
 if TYPE_CHECKING:
     from .topic import Topic
 
 EMPTY, GAP = -2, -6
-KINDS = {None: 0, "shared": 1, "exclusive": 2}
-ABSENT = {None: 0, "keep": 1, "release": 2}
 READ = {None: 0, "published": 8, "durable": 16}
 REASONS = {1: "dropped", 2: "retention", 3: "corrupt", 4: "truncated",
            5: "lost"}
-COPY = 2
+COPY, MANUAL_ACK = 2, 4
 AT_ONCE = 64  # records between two turns of other tasks
 
 
@@ -91,6 +90,28 @@ class Message:
             nth += 1
         return found
 
+    @property
+    def content_type(self) -> Optional[str]:
+        value = self.attribute(2)
+        return None if value is None else value.decode(errors="replace")
+
+    @property
+    def dead_letters(self) -> List[str]:
+        """"topic position group attempts reason" for each time it went to a
+        dead-letter topic; reason is attempts or expired."""
+        told: List[str] = []
+        while True:
+            value = self.attribute(8, len(told))
+            if value is None:
+                return told
+            told.append(value.decode(errors="replace"))
+
+    def ack(self) -> None:
+        """Acknowledges it; the view stays until it is released. For consumers
+        with `manual_ack`."""
+        self._check()
+        self._finish("ack", self._raw, 0)
+
     def _end(self, how: str, delay_ns: int = 0) -> None:
         self._check()
         self._view.end()  # BufferError while parts of it are in use
@@ -139,20 +160,23 @@ class Consumer(Handle):
                  max_attempts: int = 0, lease: float = 0,
                  dead_letter: Optional[str] = None,
                  start: Union[str, int, None] = None, prefetch: int = 0,
-                 copy: bool = False, read: Optional[str] = None) -> None:
+                 copy: bool = False, read: Optional[str] = None,
+                 manual_ack: bool = False,
+                 start_time: Optional[float] = None) -> None:
         """`kind` shared or exclusive; `lease` in seconds; `start` "earliest",
-        "latest" or a position; `read` published or durable (durable
-        topics)."""
+        "latest" or a position, or `start_time`, seconds since the epoch;
+        `read` published or durable (durable topics); with `manual_ack`
+        releasing acknowledges nothing, Message.ack() does."""
         options = n.ConsumerOptions(
             struct_bytes=ctypes.sizeof(n.ConsumerOptions),
-            flags=(COPY if copy else 0) | word(READ, read),
+            flags=(COPY if copy else 0) | word(READ, read) |
+            (MANUAL_ACK if manual_ack else 0),
             group=text_or_none(group),
             prefetch_frames=number(prefetch))
-        options.attrs = n.GroupAttrs(
-            kind=word(KINDS, kind), absent=word(ABSENT, absent),
-            max_attempts=number(max_attempts), lease_ns=nanoseconds(lease),
-            dead_letter=text_or_none(dead_letter))
-        options.start = start_of(start)
+        options.attrs = group_attrs(
+            kind, absent, max_attempts, lease, dead_letter)
+        options.start = start_of(start) if start_time is None \
+            else start_at(nanoseconds(start_time))
         handle = ctypes.c_void_p()
         check(n.lib.shmq_consumer_open(
             topic.handle, ctypes.byref(options), ctypes.byref(handle)))
@@ -165,6 +189,8 @@ class Consumer(Handle):
             return  # closed: it went back then
         if how == "release":
             code = n.lib.shmq_consumer_release(self.handle, ctypes.byref(raw))
+        elif how == "ack":
+            code = n.lib.shmq_consumer_ack(self.handle, ctypes.byref(raw))
         elif delay_ns:
             code = n.lib.shmq_consumer_nack_later(
                 self.handle, ctypes.byref(raw), delay_ns)
@@ -259,6 +285,19 @@ class Consumer(Handle):
         check(n.lib.shmq_consumer_seek(
             self.handle, ctypes.byref(start_of(start))))
 
+    def extend(self) -> None:
+        """Renews the lease without doing anything else."""
+        check(n.lib.shmq_consumer_extend(self.handle))
+
+    @property
+    def position(self) -> int:
+        """Of the next record (exclusive, ephemeral), or the group's floor
+        (shared)."""
+        position = ctypes.c_uint64()
+        check(n.lib.shmq_consumer_position(
+            self.handle, ctypes.byref(position)))
+        return position.value
+
     def commit(self, timeout: Optional[float] = None) -> int:
         """Waits until what was acknowledged is so on disk (groups of durable
         topics); returns the group's safe place."""
@@ -271,12 +310,3 @@ class Consumer(Handle):
     def drained(self) -> bool:
         """Everything published before now has been acknowledged."""
         return check(n.lib.shmq_consumer_drained(self.handle)) == 1
-
-
-def start_of(start: Union[str, int, None]) -> n.Start:
-    words: Dict[Any, int] = {None: 0, "earliest": 1, "latest": 2}
-    if isinstance(start, int):
-        return n.Start(kind=3, value=number(start, 64))
-    if start not in words:
-        raise ValueError(f"{start!r}: give earliest, latest or a position")
-    return n.Start(kind=words[start])

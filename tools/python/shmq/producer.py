@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, List, Mapping, Optional, Sequence, Tuple, Unio
 
 from . import _native as n
 from ._handle import Handle, wait
-from ._values import number, text_or_none, word
+from ._values import LEVELS, number, text, text_or_none, word
 from ._view import View
 from .errors import check
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from .topic import Topic
 
 Bytes = Union[bytes, bytearray, memoryview]
-LEVELS = {None: 0, "published": 1, "written": 2, "durable": 3}
 KEY, CONTENT_TYPE, REPLY_TO, CORRELATION_ID, HEADER = 1, 2, 3, 4, 5
 
 
@@ -39,10 +38,13 @@ class Records:
     """An array of struct shmq_record and all that it points to."""
 
     def __init__(self, payloads: Sequence[Bytes], key: Optional[bytes],
-                 headers: Optional[Mapping[str, bytes]]) -> None:
+                 headers: Optional[Mapping[str, bytes]],
+                 content_type: Optional[str] = None) -> None:
         attrs: List[Tuple[int, Optional[str], bytes]] = []
         if key is not None:
             attrs.append((KEY, None, key))
+        if content_type is not None:
+            attrs.append((CONTENT_TYPE, None, text(content_type)))
         for name, value in (headers or {}).items():
             attrs.append((HEADER, name, value))
         self._keep: List[object] = []
@@ -125,19 +127,27 @@ class Producer(Handle):
 
     def publish(self, data: Bytes, *, key: Optional[bytes] = None,
                 headers: Optional[Mapping[str, bytes]] = None,
+                content_type: Optional[str] = None,
+                level: Optional[str] = None,
                 timeout: Optional[float] = None) -> int:
         """Publishes one record; returns its position. Waits for room up to
-        `timeout` seconds (None: for ever; 0: Full at once)."""
+        `timeout` seconds (None: for ever; 0: Full at once), and as long again
+        until it is at `level` (written, durable), if one is given. Timeout
+        then: it is published all the same, and may get there later."""
         return self.publish_batch(
-            [data], key=key, headers=headers, timeout=timeout)[0]
+            [data], key=key, headers=headers, content_type=content_type,
+            level=level, timeout=timeout)[0]
 
     def publish_batch(self, payloads: Sequence[Bytes], *,
                       key: Optional[bytes] = None,
                       headers: Optional[Mapping[str, bytes]] = None,
+                      content_type: Optional[str] = None,
+                      level: Optional[str] = None,
                       timeout: Optional[float] = None) -> List[int]:
-        """Publishes 1 to 4096 records as one frame, all visible at once; `key`
-        and `headers` go on each."""
-        records = Records(payloads, key, headers)
+        """Publishes 1 to 4096 records as one frame, all visible at once; `key`,
+        `headers` and `content_type` go on each."""
+        word(LEVELS, level)
+        records = Records(payloads, key, headers, content_type)
         positions = (ctypes.c_uint64 * max(1, records.cnt))()
         if timeout == 0:
             check(n.lib.shmq_producer_publish_batch(
@@ -146,6 +156,8 @@ class Producer(Handle):
             wait(lambda deadline: n.lib.shmq_producer_publish_batch_wait(
                 self.handle, records.array, records.cnt, deadline, positions),
                 timeout)
+        if level is not None:
+            self.wait_level(positions[records.cnt - 1], level, timeout)
         return list(positions[:records.cnt])
 
     def loan(self, size: int, *, key: Optional[bytes] = None,

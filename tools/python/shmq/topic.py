@@ -5,9 +5,11 @@ import ctypes
 from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import _native as n
-from ._handle import Handle
-from ._values import nanoseconds, number, text, text_or_none, word
+from ._handle import Handle, wait
+from ._values import LEVELS, nanoseconds, number, text, text_or_none, word
+from .durable import Retain, durable_create, retention
 from .errors import Exists, check
+from .group import Admin
 
 if TYPE_CHECKING:
     from .consumer import Consumer
@@ -18,6 +20,7 @@ RINGS = {"mpmc": 1, "spsc": 2}
 ON_FULL = {"block": 1, "drop-new": 2, "drop-old": 3}
 DURABILITIES = {"none": 0, "os": 1, "disk": 2}
 TIMESTAMPS = {"frame": 1, "off": 2, "record": 3}
+EXPIRED = {"skip": 0, "dead-letter": 16}
 
 
 def version() -> str:
@@ -29,12 +32,20 @@ def create(name: str, *, namespace: Optional[str] = None, ring: str = "mpmc",
            on_full: str = "block", capacity: int = 0, arena_bytes: int = 0,
            max_message_bytes: int = 0, max_producers: int = 0,
            max_groups: int = 0, max_members: int = 0, mode: int = 0,
-           data_mode: int = 0, ttl: float = 0, timestamps: str = "frame",
-           schema: Optional[str] = None, durability: str = "none",
-           exist_ok: bool = False) -> None:
-    """Makes a topic; 0 means the library's default. `ttl` in seconds. With
-    `exist_ok` a topic that is there is used as it is. `durability` os and disk
-    need shmqd."""
+           data_mode: int = 0, ttl: float = 0, expired: str = "skip",
+           timestamps: str = "frame", schema: Optional[str] = None,
+           durability: str = "none", retain: Optional[Retain] = None,
+           prefault: bool = False, mlock: bool = False, huge: bool = False,
+           asymmetric: bool = False, owner: Optional[int] = None,
+           group_owner: Optional[int] = None, exist_ok: bool = False) -> None:
+    """Makes a topic; 0 means the library's default. `ttl` in seconds; records
+    that are `expired` are skipped, or go to their groups' dead-letter topics.
+    `owner` and `group_owner` (uid, gid) need the right to. `durability` os and
+    disk need shmqd, `retain` says what history is kept. With `exist_ok` a topic
+    that is there is used as it is."""
+    flags = word(EXPIRED, expired) | (1 if asymmetric else 0) | (
+        2 if prefault else 0) | (4 if mlock else 0) | (8 if huge else 0) | (
+        0 if owner is None else 32) | (0 if group_owner is None else 64)
     attrs = n.TopicAttrs(
         struct_bytes=ctypes.sizeof(n.TopicAttrs), ring=word(RINGS, ring),
         on_full=word(ON_FULL, on_full), capacity_frames=number(capacity, 64),
@@ -42,12 +53,16 @@ def create(name: str, *, namespace: Optional[str] = None, ring: str = "mpmc",
         max_message_bytes=number(max_message_bytes, 64),
         max_producers=number(max_producers), max_groups=number(max_groups),
         max_members=number(max_members), mode=number(mode),
-        data_mode=number(data_mode), ttl_ns=nanoseconds(ttl), timestamps=word(TIMESTAMPS, timestamps),
-        schema=text_or_none(schema),
+        data_mode=number(data_mode), flags=flags, ttl_ns=nanoseconds(ttl),
+        timestamps=word(TIMESTAMPS, timestamps), owner=number(owner or 0),
+        group_owner=number(group_owner or 0), schema=text_or_none(schema),
         durability=word(DURABILITIES, durability))
     try:
-        check(n.lib.shmq_topic_create(
-            text_or_none(namespace), text(name), ctypes.byref(attrs)))
+        if durability == "none" and retain is None:
+            check(n.lib.shmq_topic_create(
+                text_or_none(namespace), text(name), ctypes.byref(attrs)))
+        else:
+            durable_create(name, namespace, attrs, retain)
     except Exists:
         if not exist_ok:
             raise
@@ -55,9 +70,17 @@ def create(name: str, *, namespace: Optional[str] = None, ring: str = "mpmc",
 
 def unlink(name: str, *, namespace: Optional[str] = None,
            force: bool = False) -> None:
-    """Removes a topic; Busy while it is in use, unless forced."""
+    """Removes a topic; Busy while it is in use, unless forced. A durable one
+    keeps its history: see remove_data()."""
     check(n.lib.shmq_topic_unlink(
         text_or_none(namespace), text(name), 1 if force else 0))
+
+
+def set_retention(name: str, retain: Retain, *,
+                  namespace: Optional[str] = None) -> None:
+    """Changes what history of a durable topic is kept, live."""
+    check(n.lib.shmq_topic_set_retention(
+        text_or_none(namespace), text(name), ctypes.byref(retention(retain))))
 
 
 def topics(namespace: Optional[str] = None) -> List[str]:
@@ -72,7 +95,7 @@ def topics(namespace: Optional[str] = None) -> List[str]:
     return names
 
 
-class Topic(Handle):
+class Topic(Handle, Admin):
     """An open topic. Producers and consumers outlive it."""
 
     _close_function = "shmq_topic_close"
@@ -91,6 +114,16 @@ class Topic(Handle):
         super().__init__(handle)
         self.name = name
 
+    def attrs(self) -> Dict[str, Any]:
+        """What it was made with, see struct shmq_topic_attrs."""
+        attrs = n.TopicAttrs(struct_bytes=ctypes.sizeof(n.TopicAttrs))
+        check(n.lib.shmq_topic_attrs(self.handle, ctypes.byref(attrs)))
+        found: Dict[str, Any] = {
+            name: getattr(attrs, name) for name, _ in n.TopicAttrs._fields_
+            if name not in ("struct_bytes", "reserved")}
+        found["schema"] = attrs.schema.decode() if attrs.schema else None
+        return found
+
     def stat(self) -> Dict[str, int]:
         """Counts and positions, see shmq/stat.h."""
         stat = n.TopicStat(struct_bytes=ctypes.sizeof(n.TopicStat))
@@ -105,6 +138,14 @@ class Topic(Handle):
         return {name: getattr(marks, name)
                 for name, _ in n.Watermarks._fields_
                 if name != "struct_bytes"}
+
+    def wait_level(self, position: int, level: Optional[str] = None,
+                   timeout: Optional[float] = None) -> None:
+        """Waits until the record at `position` is published, written or
+        durable (None: the topic's own level)."""
+        wait(lambda deadline: n.lib.shmq_topic_level_wait(
+            self.handle, number(position, 64), word(LEVELS, level), deadline),
+            timeout)
 
     def producer(self) -> "Producer":
         """Opens a producer."""

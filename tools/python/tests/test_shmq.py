@@ -3,6 +3,7 @@ import asyncio
 import ctypes
 import gc
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -51,7 +52,11 @@ class Structs(unittest.TestCase):
              "attr": "Attr", "record": "Record", "message": "Message",
              "loan": "Loan", "gap": "Gap", "topic_stat": "TopicStat",
              "caller_options": "CallerOptions",
-             "server_options": "ServerOptions"}
+             "server_options": "ServerOptions", "retention": "Retention",
+             "watermarks": "Watermarks", "group_stat": "GroupStat",
+             "endpoint_stat": "EndpointStat",
+             "waitset_options": "WaitsetOptions",
+             "watch_event": "WatchEvent"}
 
     def test_sizes_and_offsets_are_those_of_the_headers(self):
         source = os.environ.get("SHMQ_SOURCE_DIR")
@@ -138,6 +143,63 @@ class Topics(Case):
             topic.stat()
         with self.assertRaises(ValueError):
             topic.producer()
+
+    def test_attributes_are_those_asked_for(self):
+        shmq.create("u", ttl=1.5, expired="dead-letter", prefault=True,
+                    timestamps="record", owner=os.getuid(),
+                    group_owner=os.getgid(), schema="a:1", capacity=16,
+                    arena_bytes=65536)
+        with shmq.Topic("u") as topic:
+            attrs = topic.attrs()
+        self.assertEqual(attrs["ttl_ns"], 1500000000)
+        self.assertEqual(attrs["flags"] & (2 | 16), 2 | 16)
+        self.assertEqual(attrs["capacity_frames"], 16)
+        self.assertEqual((attrs["owner"], attrs["group_owner"]),
+                         (os.getuid(), os.getgid()))
+        self.assertEqual(attrs["schema"], "a:1")
+        for flag, bit in (("mlock", 4), ("huge", 8), ("asymmetric", 1)):
+            shmq.create("v", capacity=16, arena_bytes=65536, **{flag: True})
+            with shmq.Topic("v") as topic:
+                self.assertTrue(topic.attrs()["flags"] & bit, flag)
+            shmq.unlink("v")
+        self.assertRaises(ValueError, shmq.create, "v", expired="kept")
+        self.assertRaises(ValueError, shmq.create, "v", owner=-1)
+        if os.getuid() != 0:
+            self.assertRaises(shmq.NotPermitted, shmq.create, "v", owner=0)
+
+    def test_groups_are_made_moved_listed_and_removed(self):
+        with self.topic.producer() as producer:
+            first = producer.publish(b"a")
+            producer.publish(b"b")
+            self.topic.create_group("g", max_attempts=3, lease=2,
+                                    dead_letter="grave")
+            self.topic.create_group("x", kind="exclusive", start="latest")
+            with self.assertRaises(shmq.Exists):
+                self.topic.create_group("g")
+            g, x = self.topic.groups()
+            self.assertEqual((g["name"], g["kind"], g["max_attempts"],
+                              g["lease_ns"], g["dead_letter"]),
+                             ("g", "shared", 3, 2 * 10**9, "grave"))
+            self.assertEqual((g["lag_messages"], x["lag_messages"]), (2, 0))
+            self.topic.reset_group("x", "earliest")
+            self.assertEqual(self.topic.groups()[1]["lag_messages"], 2)
+            with self.topic.consumer("x", kind="exclusive") as consumer:
+                self.assertEqual(consumer.position, first)
+                with self.assertRaises(shmq.Busy):
+                    self.topic.remove_group("x")
+                roles = {e["role"]: e for e in self.topic.endpoints()}
+                self.assertEqual(sorted(roles), ["member", "producer"])
+                self.assertEqual(roles["member"]["group"], "x")
+                self.assertEqual(roles["member"]["pid"], os.getpid())
+                self.assertEqual(roles["member"]["state"], "running")
+                self.topic.evict(roles["member"]["id"])
+                with self.assertRaises(shmq.Stale):
+                    consumer.receive(PATIENCE)
+            self.topic.remove_group("x")
+            self.assertEqual([g["name"] for g in self.topic.groups()], ["g"])
+            for i in range(14):
+                self.topic.create_group("h%d" % i)
+            self.assertEqual(len(self.topic.groups()), 15)
 
     def test_stat_counts(self):
         with self.topic.producer() as producer:
@@ -313,6 +375,48 @@ class Delivery(Case):
                     consumer.receive(PATIENCE) as message:
                 self.assertTrue(message.redelivered)
 
+    def test_a_poison_record_goes_to_the_dead_letter_topic(self):
+        with self.topic.producer() as producer, \
+                self.topic.consumer("g", max_attempts=2) as consumer:
+            where = producer.publish(b"x", content_type="text/plain")
+            for _ in range(2):
+                consumer.receive(PATIENCE).nack()
+            self.assertIsNone(consumer.receive_nowait())
+            self.assertEqual(self.topic.groups()[0]["dead_lettered"], 1)
+        with shmq.Topic("@dead.t") as dead, \
+                dead.consumer(start="earliest") as reader, \
+                reader.receive(PATIENCE) as message:
+            self.assertEqual(message.data, b"x")
+            self.assertEqual(message.content_type, "text/plain")
+            self.assertEqual(message.dead_letters,
+                             ["t %d g 2 attempts" % where])
+
+    def test_acknowledging_by_hand(self):
+        with self.topic.producer() as producer, \
+                self.topic.consumer("g", manual_ack=True,
+                                    prefetch=4) as consumer:
+            producer.publish_batch([b"a", b"b"])
+            one, two = consumer.receive(PATIENCE), consumer.receive(PATIENCE)
+            one.ack()
+            one.release()
+            two.release()
+            self.assertFalse(consumer.drained)
+            consumer.extend()
+        with self.topic.consumer("g") as consumer:
+            with consumer.receive(PATIENCE) as message:
+                self.assertEqual(message.data, b"b")
+            self.assertTrue(consumer.drained)
+
+    def test_a_reader_starts_at_a_time(self):
+        with self.topic.producer() as producer:
+            producer.publish(b"old")
+            time.sleep(0.1)
+            between = time.time() - 0.04
+            producer.publish(b"new")
+            with self.topic.consumer(start_time=between) as consumer, \
+                    consumer.receive(PATIENCE) as message:
+                self.assertEqual(message.data, b"new")
+
     def test_lapped_readers_get_gaps(self):
         shmq.create("lap", capacity=4, arena_bytes=4096)
         with shmq.Topic("lap") as topic, topic.producer() as producer, \
@@ -421,6 +525,172 @@ class Async(Case):
                 message.release()
 
         asyncio.run(main())
+
+
+class WaitSets(Case):
+    def test_one_wait_for_many_consumers(self):
+        shmq.create("u", on_full="drop-old", capacity=2)
+        with shmq.Topic("u") as other, self.topic.producer() as p, \
+                other.producer() as q, self.topic.consumer("g") as a, \
+                other.consumer() as b, shmq.WaitSet(a, b) as both:
+            self.assertEqual(len(both), 2)
+            self.assertIsNone(both.receive_nowait())
+            p.publish(b"1")
+            consumer, message = both.receive(PATIENCE)
+            self.assertIs(consumer, a)
+            self.assertEqual(message.data, b"1")
+            message.release()
+            q.publish(b"2")
+            consumer, message = both.receive(PATIENCE)
+            self.assertIs(consumer, b)
+            message.release()
+            for _ in range(5):
+                q.publish(b"3")
+            both.receive(PATIENCE)[1].release()
+            self.assertEqual([g.reason for g in b.gaps], ["dropped"])
+            begin = time.monotonic()
+            while both.receive_nowait() is not None:
+                pass
+            with self.assertRaises(shmq.Timeout):
+                both.receive(0.05)
+            self.assertGreaterEqual(time.monotonic() - begin, 0.05)
+            timer = threading.Timer(0.05, lambda: p.publish(b"4"))
+            timer.start()
+            for consumer, message in both:
+                self.assertEqual(message.data, b"4")
+                break
+            timer.join()
+            message.release()
+            both.remove(b)
+            self.topic.remove_group("g", force=True)
+            with self.assertRaises(shmq.Closed) as caught:
+                both.receive(PATIENCE)
+            self.assertIs(caught.exception.consumer, a)
+            both.remove(a)
+
+    def test_the_descriptor_wakes(self):
+        with self.topic.producer() as p, self.topic.consumer("g") as a, \
+                shmq.WaitSet(a) as both:
+            fd = both.fileno()
+            self.assertIsNone(both.receive_nowait())
+            timer = threading.Timer(0.05, lambda: p.publish(b"x"))
+            timer.start()
+            found = None
+            while found is None:
+                self.assertTrue(select.select([fd], [], [], PATIENCE)[0])
+                found = both.receive_nowait()
+            timer.join()
+            self.assertEqual(found[1].data, b"x")
+            found[1].release()
+            both.remove(a)
+
+    def test_topics_that_come_and_go(self):
+        def until(want):
+            end = time.monotonic() + PATIENCE
+            while time.monotonic() < end:
+                event = watch.next()
+                if event is not None:
+                    self.assertEqual(event, want)
+                    return
+                select.select([watch], [], [], 0.1)
+            self.fail("no event")
+        with shmq.Watch("t*") as watch:
+            until(shmq.TopicEvent("t", True))
+            shmq.create("u")
+            shmq.create("t2")
+            until(shmq.TopicEvent("t2", True))
+            shmq.unlink("t2")
+            until(shmq.TopicEvent("t2", False))
+
+
+class Durable(Case):
+    """With a shmqd, where this build has one."""
+
+    def setUp(self):
+        super().setUp()
+        shmqd = os.path.join(os.environ.get("SHMQ_BIN_DIR", ""), "shmqd")
+        if not os.path.exists(shmqd):
+            super().tearDown()
+            self.skipTest("no shmqd")
+        self.dir = tempfile.mkdtemp(prefix="shmq-py-")
+        self.argv = [shmqd, "--data-dir", os.path.join(self.dir, "data")]
+        self.log = open(os.path.join(self.dir, "log"), "wb")
+        self.start()
+
+    def start(self):
+        self.daemon = subprocess.Popen(
+            self.argv, stdin=subprocess.DEVNULL, stderr=self.log)
+        self.assertEqual(
+            shmq.daemon_status(timeout=PATIENCE)["state"], "ok")
+
+    def tearDown(self):
+        for name in shmq.topics():
+            if name != "t":
+                shmq.remove_data(name, force=True)
+        self.daemon.terminate()
+        self.assertEqual(self.daemon.wait(PATIENCE), 0)
+        self.log.close()
+        shutil.rmtree(self.dir)
+        super().tearDown()
+
+    def test_levels_history_and_places(self):
+        shmq.create("d", durability="disk", capacity=16, arena_bytes=65536,
+                    retain=shmq.Retain(bytes=1 << 30))
+        with shmq.Topic("d") as topic, topic.producer() as producer:
+            for i in range(100):  # more than the ring holds
+                last = producer.publish(b"%d" % i, timeout=PATIENCE)
+            producer.publish(b"100", level="durable", timeout=PATIENCE)
+            topic.wait_level(last, "written", PATIENCE)
+            topic.wait_level(last)
+            self.assertEqual(topic.watermarks()["retain_bytes"], 1 << 30)
+            shmq.set_retention("d", shmq.Retain(age=3600))
+            with topic.consumer(start="earliest") as reader:
+                got = []
+                for _ in range(101):
+                    with reader.receive(PATIENCE) as message:
+                        got.append(bytes(message.data))
+            self.assertEqual(got, [b"%d" % i for i in range(101)])
+            with topic.consumer("g", read="durable") as consumer:
+                for _ in range(50):
+                    consumer.receive(PATIENCE).release()
+                self.assertLessEqual(consumer.commit(PATIENCE), last)
+            with self.assertRaises(ValueError):
+                producer.publish(b"x", level="deep")
+        with self.assertRaises(shmq.Invalid):
+            shmq.create("e", retain=shmq.Retain(bytes=1))
+
+    def test_a_lost_host_is_told_and_dead_letters_are_not_lost(self):
+        shmq.create("d", durability="disk")
+        with shmq.Topic("d") as topic, topic.producer() as producer, \
+                topic.consumer("g", max_attempts=2) as consumer:
+            producer.publish(b"poison", level="durable", timeout=PATIENCE)
+            for _ in range(2):
+                consumer.receive(PATIENCE).nack()
+            end = time.monotonic() + PATIENCE
+            while not consumer.drained:
+                self.assertLess(time.monotonic(), end)
+                self.assertRaises(shmq.Timeout, consumer.receive, 0.02)
+        self.daemon.kill()
+        self.daemon.wait()
+        prefix = "shmq.%s." % os.environ["SHMQ_NAMESPACE"]
+        for name in os.listdir("/dev/shm"):  # as a reboot does
+            if name.startswith(prefix) and not name.endswith(".t"):
+                os.unlink("/dev/shm/" + name)
+        with self.assertRaises(shmq.Error) as caught:
+            shmq.daemon_status(timeout=0)
+        self.assertEqual(caught.exception.name, "NODAEMON")
+        self.start()
+        with shmq.Topic("@dead.d") as dead, \
+                dead.consumer(start="earliest") as reader:
+            with reader.receive(PATIENCE) as message:
+                self.assertEqual(message.data, b"poison")
+        with shmq.Topic("d") as topic, topic.producer() as producer, \
+                topic.consumer(start="earliest") as reader:
+            producer.publish(b"next", level="durable", timeout=PATIENCE)
+            for want in (b"poison", b"next"):
+                with reader.receive(PATIENCE) as message:
+                    self.assertEqual(message.data, want)
+            self.assertEqual([g.reason for g in reader.gaps], ["lost"])
 
 
 class Requests(Case):
