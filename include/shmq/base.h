@@ -1,5 +1,6 @@
 /* shmq/base.h - what every other header needs: linkage, version, limits, time.
- * Thread-safe throughout; nothing here blocks or touches shared memory. */
+ * Thread-safe throughout; nothing here blocks or touches shared memory, so a
+ * process killed inside leaves nothing. */
 #ifndef SHMQ_BASE_H
 #define SHMQ_BASE_H
 

@@ -15,7 +15,14 @@
  *
  * A consumer killed anywhere holds up nobody: its claims return as soon as the
  * kernel proves its death. A stopped one keeps its claims until its lease
- * ends, when the group has one. */
+ * ends, when the group has one.
+ *
+ * Threads: a consumer is used by one thread at a time, its messages included;
+ * consumers are independent of each other. Blocking: functions whose names end
+ * in _wait wait, until their deadline (shmq/base.h); the others do not block,
+ * unless they say so. Killed inside any of them: what the consumer held goes to
+ * another reader; a record whose acknowledgement was under way may be done, or
+ * come again. */
 #ifndef SHMQ_CONSUMER_H
 #define SHMQ_CONSUMER_H
 
@@ -179,11 +186,12 @@ SHMQ_API int shmq_consumer_gap(
 SHMQ_API int shmq_consumer_seek(
     struct shmq_consumer *consumer, const struct shmq_start *start);
 
-/* Renews the lease without doing anything else. Legal without a lease. */
+/* Renews the lease without doing anything else. Legal without a lease. Errors:
+ * CORRUPT, FORKED, INVAL. */
 SHMQ_API int shmq_consumer_extend(struct shmq_consumer *consumer);
 
 /* Position of the next record this reader will be handed (exclusive and
- * ephemeral), or the group's floor (shared). */
+ * ephemeral), or the group's floor (shared). Errors: CORRUPT, FORKED, INVAL. */
 SHMQ_API int shmq_consumer_position(
     struct shmq_consumer *consumer, uint64_t *ret_position);
 

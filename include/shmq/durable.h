@@ -14,7 +14,12 @@
  *
  * shmqd may be killed at any time: what is in the ring stays, what was
  * acknowledged durable is on disk. While it is away producers go on until the
- * ring is full, waiters wait until their deadline. */
+ * ring is full, waiters wait until their deadline.
+ *
+ * Threads: functions that take a topic, or names, are thread-safe; those that
+ * take a producer or a consumer are for the thread that uses it. A caller
+ * killed inside leaves nothing half done: shmqd makes, changes or removes a
+ * topic as asked, or not at all. */
 #ifndef SHMQ_DURABLE_H
 #define SHMQ_DURABLE_H
 

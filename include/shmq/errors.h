@@ -1,7 +1,10 @@
 /* shmq/errors.h - results of the library's functions.
  *
  * Flow outcomes (-1 to -15) are not failures: the caller's next step differs
- * (retry, wait, reopen), so each has its own name. The numbers are frozen. */
+ * (retry, wait, reopen), so each has its own name. The numbers are frozen.
+ *
+ * All functions here are thread-safe, do not block, and touch nothing shared: a
+ * process killed inside leaves nothing. */
 #ifndef SHMQ_ERRORS_H
 #define SHMQ_ERRORS_H
 

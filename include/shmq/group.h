@@ -6,7 +6,12 @@
  * Unnamed (ephemeral) readers never gate; see shmq/consumer.h.
  *
  * Nobody waits for the creator of a group, and no call here waits for a
- * peer. */
+ * peer.
+ *
+ * The functions here are thread-safe (topics are shared by threads) and wait
+ * for nobody (but see SHMQ_GROUP_KILL). A process killed inside one leaves the
+ * group as it was, or as it was asked to be; what is half done holds nobody up
+ * and is cleared away by whoever attaches next. */
 #ifndef SHMQ_GROUP_H
 #define SHMQ_GROUP_H
 
@@ -85,8 +90,9 @@ SHMQ_API int shmq_group_reset(struct shmq_topic *topic, const char *name,
  * other members go on at once; its own later calls get STALE. Never frees
  * memory that the endpoint may be looking at: one that may hold zero-copy
  * views is refused with BUSY, naming the pid; SHMQ_GROUP_KILL then kills that
- * process (same pid namespace only) and reaps it.
- * Errors: NOENT (no such endpoint), BUSY, PERM, FORKED. */
+ * process (same pid namespace only), waits up to 5 s for its death, and reaps
+ * it. Errors: NOENT (no such endpoint), BUSY, PERM, TIMEOUT (killed, but not
+ * gone after 5 s), SYS, CORRUPT, CLOSED, FORKED. */
 SHMQ_API int shmq_group_evict(
     struct shmq_topic *topic, uint32_t endpoint_id, uint32_t flags);
 

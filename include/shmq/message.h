@@ -3,7 +3,9 @@
  * A record is a payload of 0 bytes or more and up to 64 KiB of attributes:
  * key, content type, reply-to, correlation id, and free name/value pairs.
  * Producer identity, per-producer sequence and time are added by the library.
- * Nothing here blocks. */
+ * Nothing here blocks or writes anything shared, so a process killed inside
+ * leaves nothing. A message is for the thread that uses its consumer; otherwise
+ * the functions are thread-safe. */
 #ifndef SHMQ_MESSAGE_H
 #define SHMQ_MESSAGE_H
 

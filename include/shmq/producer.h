@@ -8,7 +8,12 @@
  *
  * A producer that is killed leaves its arena (mpmc) or its role (spsc) behind;
  * the next producer that opens the topic takes it over on the kernel's proof
- * of death. */
+ * of death.
+ *
+ * Threads: a producer is used by one thread at a time, its loans included;
+ * producers are independent of each other. Blocking: functions whose names end
+ * in _wait wait for room, until their deadline (shmq/base.h); the others do not
+ * block. */
 #ifndef SHMQ_PRODUCER_H
 #define SHMQ_PRODUCER_H
 
@@ -95,7 +100,10 @@ SHMQ_API int shmq_producer_loan_wait(struct shmq_producer *producer,
 
 /* Publishes a loan with its first `used` bytes (used <= loan->size) as the
  * payload, without copying it. On FULL (no free slot) the loan stays valid:
- * commit again, or abort. On success and on abort the loan is void. */
+ * commit again, or abort. On success and on abort the loan is void. Errors as
+ * shmq_producer_publish(), TIMEOUT and INTR as shmq_producer_publish_wait();
+ * INVAL for a loan that is void or too small. Killed before the publish: the
+ * record never existed. */
 SHMQ_API int shmq_producer_commit(struct shmq_producer *producer,
     struct shmq_loan *loan, uint64_t used, uint64_t *ret_position);
 SHMQ_API int shmq_producer_commit_wait(struct shmq_producer *producer,

@@ -18,7 +18,8 @@
  * is recognised by the correlation id and dropped by the caller.
  *
  * Threads, fork, crash: as for producers and consumers; a caller or a server is
- * used by one thread at a time. */
+ * used by one thread at a time. Blocking: functions whose names end in _wait
+ * wait, until their deadline; the others do not block, unless they say so. */
 #ifndef SHMQ_REQUEST_H
 #define SHMQ_REQUEST_H
 
@@ -77,7 +78,8 @@ SHMQ_BEGIN_DECLS
 SHMQ_API int shmq_caller_open(struct shmq_topic *topic,
     const struct shmq_caller_options *options, struct shmq_caller **ret);
 
-/* Removes the inbox, closes, frees. NULL is legal. */
+/* Removes the inbox (which may wait for the namespace's lock), closes, frees.
+ * NULL is legal. */
 SHMQ_API void shmq_caller_close(struct shmq_caller *caller);
 
 /* Publishes a request and waits for its reply until `deadline_ns`. Replies to
@@ -105,11 +107,12 @@ SHMQ_API int shmq_caller_receive(struct shmq_caller *caller,
 SHMQ_API int shmq_caller_receive_wait(struct shmq_caller *caller,
     uint64_t deadline_ns, struct shmq_message *ret, uint64_t *ret_correlation);
 
-/* Ends the use of a reply. */
+/* Ends the use of a reply. Errors: INVAL, STALE, FORKED. */
 SHMQ_API int shmq_caller_release(
     struct shmq_caller *caller, struct shmq_message *reply);
 
-/* Readable when a reply may be there; see shmq_consumer_fd(). */
+/* Readable when a reply may be there; the caller handle owns it. Rule and
+ * errors as shmq_consumer_fd(). */
 SHMQ_API int shmq_caller_fd(struct shmq_caller *caller, int *ret_fd);
 
 /* Name of the inbox; lives as long as the caller. */
@@ -146,7 +149,8 @@ SHMQ_API int shmq_server_receive_wait(
 SHMQ_API int shmq_server_reply(struct shmq_server *server,
     struct shmq_message *request, const struct shmq_record *reply);
 
-/* Gives a request back for another try by any server. */
+/* Gives a request back for another try by any server. Errors as
+ * shmq_consumer_nack(). */
 SHMQ_API int shmq_server_nack(
     struct shmq_server *server, struct shmq_message *request);
 
@@ -160,10 +164,11 @@ SHMQ_API int shmq_server_serve_wait(struct shmq_server *server,
         struct shmq_record *reply),
     void *ctx, uint64_t deadline_ns);
 
-/* Readable when a request may be there; see shmq_consumer_fd(). */
+/* Readable when a request may be there; the server owns it. Rule and errors as
+ * shmq_consumer_fd(). */
 SHMQ_API int shmq_server_fd(struct shmq_server *server, int *ret_fd);
 
-/* Fills *ret, whose struct_bytes the caller has set. */
+/* Fills *ret, whose struct_bytes the caller has set. Errors: INVAL, FORKED. */
 SHMQ_API int shmq_server_stat(
     const struct shmq_server *server, struct shmq_server_stat *ret);
 
@@ -172,7 +177,8 @@ SHMQ_API int shmq_server_stat(
 
 /* Removes inboxes whose owner is dead, from up to `max` that it looks at (0:
  * all), and tells how many in *ret_removed (may be NULL). Callers and servers
- * do this on their way. Looking at an inbox costs about 0.1 ms. */
+ * do this on their way. Looking at an inbox costs about 0.1 ms. May wait for
+ * the namespace's lock. Thread-safe. Errors: INVAL, SYS, NOMEM. */
 SHMQ_API int shmq_inbox_sweep(
     const char *ns, uint32_t max, uint32_t *ret_removed);
 

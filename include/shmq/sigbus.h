@@ -32,14 +32,16 @@ enum shmq_sigbus {
 
 SHMQ_BEGIN_DECLS
 
-/* Chooses, for this process. Before the first topic is opened: BUSY while
- * topics are open; INVAL. Thread-safe, does not block. */
+/* Chooses `how` (enum shmq_sigbus), for this process. Before the first topic is
+ * opened: BUSY while topics are open; INVAL. Thread-safe, does not block.
+ * Killed inside: nothing is left, it is the process's own. */
 SHMQ_API int shmq_sigbus_set(uint32_t how);
 
 /* For SIGBUS handlers of the application: contains a fault at `address`
  * (siginfo's si_addr, only when si_code > 0). 1: done, return from the handler;
  * 0: not an address of any open topic, or out of memory. Async-signal-safe,
- * leaves errno alone. */
+ * leaves errno alone, does not block; in any thread; killed inside, nothing is
+ * left. */
 SHMQ_API int shmq_sigbus_contain(const void *address);
 
 SHMQ_END_DECLS

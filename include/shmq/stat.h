@@ -2,7 +2,11 @@
  *
  * Snapshots read without stopping anybody: each number is right for some
  * moment during the call, not all for the same one. Any process that may open
- * the topic can look; looking changes nothing and holds up nobody. */
+ * the topic can look; looking changes nothing and holds up nobody.
+ *
+ * Threads: all functions are thread-safe. They look and change nothing, so they
+ * hold nobody up, block for nobody, and a process killed inside leaves
+ * nothing. */
 #ifndef SHMQ_STAT_H
 #define SHMQ_STAT_H
 
@@ -108,7 +112,8 @@ SHMQ_API int shmq_topic_range(
     struct shmq_topic *topic, uint64_t *ret_earliest, uint64_t *ret_published);
 
 /* Fills up to `cap` entries of `buf` and sets *ret_cnt to how many there are
- * (may be more than cap). Sorted by name, or by id. */
+ * (may be more than cap). Sorted by name, or by id. `buf` is the caller's.
+ * Errors: INVAL, NOMEM, CORRUPT, FORKED. */
 SHMQ_API int shmq_topic_groups(struct shmq_topic *topic,
     struct shmq_group_stat *buf, uint32_t cap, uint32_t *ret_cnt);
 SHMQ_API int shmq_topic_endpoints(struct shmq_topic *topic,

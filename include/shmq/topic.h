@@ -10,7 +10,11 @@
  * Control-path calls of one namespace and user exclude each other through a
  * lock file (shmq.<namespace>.lock.<uid>). A process stopped inside create or
  * unlink makes others' create and unlink time out after 5 s with
- * SHMQ_ERR_BUSY; it never holds up publishing, receiving or opening. */
+ * SHMQ_ERR_BUSY; it never holds up publishing, receiving or opening.
+ *
+ * Threads: all functions are thread-safe; a topic handle is closed once, when
+ * no other thread uses it. Blocking: only create and unlink may wait, for that
+ * lock. Killed inside any other function: nothing is left. */
 #ifndef SHMQ_TOPIC_H
 #define SHMQ_TOPIC_H
 
@@ -133,7 +137,7 @@ SHMQ_API int shmq_topic_open(
     const char *ns, const char *topic, struct shmq_topic **ret);
 
 /* As above, for records of schema "NAME:VERSION": LAYOUT when the topic was
- * made for another one, or for none. */
+ * made for another one, or for none. Close it likewise. */
 SHMQ_API int shmq_topic_open_schema(const char *ns, const char *topic,
     const char *schema, struct shmq_topic **ret);
 

@@ -8,7 +8,10 @@
  * A topic watch tells which topics of a namespace that match a pattern are
  * there, come, and go.
  *
- * One thread at a time uses a set, with all its consumers, or a watch. */
+ * One thread at a time uses a set, with all its consumers, or a watch. Only
+ * functions whose names end in _wait wait. Sets and watches are private to
+ * their process: killed anywhere, nothing is left of them, and their consumers
+ * are dead ones as any other. */
 #ifndef SHMQ_WAITSET_H
 #define SHMQ_WAITSET_H
 
@@ -110,7 +113,7 @@ SHMQ_API void shmq_watch_close(struct shmq_watch *watch);
 SHMQ_API int shmq_watch_next(
     struct shmq_watch *watch, struct shmq_watch_event *ret);
 
-/* Readable when there may be an event. The watch owns it. */
+/* Readable when there may be an event. The watch owns it. Errors: INVAL. */
 SHMQ_API int shmq_watch_fd(struct shmq_watch *watch, int *ret_fd);
 
 /* 1 when `name` matches `pattern` as above, else 0. Thread-safe. */
