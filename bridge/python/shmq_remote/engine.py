@@ -62,6 +62,8 @@ class Request:
         self.error: Optional[RemoteError] = None
         self.done = False
         self.corr_id = 0
+        # Called when the answer comes: what is behind it may depend on it.
+        self.arrived: Optional[Callable[[wire.Control], None]] = None
 
 
 class Engine:
@@ -225,15 +227,19 @@ class Engine:
                 retry_after=control.fixed.get("retry_after_ms", 0) / 1000))
         else:
             request.parts.append(control)
+            if request.arrived:
+                request.arrived(control)
             request.done = not control.flags & wire.MORE
         if request.done:
             del self._asked[control.corr_id]
 
     def ask(self, command: int, fixed: bytes,
-            tlvs: Sequence[Tuple[int, bytes]] = (), stream_id: int = 0
+            tlvs: Sequence[Tuple[int, bytes]] = (), stream_id: int = 0,
+            arrived: Optional[Callable[[wire.Control], None]] = None
             ) -> Steps:
         """Asks, again after a reconnect; returns the answer's parts."""
         request = Request(command, fixed, tlvs, stream_id)
+        request.arrived = arrived
         if self.state == "up":
             self._ask_now(request)
         elif stream_id:
@@ -706,18 +712,24 @@ class ConsumerCore:
         self.send_acks()
         parts = yield from self.engine.ask(
             command, wire.ASKED[command].pack(generation=self._generation,
-                                              **fixed), tlvs, self._stream_id)
-        answer = parts[0].fixed
-        if command in (wire.NACK, wire.SEEK) and \
-                answer["generation"] != self._generation:
-            self._generation = answer["generation"]
-            self.token += 1
-            self._acks.clear()
-            dropped = [item for item in self._queue
-                       if not isinstance(item, Gap)]
-            self._done[1] += len(dropped)
-            self._queue.clear()
-        return answer
+                                              **fixed), tlvs, self._stream_id,
+            self._renewed if command in (wire.NACK, wire.SEEK) else None)
+        return parts[0].fixed
+
+    def _renewed(self, control: wire.Control) -> None:
+        """A new generation begins with the answer: the records that come
+        behind it, perhaps in the same moment, are of it."""
+        answer = control.fixed
+        if answer["generation"] == self._generation:
+            return
+        self._generation = answer["generation"]
+        self.token += 1
+        self._acks.clear()
+        dropped = [item for item in self._queue if not isinstance(item, Gap)]
+        self._done[1] += len(dropped)
+        self._queue.clear()
+        if control.command == wire.SEEK:
+            self.next_pos = answer["position"]
 
     def nack(self, message: Message, delay: float) -> Steps:
         if not self.group:
@@ -742,8 +754,7 @@ class ConsumerCore:
 
     def seek(self, start: Any) -> Steps:
         kind, value = start_of(start)
-        answer = yield from self._ask(wire.SEEK, start=kind, value=value)
-        self.next_pos = answer["position"]
+        yield from self._ask(wire.SEEK, start=kind, value=value)
 
     def drained(self) -> Steps:
         answer = yield from self._ask(wire.CHECK)

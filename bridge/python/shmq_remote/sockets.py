@@ -19,14 +19,18 @@ class Keys:
 
 def make_keys(server_key: Optional[str], public_key: Optional[str],
               secret_key: Optional[str]) -> Keys:
+    """Without a pair a new one is made; a public key is made from the secret
+    one where it is not given."""
     if server_key is None:
         return Keys()
-    if (public_key is None) != (secret_key is None):
-        raise ValueError("a key pair is public_key and secret_key")
-    if public_key is None or secret_key is None:
+    if secret_key is None:
+        if public_key is not None:
+            raise ValueError("a public key without its secret_key")
         public, secret = zmq.curve_keypair()
     else:
-        public, secret = public_key.encode(), secret_key.encode()
+        secret = secret_key.encode()
+        public = public_key.encode() if public_key is not None \
+            else zmq.curve_public(secret)
     return Keys(server_key.encode(), public, secret)
 
 
