@@ -210,9 +210,11 @@ static bool resume_log(
     return begin_log(topic, start);
 }
 
-/* `lost`: what was in the log when a ring was lost; NULL: the ring is the old
- * one. Without a clean end the journal is older than what groups have read. */
-static bool serve(struct shmqd_topic *topic, const struct shmqd_recovery *lost)
+/* A new ring gets the groups of the journal, also one whose maker was killed
+ * before it could do so. Without a clean end the journal is older than what
+ * they have read. */
+static bool serve(
+    struct shmqd_topic *topic, const struct shmqd_recovery *recovery)
 {
     char dir[SHMQD_PATH_MAX];
     struct shmqd_log_status status;
@@ -232,8 +234,10 @@ static bool serve(struct shmqd_topic *topic, const struct shmqd_recovery *lost)
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED, "no memory");
         return false;
     }
-    if (lost != NULL)
-        shmqd_topic_restore_groups(topic, lost->clean ? 0 : lost->end_pos);
+    bool making = shmqi_drain_making(topic->drain);
+    if (making)
+        shmqd_topic_restore_groups(
+            topic, recovery->clean ? 0 : recovery->end_pos);
     shmqi_drain_seek(topic->drain, status.added_pos);
     shmqi_drain_set_earliest(topic->drain, topic->low);
     shmqi_drain_raise(topic->drain, topic->written, topic->durable);
@@ -244,6 +248,8 @@ static bool serve(struct shmqd_topic *topic, const struct shmqd_recovery *lost)
     topic->look_ns = 0;
     topic->groups_ns = 0;
     topic->armed = false;
+    if (making) /* from here on others can open it */
+        shmqi_drain_set_state(topic->drain, SHMQ_DURABLE_OK);
     topic->state = SHMQD_TOPIC_SERVED;
     topic->why[0] = '\0';
     return true;
@@ -262,7 +268,7 @@ void shmqd_topic_open(struct shmqd_topic *topic)
     bool ok = ring == 1 ? resume_log(topic, &recovery)
                         : make_ring(topic, &recovery) && open_ring(topic);
     if (ok)
-        (void)serve(topic, ring == 0 ? &recovery : NULL);
+        (void)serve(topic, &recovery);
 }
 
 int shmqd_log_end(struct shmqd *daemon, struct shmqd_log *log)

@@ -291,6 +291,11 @@ void shmqi_drain_set_state(struct shmqi_drain *d, uint32_t state)
     shmqi_drain_wake(d);
 }
 
+bool shmqi_drain_making(const struct shmqi_drain *d)
+{
+    return shm_ld(N1, &d->marks->state) == SHMQI_MARKS_MAKING;
+}
+
 void shmqi_drain_beat(struct shmqi_drain *d)
 {
     shm_st(N2, &d->marks->beat_ns, shmqi_now_monotonic());

@@ -125,6 +125,9 @@ void shmqi_drain_set_earliest(struct shmqi_drain *d, uint64_t earliest);
 /* READ_ONLY and FAILED: publishers are refused at once, those who wait for a
  * level above what is reached get DURABILITY_FAILED. OK lets them in again. */
 void shmqi_drain_set_state(struct shmqi_drain *d, uint32_t state);
+/* Whether no state was set since the ring was made: its groups are not there
+ * yet, and nobody can have opened it. */
+bool shmqi_drain_making(const struct shmqi_drain *d);
 /* One turn of the daemon: it lives. */
 void shmqi_drain_beat(struct shmqi_drain *d);
 

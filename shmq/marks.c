@@ -42,6 +42,7 @@ static void fill(struct shmqi_marks_shm *m, const struct shmqi_constants_shm *c,
     shm_st(N2, &m->durable, start);
     shm_st(N2, &m->drained, start);
     shm_st(N2, &m->earliest, make->earliest);
+    shm_st(N2, &m->state, SHMQI_MARKS_MAKING);
     uint64_t words[SHMQI_DIR_ROOM / 8] = {0};
     memcpy(words, make->dir, strlen(make->dir)); /* its length was checked */
     for (uint32_t i = 0; i < SHMQI_DIR_ROOM / 8; i++)

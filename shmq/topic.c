@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <shmq/durable.h>
@@ -20,6 +21,8 @@
 #include "watermarks.h"
 
 #define MARK_TRIES 64
+#define HALF_MADE_NAP_NS 2000000
+#define HALF_MADE_NAPS 500
 #define TTL_MIN_NS 1000000ull
 #define TTL_MAX_NS (10ull * 366 * 86400 * 1000000000)
 #define OWNER_FLAGS ((uint32_t)(SHMQ_TOPIC_OWNER | SHMQ_TOPIC_GROUP_OWNER))
@@ -221,6 +224,21 @@ int shmq_topic_create(
 /* -- handles ------------------------------------------------------------------
  */
 
+/* shmqd has named the ring and is about to put the groups into it, which takes
+ * it some ms: whoever came between would make them anew, at another place. */
+static bool half_made(const struct shmqi_segment *s)
+{
+    struct timespec nap = {0, HALF_MADE_NAP_NS};
+    if (!s->ring.marks)
+        return false;
+    for (uint32_t i = 0; i < HALF_MADE_NAPS; i++) {
+        if (shm_ld(M3, &s->ring.marks->state) != SHMQI_MARKS_MAKING)
+            return false;
+        (void)nanosleep(&nap, NULL);
+    }
+    return true;
+}
+
 int shmq_topic_open(const char *ns, const char *topic, struct shmq_topic **ret)
 {
     struct shmqi_segment *s = NULL;
@@ -238,8 +256,9 @@ int shmq_topic_open(const char *ns, const char *topic, struct shmq_topic **ret)
     if (rc == SHMQ_OK && shmqi_segment_broken(s)) {
         rc = shmqi_segment_fail_broken(s);
         shmqi_segment_unref(s);
-    } else if (deleted) {
-        /* Its remover has not come to take the names away. */
+    } else if (deleted || (rc == SHMQ_OK && half_made(s))) {
+        /* Its remover has not come to take the names away; or shmqd died while
+         * it made the ring anew, and its successor goes on with that. */
         rc = shmqi_fail(SHMQ_ERR_NOENT,
             "%s: no such topic in namespace %s; "
             "make it with shmq create",

@@ -53,12 +53,15 @@ struct shmqi_marks_constants_shm {
  * the shmqd that holds the lock of its byte 0:
  *   published .. drained   rise after what they tell of is so
  *   earliest    first position that the segment files still hold
- *   state       enum shmq_durable_state
+ *   state       enum shmq_durable_state; SHMQI_MARKS_MAKING until the groups
+ *               that the journal knows are there again: nobody opens it before
  *   wake        futex: + 1 after each rise, then FUTEX_WAKE of all
  *   beat_ns     CLOCK_MONOTONIC of shmqd's last turn over this topic
  *   flushes ..  statistics; flush_lg2[i] counts flushes of 2^i to 2^(i+1) ns
  *   retain_..   what `shmq set` changes (0: no limit)
  *   dir_version odd while `dir_words` are being written; 0: never written */
+#define SHMQI_MARKS_MAKING 255u
+
 struct shmqi_marks_shm {
     struct shmqi_marks_constants_shm constants;
     alignas(SHMQI_LINE) shmqi_word published;

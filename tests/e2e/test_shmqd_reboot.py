@@ -3,6 +3,7 @@
 however far it had read beyond what the journal says; the history of a topic is
 the same one; a group that had done everything is handed nothing again."""
 import json
+import os
 import signal
 import time
 
@@ -105,6 +106,66 @@ def nothing_again_when_all_was_done():
         place.stop(daemon)
 
 
+def who_waits_comes_after_the_groups():
+    """Readers wait for the topic while shmqd makes it anew: their groups are
+    there before them, at their places."""
+    place = Place("reboot-waits")
+    groups = ["g%d" % i for i in range(12)]
+    with place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        for group in groups:
+            place.shmq("group", "create", "t", group)
+        place.shmq("pub", "t", stdin=b"1\n2\n3\n")
+        for group in groups:
+            check(len(read(place, group, 3)) == 3)
+        for reboot in range(6):
+            place.stop(daemon)
+            place.empty_shm()
+            waiting = [place.begin("sub", "t", "--group", group, "--count", "1",
+                                   "--timeout", "20") for group in groups]
+            time.sleep(0.2)
+            daemon = place.start()
+            number = b"%d\n" % (100 + reboot)
+            place.shmq("pub", "t", "--no-create", "--wait", "durable",
+                       stdin=number)
+            for one in waiting:
+                out, _ = one.communicate(timeout=30)
+                check(out == number, "from its place on", out)
+        place.stop(daemon)
+    print("%d groups, 6 reboots: none was made anew" % len(groups))
+
+
+def killed_before_the_groups_are_there():
+    """shmqd dies between the ring and its groups: its successor goes on, and
+    nobody opened it meanwhile."""
+    place, daemon = begin("reboot-between")
+    with place:
+        before = {group: read(place, group, 10, *more)
+                  for group, more in (("one", ["--exclusive"]), ("many", []))}
+        time.sleep(0.3)
+        place.stop(daemon)
+        for _ in range(20):
+            place.empty_shm()
+            daemon = place.start(wait=False)
+            data = "/dev/shm/shmq.%s.d.t" % place.namespace
+            while not os.path.exists(data) and daemon.poll() is None:
+                pass
+            daemon.kill()
+            daemon.wait()
+            daemon = place.start()
+            there = json.loads(place.shmq("groups", "t", "--json"))
+            check({one["group"] for one in there} == set(before), there)
+            place.stop(daemon)
+        daemon = place.start()
+        for group, more in (("one", ["--exclusive"]), ("many", [])):
+            after = read(place, group, 10, *more)
+            check(after[0][0] > before[group][-1][0], "goes on", group, after[0])
+        place.stop(daemon)
+
+
+who_waits_comes_after_the_groups()
+killed_before_the_groups_are_there()
 read_on_without_daemon(signal.SIGKILL, "reboot-killed")
 read_on_without_daemon(signal.SIGKILL, "reboot-spsc", "spsc")
 read_on_without_daemon(signal.SIGSTOP, "reboot-stopped")

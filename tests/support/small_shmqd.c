@@ -130,6 +130,7 @@ static void serve(struct small *s)
 {
     T_OK(shmqi_drain_open(t_ns, s->topic, &s->drain));
     shmqi_drain_seek(s->drain, s->end);
+    shmqi_drain_set_state(s->drain, SHMQ_DURABLE_OK);
 }
 
 static void make(struct small *s, uint64_t start)
