@@ -120,10 +120,14 @@ def for_good():
         check(waiter.returncode not in (0, 3), waiter.returncode)
         acked = len(out.split())
         check(b"acknowledged %d of " % acked in err, err)
+        last = out.split()[-1] if acked else b"none"
+        check(b" of 1000, last %s\n" % last in err, err)
+        check(b"the library returned" not in err, err)
         eventually(lambda: place.stat("t")["durable_state"] in
                    ("read_only", "failed"), "the topic says so")
         place.shmq("pub", "t", "--wait", "durable", stdin=b"no\n", status=1)
         check("acknowledged 0 of " in place.said, place.said)
+        check("takes no records" in place.said, place.said)
         place.shmq("health", status=1)
         check(place.logged("the disk failed twice"))
         disk.mend("always")

@@ -136,9 +136,20 @@ static const char *advice_for(int rc)
     case SHMQ_ERR_LAYOUT:
     case SHMQ_ERR_CORRUPT:
         return "remove it with shmq rm --force";
+    case SHMQ_ERR_READ_ONLY:
+        return "look at its disk and at what shmqd logged, restart shmqd, then "
+               "publish the rest again";
     default:
         return "see shmq help";
     }
+}
+
+/* What happened, where the library says nothing but the result. */
+static const char *what_happened(int rc)
+{
+    return rc == SHMQ_ERR_READ_ONLY
+        ? "takes no records, because shmqd could not write to its disk"
+        : NULL;
 }
 
 int cli_fail_rc_with(int rc, const char *thing, const char *more)
@@ -146,7 +157,11 @@ int cli_fail_rc_with(int rc, const char *thing, const char *more)
     const char *text = has_own_text(rc) ? lib_error_text() : NULL;
     const char *sep = more[0] == '\0' ? "" : "; ";
     int status = cli_status_of(rc);
-    if (text == NULL || text[0] == '\0')
+    bool silent = text == NULL || text[0] == '\0';
+    if (silent && what_happened(rc) != NULL)
+        return cli_fail(status, "%s: %s; %s%s%s", thing, what_happened(rc),
+            advice_for(rc), sep, more);
+    if (silent)
         return cli_fail(status, "%s: the library returned %s; %s%s%s", thing,
             shmq_err_name(rc), advice_for(rc), sep, more);
     if (strstr(text, "; ") == NULL)
