@@ -17,7 +17,9 @@ struct clean_file {
     uint64_t segment_no, off, end_pos;
     int64_t max_ts_ns;
     uint32_t chain_crc, epoch;
-    uint8_t zero[40];
+    uint64_t salt; /* of that segment: a number can come again, when a file was
+                      taken away, a salt never does */
+    uint8_t zero[32];
     uint32_t reserved, crc;
 };
 _Static_assert(sizeof(struct clean_file) == 128, "clean");
@@ -35,6 +37,7 @@ int shmqd_clean_write(struct shmqd_log *log, const struct shmqd_clean *c)
     f.max_ts_ns = c->max_ts_ns;
     f.chain_crc = c->crc;
     f.epoch = c->epoch;
+    f.salt = c->salt;
     f.crc = shmqi_crc32c(0, &f, offsetof(struct clean_file, crc));
     return shmqd_write_small(log->store, log->dir, "clean", &f, sizeof f);
 }
@@ -55,5 +58,6 @@ bool shmqd_clean_read(struct shmqd_log *log, struct shmqd_clean *ret)
     ret->max_ts_ns = f.max_ts_ns;
     ret->crc = f.chain_crc;
     ret->epoch = f.epoch;
+    ret->salt = f.salt;
     return true;
 }

@@ -146,7 +146,7 @@ static int mark_clean(struct shmqd_log *log)
         return SHMQ_OK; /* nothing was written: what was clean still is */
     int err = s->ops->sync(s->io, seg->file);
     struct shmqd_clean c = {seg->head.segment_no, seg->used, log->chain_pos,
-        log->last_crc, log->epoch, log->max_ts_ns};
+        log->last_crc, log->epoch, log->max_ts_ns, seg->head.salt};
     if (err == 0 && seg->used < seg->capacity)
         err = s->ops->truncate(s->io, seg->file, seg->used);
     if (err == 0)

@@ -235,6 +235,7 @@ struct shmqd_clean {
     uint64_t segment_no, off, end_pos;
     uint32_t crc, epoch;
     int64_t max_ts_ns;
+    uint64_t salt;
 };
 int shmqd_clean_write(struct shmqd_log *log, const struct shmqd_clean *c);
 /* False: there is none, or it is damaged or foreign. */

@@ -458,8 +458,8 @@ static int find_end(
     size_t last = w->list->cnt - 1;
     uint64_t used = 0, bytes = log->sealed[w->last_idx].bytes;
     if (w->last_idx == last && shmqd_clean_read(log, &c) &&
-        c.segment_no == w->last.segment_no && c.off <= bytes &&
-        c.end_pos >= w->last.base_pos) {
+        c.segment_no == w->last.segment_no && c.salt == w->last.salt &&
+        c.off <= bytes && c.end_pos >= w->last.base_pos) {
         found->clean = true;
         found->end_pos = found->dropped_end_pos = c.end_pos;
         log->last_crc = c.crc;
