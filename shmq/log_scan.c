@@ -5,7 +5,9 @@
 
 #include "log_scan.h"
 
-#define AHEAD (256u * 1024) /* read at once */
+#ifndef SHMQI_LOG_AHEAD /* tests take less, so that small files fill it */
+#define SHMQI_LOG_AHEAD (256u * 1024) /* read at once */
+#endif
 
 static int grow(struct shmqi_log_window *w, size_t room)
 {
@@ -44,7 +46,7 @@ static int need(struct shmqi_log_window *w, uint64_t off, size_t len,
     const uint8_t **ret_bytes, size_t *ret_len)
 {
     if (off < w->off || off + len > w->off + w->len) {
-        size_t want = len > AHEAD ? len : AHEAD;
+        size_t want = len > SHMQI_LOG_AHEAD ? len : SHMQI_LOG_AHEAD;
         shift(w, off);
         int rc = grow(w, want);
         if (rc)
