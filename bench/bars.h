@@ -57,6 +57,8 @@ extern struct lab_special lab_specials[];
 /* Durable topics; bars_durable.c. */
 extern struct lab_bar lab_durable_bars[];
 void lab_durable_measure(struct lab_bar *bars, uint32_t kills);
+extern struct lab_bar lab_durable_log_bars[];
+void lab_durable_log_measure(struct lab_bar *bars, uint32_t kills);
 
 /* Those of the bridge; bars_bridge.c. */
 extern struct lab_bar lab_bridge_feed_bars[], lab_bridge_deliver_bars[],

@@ -1,6 +1,7 @@
 /* bars_durable.c - bars of durable topics. */
 #include "bars.h"
 #include "durable.h"
+#include "durable_log.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -67,4 +68,50 @@ void lab_durable_measure(struct lab_bar *bars, uint32_t kills)
         lab_bar_add(&bars[COST_CPU], cost.cpu_ns, cost.memory_cpu_ns);
     }
     lab_daemon_stop(&daemon);
+}
+
+/* --- the log -------------------------------------------------------------- */
+
+enum { DRAIN, SCAN, CATCH_UP, LOG_BARS };
+
+struct lab_bar lab_durable_log_bars[] = {
+    [DRAIN] = {.name = "durable-drain",
+        .what = "1 KiB records to durable, bytes/s / fio's best direct write",
+        .sense = LAB_AT_LEAST,
+        .limit = 0.9,
+        .unit = "B/s"},
+    [SCAN] = {.name = "durable-recovery-scan",
+        .what = "recovery's scan, bytes/s / fio's best direct read",
+        .sense = LAB_AT_LEAST,
+        .limit = 0.8,
+        .unit = "B/s"},
+    [CATCH_UP] = {.name = "durable-catch-up",
+        .what = "history from the page cache, bytes/s / read + CRC-32C",
+        .sense = LAB_AT_LEAST,
+        .limit = 0.5,
+        .unit = "B/s"},
+    {0}};
+
+void lab_durable_log_measure(struct lab_bar *bars, uint32_t kills)
+{
+    struct lab_daemon daemon;
+    struct lab_log_rates rates;
+    char error[192] = "";
+
+    (void)kills;
+    int rc = lab_daemon_start(&daemon, error) ? 1 : 0;
+    if (!rc) {
+        rc = lab_durable_log(&daemon, &rates, error);
+        lab_daemon_stop(&daemon);
+    }
+    for (int i = 0; rc && i < LOG_BARS; i++) {
+        struct lab_bar *bar = &bars[i];
+        snprintf(rc > 0 ? bar->skipped : bar->failed, sizeof(bar->skipped),
+            "%.150s", error);
+    }
+    if (rc)
+        return;
+    lab_bar_add(&bars[DRAIN], rates.drain, rates.fio_write);
+    lab_bar_add(&bars[SCAN], rates.scan, rates.fio_read);
+    lab_bar_add(&bars[CATCH_UP], rates.catch_up, rates.read_crc);
 }

@@ -17,6 +17,8 @@ struct lab_daemon {
  * 0, or -1 with `error`. It and its files are gone after the second one. */
 int lab_daemon_start(struct lab_daemon *ret, char error[192]);
 void lab_daemon_stop(struct lab_daemon *daemon);
+/* Kills it, as kill -9 does, and starts it again in the same place. */
+int lab_daemon_again(struct lab_daemon *daemon, char error[192]);
 
 /* One publisher that waits for each record of 64 bytes, beside a bare write of
  * 4 KiB with fdatasync into a file that was written before, turn about: medians

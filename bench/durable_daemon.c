@@ -102,6 +102,23 @@ int lab_daemon_start(struct lab_daemon *ret, char error[192])
     return 0;
 }
 
+int lab_daemon_again(struct lab_daemon *daemon, char error[192])
+{
+    char program[512], path[80];
+
+    kill(daemon->pid, SIGKILL);
+    waitpid(daemon->pid, NULL, 0);
+    daemon->pid = 0;
+    snprintf(path, sizeof(path), "/dev/shm/shmq.%s.s", daemon->ns);
+    unlink(path); /* it is there again when the next one answers */
+    if (!beside(program, sizeof(program), "shmqd"))
+        return -1;
+    daemon->pid = fork();
+    if (daemon->pid == 0)
+        become_daemon(daemon, program);
+    return daemon->pid < 0 ? -1 : wait_for(daemon, error);
+}
+
 static int drop(
     const char *path, const struct stat *st, int kind, struct FTW *where)
 {
