@@ -61,8 +61,10 @@ static inline uint64_t shmqi_pos_of(const struct shmqi_ring *r, uint64_t cursor)
      * time: scribbled. */
     if (seq < tail && (tail - seq) >> (SHMQI_LAP_BITS - 2) >= n)
         return shmqi_pos(tail - n, 0);
+#ifndef SHMQ_BUG_CURSOR_TRUSTED
     if (seq > tail && (seq - tail) >> (SHMQI_LAP_BITS - 2) >= n)
         return shmqi_pos(tail, 0);
+#endif
     return pos;
 }
 

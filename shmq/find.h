@@ -76,6 +76,9 @@ static inline uint64_t shmqi_find_near_end(
 {
     bool far =
         floor > tail && (floor - tail) >> (SHMQI_LAP_BITS - 2) >> r->cap_lg2;
+#ifdef SHMQ_BUG_CURSOR_TRUSTED
+    far = false;
+#endif
     return __builtin_expect(far, 0) ? tail : floor;
 }
 
