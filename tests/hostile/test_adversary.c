@@ -36,19 +36,24 @@ static void remove_victim(void)
     for (int i = 0; i < 2; i++) {
         (void)unlink(t_path('d', names[i]));
         (void)unlink(t_path('c', names[i]));
+        (void)unlink(t_path('m', names[i]));
     }
 }
 
-static void new_victim(bool spsc)
+static void new_victim(bool spsc, bool durable)
 {
     static const uint32_t full[] = {
         SHMQ_ON_FULL_DROP_NEW, SHMQ_ON_FULL_BLOCK, SHMQ_ON_FULL_DROP_OLD};
     struct shmq_topic_attrs attrs = spsc ? t_spsc(65536) : t_mpmc(64, 32768);
     attrs.max_producers = spsc ? 1 : 4; /* one for the latecomer */
-    attrs.on_full = full[board->round % (spsc ? 2 : 3)];
+    attrs.on_full = full[board->round % (spsc || durable ? 2 : 3)];
+    if (durable)
+        attrs.durability = SHMQ_DURABILITY_DISK;
+    board->durable = durable;
     for (int i = 0;; i++) {
         remove_victim();
-        int rc = shmq_topic_create(t_ns, "victim", &attrs);
+        int rc = durable ? drainer_make(&attrs)
+                         : shmq_topic_create(t_ns, "victim", &attrs);
         if (rc == SHMQ_OK)
             break;
         if (i == 1000)
@@ -182,7 +187,7 @@ static void cut_round(bool spsc, char kind, int part)
     struct stat st;
     uint64_t before[ROLE_CNT];
     struct shmq_topic *late = NULL;
-    new_victim(spsc);
+    new_victim(spsc, false);
     T_OK(shmq_topic_open(t_ns, "victim", &late));
     wait_until_at_work(spsc);
     for (int i = 0; i < ROLE_CNT; i++)
@@ -313,7 +318,7 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < 12 && !lost; i++)
         cut_round(i & 1, i & 2 ? 'c' : 'd', i / 4);
-    new_victim(false);
+    new_victim(false, false);
     struct calm mark = calm_so_far();
     watch(1000 * T_MS);
     uint64_t calm_ns = mean_since(mark);
@@ -322,7 +327,7 @@ int main(int argc, char **argv)
     board->attack = true;
     for (uint64_t end = t_now_ns() + seconds * 1000000000u;
          t_now_ns() < end && !lost;) {
-        new_victim(board->round & 1);
+        new_victim(board->round & 1, board->round % 3 == 2);
         watch(ROUND_NS);
     }
     uint64_t attacked_ns = mean_since(mark);

@@ -19,6 +19,7 @@ enum role {
     ROLE_LOOKER, /* stat, groups, endpoints, list */
     ROLE_COMER, /* opens, closes, manages groups */
     ROLE_COMMAND, /* runs the shmq command */
+    ROLE_DRAINER, /* shmqd's part, when the topic is durable */
     ROLE_CNT
 };
 extern const char *const role_names[ROLE_CNT];
@@ -35,6 +36,7 @@ struct seat {
 struct board {
     _Atomic uint32_t round; /* a new topic each */
     _Atomic bool stop, attack, truncating;
+    _Atomic bool durable; /* the topic of this round is */
     _Atomic bool decoy; /* the attack is on a topic that nobody uses */
     _Atomic uint64_t scribbles, truncations, locks, floods, renames, deaths;
     struct seat seats[ROLE_CNT];
@@ -44,5 +46,15 @@ extern struct board *board;
 /* In a child each; they return when board->stop is set. */
 int victim(void *role); /* enum role * */
 int peer(void *seed); /* uint64_t * */
+
+/* -- adversary_drainer.c -----------------------------------------------------
+ */
+struct shmq_topic_attrs;
+struct drainer;
+/* The topic, durable; drain.h says what may come. */
+int drainer_make(const struct shmq_topic_attrs *attrs);
+int drainer_open(struct drainer **ret);
+int drainer_turn(struct drainer *d);
+void drainer_close(struct drainer *d);
 
 #endif

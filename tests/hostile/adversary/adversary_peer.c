@@ -145,6 +145,8 @@ static void lock_bytes(const struct target *c)
 
 static void flood(const struct target *c)
 {
+    if (c->bytes < 4096 + 256 * 63 + 148)
+        return; /* cut: what lies behind it is not the topic's */
     for (uint64_t i = 0; i < 2000; i++) {
         uint8_t *wake = c->at + 4096 + 256 * dice(64) + 144;
         (*(_Atomic uint32_t *)(void *)wake)++;
@@ -156,7 +158,7 @@ static void flood(const struct target *c)
 static void rename_about(void)
 {
     char from[512], to[512];
-    char kind = dice(2) ? 'd' : 'c';
+    char kind = "dcm"[dice(board->durable ? 3 : 2)];
     (void)snprintf(from, sizeof from, "%s", t_path(kind, "victim"));
     (void)snprintf(to, sizeof to, "%s", t_path(kind, "elsewhere"));
     board->renames++;
@@ -201,9 +203,13 @@ static void punch(const struct target *t)
         (off_t)dice(t->bytes), 1 + (off_t)dice(t->bytes));
 }
 
-static void strike(const struct target *d, const struct target *c)
+/* `m`: the watermarks of a durable topic, as if its shmqd had gone mad. */
+static void strike(
+    const struct target *d, const struct target *c, const struct target *m)
 {
     const struct target *t = dice(2) ? d : c;
+    if (m->at && dice(3) == 0)
+        t = m;
     uint64_t what = dice(1000);
     if (board->decoy && what >= 880 && what < 894)
         return; /* its files stay */
@@ -232,15 +238,17 @@ int peer(void *ctx)
 {
     chance = *(uint64_t *)ctx;
     while (!board->stop) {
-        struct target d = {-1, NULL, 0}, c = {-1, NULL, 0};
+        struct target d = {-1, NULL, 0}, c = d, m = d;
         uint32_t round = board->round;
-        if (board->attack && take(&d, 'd') && take(&c, 'c'))
+        if (board->attack && take(&d, 'd') && take(&c, 'c') &&
+            (!board->durable || board->decoy || take(&m, 'm')))
             while (!board->stop && board->attack && board->round == round)
-                strike(&d, &c);
+                strike(&d, &c, &m);
         else
             t_pause();
         let_go(&d);
         let_go(&c);
+        let_go(&m);
     }
     return 0;
 }

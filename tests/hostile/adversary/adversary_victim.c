@@ -12,7 +12,7 @@
 
 const char *const role_names[ROLE_CNT] = {"producer", "lender", "viewer",
     "member", "copier", "spinner", "sleeper", "poller", "looker", "comer",
-    "command"};
+    "command", "drainer"};
 struct board *board;
 
 struct self {
@@ -22,6 +22,7 @@ struct self {
     struct shmq_topic *topic;
     struct shmq_producer *p;
     struct shmq_consumer *c;
+    struct drainer *drainer;
     struct shmq_message held[4];
     uint32_t held_cnt;
     struct shmq_loan loan;
@@ -170,6 +171,13 @@ static void look(struct self *s)
     (void)DO(shmq_topic_endpoints(s->topic, ends, 128, &cnt));
     (void)DO(shmq_topic_list(t_ns, no_topic, NULL));
     (void)DO(shmq_topic_check(s->topic));
+    if (board->durable) {
+        struct shmq_watermarks w = {.struct_bytes = sizeof w};
+        uint64_t position = dice(s, 1u << 20);
+        (void)DO(shmq_topic_watermarks(s->topic, &w));
+        (void)DO(shmq_topic_level_wait(s->topic, position, SHMQ_LEVEL_DURABLE,
+            shmq_deadline(dice(s, T_MS))));
+    }
 }
 
 static void come_and_go(struct self *s)
@@ -278,6 +286,12 @@ static void work(struct self *s)
     case ROLE_COMMAND:
         command(s);
         break;
+    case ROLE_DRAINER:
+        if (s->drainer)
+            (void)DO(drainer_turn(s->drainer));
+        else
+            t_pause();
+        break;
     default:
         take_one(s, dice(s, 8) ? 0 : T_MS);
         look_at_held(s);
@@ -295,8 +309,10 @@ static void close_all(struct self *s)
     begin(s, "closing");
     shmq_consumer_close(s->c);
     shmq_producer_close(s->p);
+    drainer_close(s->drainer);
     shmq_topic_close(s->topic);
     s->seat->since_ns = 0;
+    s->drainer = NULL;
     s->c = NULL;
     s->p = NULL;
     s->topic = NULL;
@@ -323,6 +339,8 @@ static bool open_all(struct self *s)
 {
     if (s->role == ROLE_COMMAND)
         return true;
+    if (s->role == ROLE_DRAINER)
+        return !board->durable || DO(drainer_open(&s->drainer)) == SHMQ_OK;
     int rc = DO(shmq_topic_open(t_ns, "victim", &s->topic));
     if (rc == SHMQ_OK && s->role <= ROLE_LENDER)
         rc = DO(shmq_producer_open(s->topic, NULL, &s->p));
