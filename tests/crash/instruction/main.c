@@ -3,7 +3,7 @@
  *     crash_instruction [--seconds N] [--seed N] [--op TEXT] [--modes SZKR]
  *                       [--resumes N] [--kills N] [--states N] [--jobs N]
  *                       [--full] [--part I/N]
- * Without options: a sample of 50 s. --full does all configurations, --part the
+ * Without options: a sample of 60 s. --full does all configurations, --part the
  * I-th (from 0) of N parts of them. --op takes part of a configuration's text,
  * as it is printed when something is broken.
  * --figures FILE: those of this run are added to those in FILE (of the same
@@ -325,7 +325,7 @@ static struct options parse(int argc, char **argv)
         {"states", 1, NULL, 'r'}, {"jobs", 1, NULL, 'j'},
         {"expect", 1, NULL, 'e'}, {"figures", 1, NULL, 'g'},
         {"full", 0, NULL, 'f'}, {"part", 1, NULL, 'p'}, {NULL, 0, NULL, 0}};
-    struct options o = {50, 1, 24, 3, 1, 1, 0, 1, NULL, MODES, NULL, NULL};
+    struct options o = {60, 1, 24, 3, 1, 1, 0, 1, NULL, MODES, NULL, NULL};
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     o.jobs = cpus < 1 ? 1 : cpus > 16 ? 16 : (uint32_t)cpus;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
