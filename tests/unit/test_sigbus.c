@@ -376,6 +376,8 @@ TEST(an_application_may_own_the_signal)
 /* -- threads, fork, copies of the library ------------------------------------
  */
 
+static _Atomic uint32_t at_work; /* threads that have opened their handles */
+
 static void *work_in_a_thread(void *ctx)
 {
     struct all *a = ctx;
@@ -387,6 +389,7 @@ static void *work_in_a_thread(void *ctx)
     (void)sigfillset(&all);
     T_EQ(pthread_sigmask(SIG_BLOCK, &all, NULL), 0);
     T_OK(shmq_producer_open(topic, NULL, &producer));
+    at_work++;
     for (;;) {
         int rc = shmq_producer_publish(producer, "x", 1, NULL);
         if (rc == SHMQ_ERR_CORRUPT)
@@ -404,9 +407,12 @@ TEST(threads_that_block_signals_are_safe_once_they_opened_a_handle)
     pthread_t threads[4];
 
     max_producers = 5;
+    at_work = 0;
     open_all(&a, "other", false);
     for (int i = 0; i < 4; i++)
         T_EQ(pthread_create(&threads[i], NULL, work_in_a_thread, &a), 0);
+    while (at_work < 4)
+        t_pause();
     t_sleep_ns(20 * T_MS);
     cut('d', "other", 4096);
     for (int i = 0; i < 4; i++)
