@@ -93,6 +93,36 @@ def written():
     attempts_are_used_up("os")
 
 
+def a_topic_in_memory_takes_none_and_doctor_says_so():
+    with Place("deadweak") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        place.shmq("create", "grave")
+        place.shmq("group", "create", "t", "g", "--max-attempts", "2",
+                   "--dead-letter", "grave")
+        place.shmq("doctor", status=1)
+        place.shmq("health", status=1)
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"poison\n")
+        try_once(place, "t", "poison")
+        try_once(place, "t", "poison")
+        place.shmq("sub", "t", "--group", "g", "--timeout", "0.3s", status=3)
+        found = group(place, "t", "g")
+        check(found["dead_lettered"] == 0 and found["lag_messages"] == 1)
+        check(found["dead_waits"] > 0)
+        said = place.shmq("doctor", status=1).decode()
+        check("bad   dead-letters: t: grave, to which group g" in said, said)
+        # As it says: removed, it is made anew.
+        place.shmq("rm", "grave")
+        place.shmq("sub", "t", "--group", "g", "--exit-when-empty")
+        check(group(place, "t", "g")["dead_lettered"] == 1)
+        stat = json.loads(place.shmq("stat", "grave", "--json"))
+        check(stat["durability"] == "disk", stat)
+        said = place.shmq("doctor").decode()
+        check("hint  dead-letters: t: records of group g have waited" in said,
+              said)
+        place.stop(daemon)
+
+
 def flood(kind, seed):
     """Many records expire; shmqd is killed while they are being moved, the
     memory is lost, and no record is missing in the end."""
@@ -142,6 +172,7 @@ def a_flood_in_an_exclusive_group():
 CASES = [
     on_disk,
     written,
+    a_topic_in_memory_takes_none_and_doctor_says_so,
     a_flood_in_a_shared_group,
     a_flood_in_an_exclusive_group,
 ]

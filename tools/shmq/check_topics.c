@@ -72,6 +72,7 @@ static void check_view(
 {
     check_holders(c->f, name, view);
     check_endpoints(c->f, name, view);
+    check_dead_letters(c->f, c->ns, name, view);
     if (view->attrs.durability == SHMQ_DURABILITY_NONE)
         return;
     const struct shmq_watermarks *m = &view->marks;

@@ -55,6 +55,10 @@ void check_limits(struct findings *f);
 void check_kernel(struct findings *f);
 /* Whether logind would remove files at logout (check_logind.c). */
 void check_logind(struct findings *f);
+struct topic_view;
+/* Whether groups' dead-letter topics take records (check_dead_letters.c). */
+void check_dead_letters(struct findings *f, const char *ns, const char *name,
+    const struct topic_view *view);
 /* Each topic: readable, held up, members stopped or dead (check_topics.c).
  * Returns an exit status: 9 when one is durable and shmqd is not there. */
 int check_topics(struct findings *f, const char *ns);
