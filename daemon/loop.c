@@ -58,12 +58,23 @@ void shmqd_unwatch(struct shmqd *daemon, int fd)
 
 /* -- one topic's share ----------------------------------------------------- */
 
+/* Who empties /dev/shm tells nobody, and nobody could open the topic any more.
+ * What the ring held beyond the log is lost with it. */
+static bool ring_is_gone(
+    const struct shmqd *daemon, const struct shmqd_topic *topic)
+{
+    struct shmqi_durable_info info;
+    return shmqi_durable_look(daemon->ns, topic->name, &info) == SHMQ_ERR_NOENT;
+}
+
 static void look(struct shmqd *daemon, struct shmqd_topic *topic, uint64_t now)
 {
     bool short_of_space = topic->told_state == SHMQ_DURABLE_LOW_SPACE ||
         topic->told_state == SHMQ_DURABLE_NO_SPACE;
     topic->look_ns = now + (short_of_space ? LOOK_SHORT_NS : LOOK_NS);
     int rc = shmqi_drain_check(topic->drain);
+    if (rc == 0 && ring_is_gone(daemon, topic))
+        rc = SHMQ_ERR_CLOSED;
     if (rc != 0) {
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
             rc == SHMQ_ERR_CLOSED ? "its ring was removed by somebody"

@@ -240,6 +240,33 @@ def a_memory_topic_of_the_name_is_left_alone():
         place.stop(daemon)
 
 
+def a_ring_that_is_deleted_is_made_anew():
+    """Somebody empties /dev/shm under a running shmqd; it goes on in a new ring,
+    behind all positions that were used."""
+    with Place("deleted") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        last = 0
+        for i in range(3):
+            out = place.shmq("pub", "t", "--wait", "durable", "--positions",
+                             stdin=b"%d\n" % i)
+            check(int(out) > last or i == 0, out, last)
+            last = int(out)
+            for name in os.listdir("/dev/shm"):
+                if (name.startswith("shmq.%s." % place.namespace) and
+                        not name.endswith((".s", ".s.lock"))):
+                    os.unlink("/dev/shm/" + name)
+            eventually(lambda: place.logged("its ring was removed", i + 1),
+                       "it is noticed")
+            eventually(lambda: place.logged("ring made anew", i + 1),
+                       "it is made anew")
+        check(daemon.poll() is None)
+        got = place.shmq("sub", "t", "--group", "g", "--exit-when-empty")
+        check(got == b"0\n1\n2\n", got)
+        place.shmq("health")
+        place.stop(daemon)
+
+
 def the_socket_takes_nonsense():
     with Place("socket") as place:
         daemon = place.start()
@@ -384,6 +411,7 @@ CASES = [
     settings_are_checked,
     topics_of_the_settings_are_made,
     a_memory_topic_of_the_name_is_left_alone,
+    a_ring_that_is_deleted_is_made_anew,
     the_socket_takes_nonsense,
     two_signals_and_a_hangup,
     readiness_is_told,
