@@ -77,7 +77,7 @@ void store_case_settle(struct store_case *c)
     }
     fprintf(stderr, "added %llu durable %llu\n",
         (unsigned long long)st.added_pos, (unsigned long long)st.durable_pos);
-    assert(!"it settles");
+    assert(false && "it settles");
 }
 
 void store_case_close(struct store_case *c, bool clean)
