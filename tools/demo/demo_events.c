@@ -186,6 +186,7 @@ static int kill_member(struct demo_run *run, uint32_t member)
     run->member_pids[member] = 0;
     if (demo_kill(pid, &sent_ns, &proof_ns) != 0)
         return -1;
+    atomic_store(&run->board->linger, 0);
     run->story.member.at_ns = sent_ns - run->start_ns;
     run->story.member.proof_ns = proof_ns - sent_ns;
     demo_say(run, "worker %u (pid %d) is killed with a line in hand\n", member,
@@ -203,6 +204,7 @@ static int stop_member(struct demo_run *run, uint32_t member)
     pid_t pid = run->member_pids[member];
     if (demo_stop(pid, &sent_ns) != 0)
         return -1;
+    atomic_store(&run->board->linger, 0);
     run->story.member.at_ns = sent_ns - run->start_ns;
     demo_say(run, "worker %u (pid %d) is stopped with a line in hand\n", member,
         (int)pid);
@@ -229,7 +231,6 @@ int demo_hit_member(struct demo_run *run)
     atomic_store(&run->board->stage, DEMO_MEMBER_ARMED);
     if (demo_wait(run, victim_lingers) != 0)
         return -1;
-    atomic_store(&run->board->linger, 0);
     run->story.member.member = member;
     run->story.member.pid = run->member_pids[member];
     int rc =
