@@ -44,10 +44,13 @@ def known_tests(texts):
 
 
 def expand(pattern, text):
-    """bridge_*_full stands for one target for each item of its foreach."""
+    """bridge_*_full stands for one target for each item of its foreach, or for
+    each call of the function that it is in."""
     if "*" not in pattern:
         return {pattern}
     items = re.findall(r"foreach\(\w+ IN ITEMS ([^)]*)\)", text)
+    for function in re.findall(r"function\((\w+)", text):
+        items += re.findall(rf"\b{function}\(\s*(\w+)", text)
     return {pattern.replace("*", item) for group in items
             for item in group.split()}
 
