@@ -14,6 +14,10 @@ expect 2 create t --remote "$far"
 expect 2 pub t --key-file x
 expect 2 ls --remote nonsense
 SHMQ_REMOTE=$far expect 2 rm t
+for command in health doctor top; do
+    SHMQ_REMOTE=$far expect 2 $command
+    says 'SHMQ_REMOTE: is for pub, sub, ls, stat and groups; unset it'
+done
 SHMQ_REMOTE=$far expect 0 help pub
 check "help tells of the keys" grep -q -- --server-key "$DIR/out"
 expect 9 ls --remote "ipc://$DIR/nobody"
@@ -66,6 +70,13 @@ here create small --max-message 100
 printf 'ok\n%0101d\n' 1 >"$DIR/in"
 expect_in 7 "$DIR/in" pub small
 says 'stdin:2: .*longer than .*acknowledged 1 of 2, last [0-9]+$'
+# 28 bytes of a publish's first record tell whose it is.
+printf '%072d\n' 1 >"$DIR/in"
+expect_in 0 "$DIR/in" pub small
+printf '%0100d\n' 1 >"$DIR/in"
+expect_in 7 "$DIR/in" pub small
+says 'stdin:1: the record of 100 bytes \(from afar with 28 more for its origin\) is longer than the topic.s 100 bytes'
+SHMQ_REMOTE= expect_in 0 "$DIR/in" pub small
 here create full --capacity 4 --arena 4K --on-full drop-new
 here group create full g
 seq 10 >"$DIR/in"

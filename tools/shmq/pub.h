@@ -94,6 +94,10 @@ void pub_remote_close(struct pub *pub);
 int pub_remote_flush(struct pub *pub);
 int pub_remote_settle(struct pub *pub);
 
+/* Of the first record of a publish from afar, beside its own bytes: attribute
+ * 9, origin (docs/wire.md). */
+#define PUB_ORIGIN_BYTES 28
+
 /* Tells that a record of the frame is too long. */
 int pub_refuse_record(struct pub *pub, uint32_t idx);
 

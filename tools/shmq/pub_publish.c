@@ -127,14 +127,17 @@ static int publish(struct pub *pub, const struct shmq_record *records,
 
 int pub_refuse_record(struct pub *pub, uint32_t idx)
 {
-    char thing[512], reason[192];
+    char thing[512], reason[256], more[64] = "";
+    if (lib_is_remote())
+        snprintf(more, sizeof(more), " (from afar with %d more for its origin)",
+            PUB_ORIGIN_BYTES);
     snprintf(thing, sizeof(thing), "%s:%" PRIu64, pub->source.in.name,
         pub->frame.lines[idx]);
     snprintf(reason, sizeof(reason),
-        "the record of %" PRIu64 " bytes%s is longer than the topic's "
+        "the record of %" PRIu64 " bytes%s%s is longer than the topic's "
         "%" PRIu64 " bytes; make the topic with a larger --max-message",
         pub->frame.records[idx].size,
-        pub->frame.records[idx].attr_cnt > 0 ? " and its attributes" : "",
+        pub->frame.records[idx].attr_cnt > 0 ? " and its attributes" : "", more,
         pub->attrs.max_message_bytes);
     return pub_fail(pub, CLI_NO_ROOM, thing, reason);
 }

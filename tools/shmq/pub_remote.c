@@ -106,9 +106,12 @@ static int publish(
     return status;
 }
 
-static bool too_long(const struct pub *pub, const struct shmq_record *record)
+/* The first record of a publish says whose it is and its number, so that it can
+ * be told from a repetition (docs/wire.md, origin). */
+static bool too_long(
+    const struct pub *pub, const struct shmq_record *record, bool first)
 {
-    uint64_t bytes = record->size;
+    uint64_t bytes = record->size + (first ? PUB_ORIGIN_BYTES : 0);
     for (uint32_t i = 0; i < record->attr_cnt; i++) {
         const struct shmq_attr *attr = &record->attrs[i];
         bytes += 4 + attr->value_bytes;
@@ -130,7 +133,8 @@ int pub_remote_flush(struct pub *pub)
 {
     const struct pub_frame *frame = &pub->frame;
     uint32_t cnt = 0;
-    while (cnt < frame->record_cnt && !too_long(pub, &frame->records[cnt]))
+    while (cnt < frame->record_cnt &&
+        !too_long(pub, &frame->records[cnt], cnt == 0))
         cnt++;
     int status = cnt > 0 ? publish(pub, frame->records, cnt) : CLI_DONE;
     if (status < 0)
