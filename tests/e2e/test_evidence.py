@@ -29,7 +29,7 @@ def sources():
 
 
 def known_tests(texts):
-    """Names of ctest, of programs, and of targets."""
+    """Names of ctest, of programs, of targets, and of bugs in the museum."""
     build = pathlib.Path(os.environ["SHMQ_TEST_BIN_DIR"]).resolve().parents[1]
     said = subprocess.run(["ctest", "-N"], cwd=build, check=True,
                           capture_output=True, text=True).stdout
@@ -40,6 +40,8 @@ def known_tests(texts):
             for target in re.findall(r"add_custom_target\(\s*(\S+)", text):
                 pattern = re.sub(r"\$\{\w+\}", "*", target)
                 names |= expand(pattern, text)
+    bugs = (ROOT / "tests/museum/bugs.tsv").read_text()
+    names |= set(re.findall(r"^(\w+)\t", bugs, re.MULTILINE))
     return names | {path.stem for path, _ in texts}
 
 
