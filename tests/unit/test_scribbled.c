@@ -3,6 +3,7 @@
 #include "support/unit.h"
 
 #include "layout.h"
+#include "spsc.h"
 #include "topic_impl.h"
 #include "words.h"
 
@@ -73,9 +74,39 @@ TEST(a_topic_in_memory_is_never_read_only)
     }
 }
 
+/* A commit word of length 0 at the end of what is published: whoever looks for
+ * the end from there goes no further, and no call stays there for ever. */
+TEST(a_walk_over_commit_words_ends_at_one_without_length)
+{
+    struct shmq_topic_attrs attrs = t_spsc(8192);
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_producer *p = t_producer(topic);
+    struct shmq_topic_stat before = {.struct_bytes = sizeof before};
+    struct shmq_topic_stat stat = {.struct_bytes = sizeof stat};
+    struct shmq_message msg;
+
+    t_publish_run(p, 0, 3);
+    T_OK(shmq_topic_stat(topic, &before));
+    uint64_t end = topic->segment->ring.data->hint;
+    end = shmqi_spsc_walk(&topic->segment->ring, end, UINT64_MAX);
+    T_TRUE(end > 0);
+    *shmqi_spsc_at(&topic->segment->ring, end) = shmqi_commit(0, 0, end);
+    T_OK(shmq_topic_stat(topic, &stat));
+    T_TRUE(stat.published_position <= before.published_position);
+    struct shmq_consumer *c = t_ephemeral(topic, SHMQ_START_LATEST);
+    int rc = shmq_consumer_receive(c, &msg);
+    T_TRUE(rc == SHMQ_OK || rc == SHMQ_ERR_EMPTY || rc == SHMQ_ERR_GAP ||
+        rc == SHMQ_ERR_CORRUPT);
+    shmq_consumer_close(c);
+    shmq_producer_close(p);
+    shmq_topic_close(topic);
+    T_OK(shmq_topic_unlink(t_ns, "t", SHMQ_UNLINK_FORCE));
+}
+
 static const struct CMUnitTest tests[] = {
     T(a_floor_far_ahead_of_a_tiny_ring_leads_nowhere),
     T(a_shared_floor_far_ahead_of_a_tiny_ring_leads_nowhere),
     T(a_topic_in_memory_is_never_read_only),
+    T(a_walk_over_commit_words_ends_at_one_without_length),
 };
 T_MAIN(tests)
