@@ -1,7 +1,7 @@
 """A worker of a shared group: each line goes on to topic `enriched` with where
 it came from; a line that it cannot read is given back, and after the group's
 last attempt shmq moves it to the dead-letter topic.
-usage: enrich TOPIC GROUP   (prints the positions of what is done)"""
+usage: enrich TOPIC GROUP   (prints the position of each line that it has done)"""
 import sys
 
 import shmq
@@ -23,11 +23,14 @@ def main():
                 line.nack()
                 continue
             out.publish(data.upper(), headers={"from": str(position).encode()})
+            # What it does comes before the acknowledgement: killed in between, it
+            # has done the line, and another one does it again. The other way
+            # round it would be done in the group's eyes, and told nobody.
+            print(position, flush=True)
             try:
                 line.release()
             except shmq.Stale:
-                continue  # it took longer than the lease: another one does it too
-            print(position, flush=True)
+                pass  # it took longer than the lease: another one does it too
 
 
 if __name__ == "__main__":
