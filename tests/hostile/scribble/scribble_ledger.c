@@ -90,13 +90,33 @@ bool scribble_in_ring(const struct game *g, const void *p, uint64_t bytes)
     return at >= base && bytes <= room && at + bytes <= base + room;
 }
 
+/* What a durable topic's reader took from the log is in memory of its own. */
+static bool in_copy(const struct user *u, const void *p, uint64_t bytes)
+{
+    const struct shmq_consumer *c = u->c;
+    const uint8_t *at = p;
+    for (uint32_t i = 0; c->past && i < c->held_max; i++) {
+        const struct shmqi_held *h = &c->held[i];
+        if (h->used && h->copy && at >= h->copy && bytes <= h->copy_cap &&
+            at + bytes <= h->copy + h->copy_cap)
+            return true;
+    }
+    return false;
+}
+
+static bool in_bounds(
+    const struct game *g, const struct user *u, const void *p, uint64_t bytes)
+{
+    return u->c->copies || scribble_in_ring(g, p, bytes) ||
+        in_copy(u, p, bytes);
+}
+
 void scribble_check_message(
     struct game *g, const struct user *u, const struct shmq_message *msg)
 {
     struct shmq_attr a;
-    if (!u->c->copies &&
-        (!scribble_in_ring(g, msg->data, msg->size) ||
-            !scribble_in_ring(g, msg->attrs, msg->attr_bytes)))
+    if (!in_bounds(g, u, msg->data, msg->size) ||
+        !in_bounds(g, u, msg->attrs, msg->attr_bytes))
         T_FAIL("a view that leaves the file");
     read_all(msg->data, msg->size);
     read_all(msg->attrs, msg->attr_bytes);
