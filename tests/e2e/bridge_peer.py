@@ -25,6 +25,9 @@ if FULL:
 
 BIN = os.environ["SHMQ_BIN_DIR"]
 NONE = 2**64 - 1
+# Seconds to wait for what has to come, however slow the machine is. (Waits for
+# what must not come are short: they can only overlook something.)
+PATIENCE = 60.0
 
 (HELLO, WELCOME, LIST, DESCRIBE, CREATE) = range(1, 6)
 (ATTACH, CREDIT, DELIVER, COMMIT, SEEK, DETACH) = range(7, 13)
@@ -171,12 +174,12 @@ class Peer:
         self.socket.send_multipart(parts)
         return corr
 
-    def receive(self, timeout=5.0):
+    def receive(self, timeout=PATIENCE):
         if not self.socket.poll(int(timeout * 1000)):
             return None
         return Message(self.socket.recv_multipart())
 
-    def take(self, want, timeout=5.0):
+    def take(self, want, timeout=PATIENCE):
         """The first message for which `want` holds; others wait their turn."""
         for i, m in enumerate(self.backlog):
             if want(m):
@@ -190,13 +193,13 @@ class Peer:
                 return m
             self.backlog.append(m)
 
-    def ask(self, *args, timeout=5.0, **kwargs):
+    def ask(self, *args, timeout=PATIENCE, **kwargs):
         corr = self.send(*args, **kwargs)
         m = self.take(lambda m: m.corr == corr and m.flags & REPLY, timeout)
         assert m is not None, ("no answer", args)
         return m
 
-    def hello(self, lease_ms=0, session=(0, 0), timeout=5.0):
+    def hello(self, lease_ms=0, session=(0, 0), timeout=PATIENCE):
         m = self.ask(HELLO, struct.pack("<BBHIQQQ", 1, 1, 0, lease_ms, 0,
                                         *session), tlv(NAME, "test"),
                      timeout=timeout)
@@ -228,7 +231,7 @@ class Peer:
         return self.send(PUBLISH, fixed, tlv(TOPIC, topic), payload=body,
                          corr=corr)
 
-    def puback(self, corr, timeout=5.0):
+    def puback(self, corr, timeout=PATIENCE):
         m = self.take(lambda m: m.command == PUBACK and m.corr == corr, timeout)
         return Puback(m) if m else None
 
@@ -252,7 +255,7 @@ class Stream:
         self.granted, self.granted_records = credit, records
         self.delivery = 0
 
-    def next(self, timeout=5.0):
+    def next(self, timeout=PATIENCE):
         m = self.peer.take(
             lambda m: m.stream == self.id and not m.flags & REPLY, timeout)
         if m is not None and m.command in (DELIVER, GAP, END):
@@ -268,7 +271,7 @@ class Stream:
                                            self.granted_records),
                        corr=0, stream=self.id)
 
-    def collect(self, count, timeout=5.0, ack=False):
+    def collect(self, count, timeout=PATIENCE, ack=False):
         """Records until there are `count`, or nothing more comes."""
         out = []
         while len(out) < count:
@@ -320,7 +323,7 @@ class Bridge:
         begin = self.log.tell()
         self.process = subprocess.Popen(command + self.options,
                                         stderr=self.log)
-        end = time.monotonic() + 10
+        end = time.monotonic() + PATIENCE
         while wait and b"shows namespace" not in self.read_log()[begin:]:
             assert self.process.poll() is None, self.read_log()[begin:]
             assert time.monotonic() < end, "the bridge does not start"
@@ -344,12 +347,12 @@ class Bridge:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
-        status = self.process.wait(30)
+        status = self.process.wait(PATIENCE)
         self.log.close()
         assert status == 0, (status, self.read_log()[-3000:])
 
 
-def shmq(namespace, *args, data=None, timeout=30):
+def shmq(namespace, *args, data=None, timeout=2 * PATIENCE):
     return subprocess.run([f"{BIN}/shmq", "--namespace", namespace, *args],
                           input=data, capture_output=True, timeout=timeout,
                           check=False)
@@ -418,12 +421,23 @@ class World:
         for p in prefixes + (b"\0W",):
             s.setsockopt(zmq.SUBSCRIBE, p)
         s.connect(endpoint or self.bridge.pub)
-        assert s.poll(5000), "no welcome"
+        assert s.poll(int(PATIENCE * 1000)), "no welcome"
         s.recv_multipart()
         return s
 
 
-def feed_next(socket, first, timeout=5.0):
+def fed(socket, *topics):
+    """Returns when the bridge has done all that `socket`, a SUB, has subscribed to
+    so far, and reads the topics. (The welcome tells of the connection only.)"""
+    for topic in topics:
+        beat = b"\0HB" + topic + b"\0"
+        socket.setsockopt(zmq.SUBSCRIBE, beat)  # done after the earlier ones
+        while feed_next(socket, b"\0HB")[0] != beat:
+            pass
+        socket.setsockopt(zmq.UNSUBSCRIBE, beat)
+
+
+def feed_next(socket, first, timeout=PATIENCE):
     """The next message of a SUB whose first part is `first`."""
     end = time.monotonic() + timeout
     while (left := end - time.monotonic()) > 0:
@@ -434,7 +448,7 @@ def feed_next(socket, first, timeout=5.0):
     raise AssertionError(f"nothing of {first} in {timeout} s")
 
 
-def until(condition, timeout=10.0, what="it"):
+def until(condition, timeout=PATIENCE, what="it"):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, f"{what} did not happen"

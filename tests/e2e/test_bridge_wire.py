@@ -4,6 +4,7 @@ publishing, leases."""
 import json
 import os
 import random
+import signal
 import struct
 import time
 
@@ -13,6 +14,10 @@ from bridge_peer import *
 def group_stat(w, topic, group):
     found = json.loads(w.shmq("groups", topic, "--json"))
     return next((g for g in found if g["group"] == group), None)
+
+
+def messages(w, topic):
+    return json.loads(w.shmq("stat", topic, "--json"))["total"]["messages"]
 
 
 def test_a_session_is_welcomed_and_ends():
@@ -156,31 +161,39 @@ def test_members_compete_with_local_ones():
         w.shmq("create", "t")
         w.shmq("group", "create", "t", "g")
         out = open(f"{w.dir.name}/local", "wb")
-        local = w.spawn("sub", "t", "--group", "g", "--for", "3", stdout=out)
+        local = w.spawn("sub", "t", "--group", "g", stdout=out)
         a = w.peer().attach("t", "g", prefetch=1)
         b = w.peer().attach("t", "g", prefetch=1)
-        time.sleep(0.2)
-        w.shmq("pub", "t", "--rate", "1000",
-               data=b"".join(b"%d\n" % i for i in range(600)))
-        seen = []
-        idle = 0
+        until(lambda: group_stat(w, "t", "g")["members"] == 3)
+        seen, sent = [], 0
         counts = {a: 0, b: 0}
-        while idle < 3:
-            idle += 1
+
+        def locally():
+            with open(f"{w.dir.name}/local") as f:
+                return [int(x) for x in f.read().split("\n")[:-1]]
+
+        def take():
+            """Whether all that was sent is there."""
             for s in (a, b):
-                m = s.next(0.05)
+                m = s.next(0.02)
                 if m is not None:
-                    idle = 0
                     records = m.records()
                     counts[s] += len(records)
-                    seen += [int(r[1]) for r in records]
+                    seen.extend(int(r[1]) for r in records)
                     s.credit(len(m.payload), len(records))
                     s.ack(*[(r[0], r[0] + 1) for r in records])
-        local.wait(10)
+            return len(seen) + len(locally()) >= sent
+        # Who is quicker is not given: on until each had some.
+        while sent < 600 or not (counts[a] and counts[b] and locally()):
+            assert sent < 20000, (counts, len(locally()))
+            w.shmq("pub", "t", "--rate", "1000", data=b"".join(
+                b"%d\n" % i for i in range(sent, sent + 300)))
+            sent += 300
+            until(take)
+        local.terminate()
+        assert local.wait(PATIENCE) == 128 + signal.SIGTERM
         out.close()
-        mine = [int(x) for x in open(f"{w.dir.name}/local").read().split()]
-        assert sorted(seen + mine) == list(range(600)), len(seen + mine)
-        assert counts[a] and counts[b] and mine, (counts, len(mine))
+        assert sorted(seen + locally()) == list(range(sent)), (sent, len(seen))
 
 
 def test_a_nack_comes_again_counted():
@@ -247,16 +260,16 @@ def test_what_a_session_held_goes_to_others():
         a = w.peer()
         first = a.attach("t", "g").collect(20)
         a.ask(BYE, bytes(8))
-        b = w.peer(lease_ms=400)
+        b = w.peer(lease_ms=1500)
+        begin = time.monotonic()
         again = b.attach("t", "g").collect(20)
         assert [r[1] for r in again] == [r[1] for r in first]
         assert all(r[3] for r in again) and not any(r[2] for r in again)
-        # Silent: when its lease is over, and it does.
-        begin = time.monotonic()
-        got = w.peer().attach("t", "g").collect(20, timeout=5)
+        # Silent: when its lease is over, and not before.
+        got = w.peer().attach("t", "g").collect(20)
         took = time.monotonic() - begin
         assert len(got) == 20 and all(r[3] and r[2] == 1 for r in got), got
-        assert 0.3 < took < 1.0, took
+        assert took > 1.4, took
         m = b.ask(PING, bytes(8))
         assert m.status == "UNKNOWN_SESSION"
 
@@ -341,19 +354,18 @@ def test_publish_refuses_what_it_must():
 
 
 def test_publish_waits_for_room_and_keeps_order():
-    with World() as w:
+    with World("--publish-timeout", "120s", "--lease", "120s") as w:
         w.shmq("create", "t", "--capacity", "4")
         w.shmq("group", "create", "t", "g")
         p = w.peer()
-        corrs = [p.publish("t", [b"%d" % i], 7, i, timeout_ms=4000)
+        corrs = [p.publish("t", [b"%d" % i], 7, i, timeout_ms=120000)
                  for i in range(12)]
         for corr in corrs[:4]:
             assert p.puback(corr).status == "OK"
         assert p.puback(corrs[4], 0.2) is None
-        begin = time.monotonic()
+        # Behind others that have more time it does not wait as long as they.
         a = p.puback(p.publish("t", [b"late"], 8, 0, timeout_ms=100))
-        # Behind others that have more time it does not wait for longer.
-        assert a.status == "OVERLOADED" and time.monotonic() - begin < 0.5
+        assert a and a.status == "OVERLOADED", a
         got = w.shmq("sub", "t", "--group", "g", "--count", "12").split()
         assert got[:12] == [b"%d" % i for i in range(12)]
         for corr in corrs[4:]:
@@ -394,7 +406,7 @@ def test_feed_and_pull():
         w.shmq("create", "t")
         w.shmq("create", "t2")
         s = w.sub(b"t\0", b"\0HBt\0")
-        time.sleep(0.1)
+        fed(s, b"t2")
         push = w.context.socket(zmq.PUSH)
         push.setsockopt(zmq.LINGER, 0)
         push.connect(w.bridge.pull)
@@ -405,6 +417,10 @@ def test_feed_and_pull():
         push.send_multipart([b"no such\0", b"bad"])
         push.send_multipart([b"t\0", b"three", b"bad attributes"])
         push.send_multipart([b"t\0"])
+        push.send_multipart([b"t2\0", b"last"])
+        # What is pushed is there when it is there: the command waits for it.
+        until(lambda: messages(w, "t2") == 2, what="what was pushed")
+        assert messages(w, "t") == 2
         w.shmq("pub", "t", data=b"x" * 60000 + b"\n")
         seen = []
         last = NONE
@@ -428,6 +444,7 @@ def test_feed_and_pull():
         w.bridge.restart()
         feed_next(s, b"\0W")
         feed_next(s, b"\0HBt\0")
+        fed(s, b"t2")  # its own subscriptions are done anew in any order
         w.shmq("pub", "t", data=b"after\n")
         parts = feed_next(s, b"t\0")
         prev, pos = struct.unpack_from("<QQ", parts[1], 8)
@@ -435,18 +452,24 @@ def test_feed_and_pull():
 
 
 def test_feed_of_topics_that_come_and_of_all():
-    with World() as w:
+    def begun():
+        return w.bridge.read_log().count(b"topic=late: live feed begins")
+
+    with World("--log-level", "debug") as w:
+        w.shmq("create", "other")
         s = w.sub(b"")
         exact = w.sub(b"late\0")
+        for socket in (s, exact):
+            fed(socket, b"other")
         w.shmq("create", "late")
-        time.sleep(0.2)
+        until(lambda: begun() == 1)
         w.shmq("pub", "late", data=b"x\n")
         for socket in (s, exact):
             parts = feed_next(socket, b"late\0")
             assert parts[2] == b"x"
         w.shmq("rm", "--force", "late")
         w.shmq("create", "late")
-        time.sleep(0.3)
+        until(lambda: begun() == 2)
         w.shmq("pub", "late", data=b"y\n")
         assert feed_next(exact, b"late\0")[2] == b"y"
         assert feed_next(s, b"late\0")[2] == b"y"
@@ -474,7 +497,7 @@ def test_a_bridge_that_ends_says_so():
         w.bridge.process.terminate()
         m = p.take(lambda m: m.command == BYE)
         assert m is not None and m.status == "SHUTTING_DOWN", m
-        assert w.bridge.process.wait(5) == 0
+        assert w.bridge.process.wait(PATIENCE) == 0
         assert group_stat(w, "t", "g")["members"] == 0
 
 
