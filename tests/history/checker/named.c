@@ -164,6 +164,61 @@ static void stale_ack_refused(struct small *h)
     stale_ack_counted(h);
     h->ops[h->cnt - 1].result = HIST_STALE; /* as it must be */
 }
+/* One more record, done by all; nothing that is done is kept from then on. */
+static void forget(struct small *h)
+{
+#define C0 RECORDS(0xc, 0, 1, 16384)
+    static const struct hist_op more[] = {
+        OP(PUBLISH, 281, 282, C0),
+        OP(DELIVER, 283, 284, BY(2), C0),
+        OP(ACK, 285, 286, BY(2), C0),
+        OP(DELIVER, 283, 284, READER, C0),
+        OP(ACK, 285, 286, READER, C0),
+    };
+    memcpy(&h->ops[h->cnt], more, sizeof(more));
+    for (uint32_t i = 0; i < sizeof(more) / sizeof(more[0]); i++, h->cnt++)
+        if (h->ops[h->cnt].kind == HIST_ACK)
+            h->ops[h->cnt].last = 0;
+    h->config.keep_runs = 0;
+}
+static void forgotten_ack_counted(struct small *h)
+{
+    stale_ack_counted(h);
+    forget(h);
+}
+static void forgotten_ack_refused(struct small *h)
+{
+    stale_ack_refused(h);
+    forget(h);
+}
+static void forgotten_ack_without_lease(struct small *h)
+{
+    forgotten_ack_refused(h);
+    h->config.groups[SHARED].lease_ns = 0;
+    h->ops[h->cnt++] = (struct hist_op)OP(LOSS, 200, 200, BY(1));
+}
+static void ack_of_nothing(struct small *h)
+{
+    forgotten_ack_refused(h);
+    h->ops[18].seq = 7; /* of A, which published three */
+}
+/* Member 1 stood still in its call: 2 has got and done both meanwhile. */
+static void forgotten_delivery(struct small *h)
+{
+    h->config.groups[SHARED].lease_ns = 30;
+    h->ops[3].ret_ns = 300;
+    h->ops[8].seq = h->ops[9].seq = 0;
+    h->ops[8].cnt = h->ops[9].cnt = 2;
+    h->ops[8].pos = h->ops[9].pos = 4096;
+    drop(h, 7);
+    drop(h, 4);
+    forget(h);
+}
+static void delivered_when_all_had_it(struct small *h)
+{
+    forgotten_delivery(h);
+    h->ops[3].inv_ns = 290;
+}
 static void lease_too_short(struct small *h)
 {
     drop(h, 7);
@@ -220,6 +275,13 @@ static const struct {
     {"empty while a record was there", empty_but_there, HIST_F_EMPTY},
     {"late ack counted", stale_ack_counted, HIST_F_STALE},
     {"late ack refused", stale_ack_refused, -1},
+    {"late ack of what is forgotten, counted", forgotten_ack_counted,
+        HIST_F_STALE},
+    {"late ack of what is forgotten, refused", forgotten_ack_refused, -1},
+    {"the same without a lease", forgotten_ack_without_lease, HIST_F_MALFORMED},
+    {"ack of what nobody published", ack_of_nothing, HIST_F_MALFORMED},
+    {"late delivery of what is forgotten", forgotten_delivery, -1},
+    {"delivered when all had it", delivered_when_all_had_it, HIST_F_DOUBLED},
     {"redelivered before the lease ended", lease_too_short, HIST_F_DOUBLED},
     {"ack refused without a cause", refused_without_cause, HIST_F_STALE},
     {"publish of a killed producer, seen", unknown_publish_seen, -1},

@@ -180,6 +180,7 @@ void hist_check_begin(
 {
     open->known = known_at(c, op->inv_ns - c->config.settle_ns);
     open->fresh = 0;
+    open->late = false;
     open->valid = op->group < c->config.group_cnt;
     if (!open->valid) {
         hc_fault(c, HIST_F_MALFORMED, op, "no such group");
@@ -195,7 +196,7 @@ void hist_check_begin(
         break;
     case HIST_ACK:
     case HIST_NACK:
-        hc_ack_begin(c, op);
+        hc_ack_begin(c, op, open);
         break;
     case HIST_LOSS:
         loss(c, op);
@@ -232,7 +233,7 @@ void hist_check_end(struct hist_check *c, const struct hist_op *op,
         v->stale += op->result == HIST_STALE ? op->cnt : 0;
         v->nacked += op->kind == HIST_NACK ? op->cnt : 0;
         v->unknown += op->result == HIST_UNKNOWN;
-        hc_ack_end(c, op);
+        hc_ack_end(c, op, open);
         break;
     default:
         break;

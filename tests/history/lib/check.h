@@ -87,6 +87,7 @@ struct hist_check {
     struct hc_run *free_runs;
     struct hc_producer *limbo, *limbo_tail; /* dead ones, by time */
     uint64_t runs, bytes;
+    uint64_t gone_cnt; /* producers of which nothing is left */
 };
 
 static inline uint64_t hc_bits(uint32_t from, uint32_t cnt)
@@ -133,6 +134,8 @@ void hc_producer_pop(struct hist_check *c, struct hc_producer *p);
 void hc_producer_end(
     struct hist_check *c, struct hc_producer *p, uint64_t now_ns);
 void hc_limbo_pass(struct hist_check *c, uint64_t inv_ns);
+/* The records were published, and are no longer kept, as all were done. */
+bool hc_long_done(struct hist_check *c, const struct hist_op *op);
 void hc_free_all(struct hist_check *c);
 
 /* check_log.c */
@@ -155,7 +158,9 @@ bool hc_claims_possible(const struct hist_check *c, const struct hc_run *run,
     uint32_t g, uint32_t bit, bool done);
 uint64_t hc_left(
     const struct hist_check *c, const struct hc_run *run, uint32_t g);
-void hc_ack_begin(struct hist_check *c, const struct hist_op *op);
-void hc_ack_end(struct hist_check *c, const struct hist_op *op);
+void hc_ack_begin(
+    struct hist_check *c, const struct hist_op *op, struct hist_open *open);
+void hc_ack_end(struct hist_check *c, const struct hist_op *op,
+    const struct hist_open *open);
 
 #endif

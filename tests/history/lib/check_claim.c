@@ -179,9 +179,16 @@ static void split(struct hist_check *c, struct hc_hold *hold, uint64_t bits)
     hold->next = rest;
 }
 
-void hc_ack_begin(struct hist_check *c, const struct hist_op *op)
+void hc_ack_begin(
+    struct hist_check *c, const struct hist_op *op, struct hist_open *open)
 {
     struct hc_run *run = run_of(c, op);
+    /* A member that stood still while its lease ended and others went on: what
+     * it held may be forgotten here. It must be refused. */
+    open->late = run == NULL && c->config.groups[op->group].lease_ns != 0 &&
+        hc_long_done(c, op);
+    if (open->late)
+        return;
     uint64_t bits =
         run == NULL ? 0 : hc_bits((uint32_t)(op->seq - run->seq), op->cnt);
     uint64_t left = bits;
@@ -215,10 +222,13 @@ static void undo(struct hc_run *run, uint32_t g, uint64_t bits)
             run->done[g] |= hold->bits & bits;
 }
 
-void hc_ack_end(struct hist_check *c, const struct hist_op *op)
+void hc_ack_end(struct hist_check *c, const struct hist_op *op,
+    const struct hist_open *open)
 {
     struct hc_run *run = run_of(c, op);
     uint32_t g = op->group;
+    if (open->late && op->result == HIST_OK)
+        hc_fault(c, HIST_F_STALE, op, "counted although all were done");
     if (run == NULL)
         return;
     uint64_t bits = hc_bits((uint32_t)(op->seq - run->seq), op->cnt);

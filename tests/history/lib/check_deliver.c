@@ -4,6 +4,14 @@
 
 #include <stddef.h>
 
+/* Its call stood still for a lease or longer, in which others may have got, and
+ * done, what it was handed first. */
+static bool stood_still(const struct hist_check *c, const struct hist_op *op)
+{
+    uint64_t lease_ns = c->config.groups[op->group].lease_ns;
+    return lease_ns != 0 && op->ret_ns - op->inv_ns >= lease_ns;
+}
+
 /* The run that was delivered from; NULL, with a fault, when there is none. */
 static struct hc_run *find_run(struct hist_check *c, const struct hist_op *op)
 {
@@ -11,6 +19,8 @@ static struct hc_run *find_run(struct hist_check *c, const struct hist_op *op)
     struct hc_run *run = p == NULL ? NULL : hc_run_find(p, op->seq);
     if (run != NULL && op->seq + op->cnt <= run->seq + run->cnt)
         return run;
+    if (run == NULL && stood_still(c, op) && hc_long_done(c, op))
+        return NULL; /* its ack must be refused */
     if (run != NULL)
         hc_fault(c, HIST_F_PHANTOM, op, "more than was published there");
     else if (p != NULL && op->seq < p->next_seq)

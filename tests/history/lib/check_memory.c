@@ -98,6 +98,7 @@ static void producer_free(struct hist_check *c, struct hc_producer *p)
     while (*at != p)
         at = &(*at)->chain;
     *at = p->chain;
+    c->gone_cnt++;
     c->bytes -= sizeof(*p) + p->cap * sizeof(struct hc_run *);
     free(p->runs);
     free(p);
@@ -136,6 +137,14 @@ struct hc_run *hc_run_find(const struct hc_producer *p, uint64_t seq)
         return NULL;
     struct hc_run *run = hc_producer_at(p, low);
     return run->gone || seq < run->seq ? NULL : run;
+}
+
+bool hc_long_done(struct hist_check *c, const struct hist_op *op)
+{
+    const struct hc_producer *p = hc_producer_find(c, op->producer, false);
+    if (p == NULL)
+        return c->gone_cnt != 0;
+    return op->seq + op->cnt <= p->next_seq && hc_run_find(p, op->seq) == NULL;
 }
 
 /* Runs leave in order of their sequence; the producer, too, when it is dead

@@ -102,6 +102,7 @@ struct hist_verdict {
 struct hist_open {
     uint64_t known, fresh; /* positions known, or handed out, before */
     bool valid;
+    bool late; /* ack or nack of what all were done with long before it began */
 };
 
 struct hist_check;
