@@ -309,6 +309,7 @@ struct totals {
         reap_kills, states, broken, broken_in[4], configs, flips, missed;
     struct spans waits, reaps, proofs, wakes;
     _Atomic uint64_t wait_steps[WAIT_OPS]; /* by wait_ops */
+    _Atomic uint64_t wait_steps_dead; /* any, where records may be buried */
 };
 extern struct totals *totals; /* shared by all workers */
 

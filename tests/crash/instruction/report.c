@@ -120,7 +120,9 @@ bool report(uint32_t config_cnt, uint64_t seed, uint64_t ns)
     for (uint32_t i = 0; i < WAIT_OPS; i++)
         (void)printf("%s %s %" PRIu64, i ? "," : "", wait_ops[i],
             get(&t->wait_steps[i]));
-    (void)printf(" instructions at most\n");
+    (void)printf(" instructions at most, with dead letters to move %" PRIu64
+                 "\n",
+        get(&t->wait_steps_dead));
     (void)printf("of %" PRIu64 " executed addresses %" PRIu64
                  " were stepped to, victims held at %" PRIu64
                  " and killed at %" PRIu64 " of them\n",
