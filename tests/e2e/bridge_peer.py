@@ -214,11 +214,11 @@ class Peer:
 
     def attach(self, topic, group=None, start=0, value=0, until=NONE, flags=0,
                kind=0, lease_ns=0, attempts=0, prefetch=64, credit=1 << 20,
-               records=4096, batch=0):
+               records=4096, batch=0, timeout=PATIENCE):
         tlvs = tlv(TOPIC, topic) + (tlv(GROUP, group) if group else b"")
         m = self.ask(ATTACH, struct.pack(
             "<IBBBBQQQIIQQII", flags, kind, 0, start, 0, value, until, lease_ns,
-            attempts, prefetch, credit, records, batch, 0), tlvs)
+            attempts, prefetch, credit, records, batch, 0), tlvs, timeout=timeout)
         return Stream(self, m, credit, records) if m.command == ATTACH else m
 
     def publish(self, topic, payloads, producer=0, sequence=0, settled=0,

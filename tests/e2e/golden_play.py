@@ -7,7 +7,7 @@ import signal
 from bridge_peer import *
 from golden_support import match, namespace_of, fill, Mismatch, NAMESPACE_BYTES
 
-PATIENCE_MS = 10000
+PATIENCE_MS = 60000
 SIGNALS = {"TERM": signal.SIGTERM, "HUP": signal.SIGHUP}
 
 

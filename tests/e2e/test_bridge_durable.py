@@ -103,7 +103,7 @@ def test_once_across_restarts_of_all():
                 p = w.peer()
                 corr = p.publish("d", [line], 99, i, settled=i, since=since,
                                  level=3)
-            a = p.puback(corr, 15)
+            a = p.puback(corr)
             assert a is not None and a.status == "OK", (i, a and vars(a))
             since = a.base
         got = w.shmq("sub", "d", "--group", "w", "--from", "earliest",
@@ -132,11 +132,12 @@ def test_a_stopped_bridge_holds_up_no_durable_topic():
             time.sleep(rng.random() * 0.3)
             p.publish("d", [b"x"] * 10, corr=0)
             w.bridge.process.send_signal(signal.SIGSTOP)
-            out = pace.communicate(timeout=30)[0]
+            out = pace.communicate(timeout=3 * PATIENCE)[0]
             assert pace.returncode == 0
-            p50, p99, worst, count = map(int, out.split())
-            # Five times the ring went through while the bridge stood.
-            assert count > 1000 and worst < 2_000_000_000, out
+            # Five times the ring went through while the bridge stood; who had
+            # to wait for it would wait for ever.
+            p50, p99, worst, count, _ = map(int, out.split())
+            assert count == 1400 and worst < PATIENCE * 1e9, out
             w.bridge.process.send_signal(signal.SIGCONT)
             assert p.ask(PING, bytes(8)).command in (PONG, ERROR)
         assert s
