@@ -17,6 +17,7 @@ ROOT = pathlib.Path(os.environ.get(
     "SHMQ_SOURCE_DIR", pathlib.Path(__file__).resolve().parents[2]))
 BIN = pathlib.Path(os.environ["SHMQ_BIN_DIR"])
 PACKAGE = ROOT / "bridge" / "python"
+PATIENCE = 60  # seconds for what has to come, however slow the machine is
 
 
 def need_zmq():
@@ -89,7 +90,7 @@ class World:
 
     def shmq(self, *args, status=0, **options):
         done = subprocess.run([str(BIN / "shmq"), *map(str, args)],
-                              env=self.env, capture_output=True, timeout=120,
+                              env=self.env, capture_output=True, timeout=2 * PATIENCE,
                               **options)
         if done.returncode != status:
             raise AssertionError(f"shmq {args}: {done.returncode}, not "
@@ -119,7 +120,7 @@ class World:
         self.children.remove(self.bridge)
 
 
-def until(condition, what, seconds=20):
+def until(condition, what, seconds=PATIENCE):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:

@@ -14,7 +14,7 @@ import time
 BIN = os.environ["SHMQ_BIN_DIR"]
 SHMQ = os.path.join(BIN, "shmq")
 SHMQD = os.path.join(BIN, "shmqd")
-PATIENCE = 60
+PATIENCE = 120  # seconds for what has to come, however slow the machine is
 
 if not os.path.exists(SHMQD):
     print("skipped: this build has no shmqd")

@@ -51,7 +51,7 @@ slow=$!
 soon "slow reads" lines_in "$DIR/slow" 5000
 kill -STOP $slow
 seq 5001 15000 >"$DIR/more"
-expect_in 0 "$DIR/more" pub t --timeout 20s
+expect_in 0 "$DIR/more" pub t --timeout 60s
 kill -CONT $slow
 soon "it gets everything" lines_in "$DIR/slow" 15000
 check "in order" [ "$(cat "$DIR/in" "$DIR/more" | md5sum)" = \
@@ -64,11 +64,11 @@ ends 143 $slow "sub ends"
 murder $daemon
 expect 9 health
 seq 15001 15050 >"$DIR/in"
-expect_in 3 "$DIR/in" pub t --timeout 1500ms
+expect_in 3 "$DIR/in" pub t --timeout 2500ms
 check "noted" grep -q "waiting for shmqd" "$DIR/err"
 check "accounted" grep -q "acknowledged 0 of 50, last none" "$DIR/err"
 expect 9 rm t --data
-"$SHMQ" pub t --timeout 20s <"$DIR/in" >"$DIR/out" 2>"$DIR/err" &
+"$SHMQ" pub t --timeout 60s <"$DIR/in" >"$DIR/out" 2>"$DIR/err" &
 late=$!
 soon "it waits" grep -q "waiting for shmqd" "$DIR/err"
 serve

@@ -41,7 +41,7 @@ soon "it holds a record" lines_in "$DIR/sub" 1
 murder $member
 soon "it died" has '"event":"died"' "\"pid\":$member"
 check "nobody has reaped it" [ "$(grep -c '"event":"reaped"' "$DIR/events")" = 0 ]
-expect 0 sub t --group g --exit-when-empty --timeout 10
+expect 0 sub t --group g --exit-when-empty --timeout 60
 soon "it was reaped" has '"event":"reaped"' "\"pid\":$member"
 soon "redelivered" has '"event":"redelivered"' '"group":"g","messages":[12],"total":[12]'
 "$SHMQ" sub t --group g >/dev/null &
@@ -80,7 +80,7 @@ member=$!
 soon "a member is there" has_members s 1
 soon "it joined" has '"event":"joined"' "\"pid\":$member"
 murder $member
-expect 0 sub s --group g --exit-when-empty --timeout 10
+expect 0 sub s --group g --exit-when-empty --timeout 60
 soon "died" has '"event":"died"' "\"pid\":$member"
 soon "reaped" has '"event":"reaped"' "\"pid\":$member"
 check "it did not leave" [ "$(grep '"event":"left"' "$DIR/events" | grep -c "\"pid\":$member")" = 0 ]
@@ -98,7 +98,7 @@ murder $events
 events=$!
 soon "events watches" catches_signals $events
 seq 20 | "$SHMQ" pub lap
-"$SHMQ" sub lap --group g --exit-when-empty --timeout 10 >/dev/null 2>&1
+"$SHMQ" sub lap --group g --exit-when-empty --timeout 60 >/dev/null 2>&1
 soon "gap" has '"event":"gap"' '"reason":"dropped","frames":16'
 murder $events
 "$SHMQ" rm --all --force
@@ -136,15 +136,22 @@ check "only t" [ "$(grep -c '^u ' "$DIR/out")" = 0 ]
 "$SHMQ" rm t --force
 "$SHMQ" create t
 "$SHMQ" group create t g
-yes x | head -1000 | "$SHMQ" pub t --rate 200 &
+yes x | head -20000 | "$SHMQ" pub t --rate 200 &
 pub=$!
 published() { [ "$(stat_number t messages)" -gt 20 ]; }
 soon "records come" published
 expect 0 top --count 2 --interval 500ms --json
 check "two looks" [ "$(wc -l <"$DIR/out")" = 2 ]
-rate=$(tail -1 "$DIR/out" | grep -o '"topic":"t","messages_per_second":[0-9]*')
-rate=${rate##*:}
-check "about 200 a second, not $rate" [ "$rate" -gt 100 -a "$rate" -lt 300 ]
+# (A busy machine publishes less now and more then.)
+about_200() {
+    local rate
+    "$SHMQ" top --count 2 --interval 500ms --json >"$DIR/looks"
+    rate=$(tail -1 "$DIR/looks" |
+        grep -o '"topic":"t","messages_per_second":[0-9]*')
+    rate=${rate##*:}
+    [ "$rate" -gt 100 ] && [ "$rate" -lt 300 ]
+}
+soon "about 200 a second" about_200
 check "no rate at the first look" grep -q '"topic":"t","messages_per_second":0' <(head -1 "$DIR/out")
 lag=$(tail -1 "$DIR/out" | grep -o '"lag_messages":[0-9]*')
 check "the group lags: $lag" [ "${lag##*:}" -gt 20 ]

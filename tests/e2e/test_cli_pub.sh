@@ -52,7 +52,7 @@ expect_in 0 "$DIR/in" pub u --wait published --window 1
 expect_in 3 "$DIR/in" pub none --wait written --timeout 100ms
 says '^shmq: pub: none: .*shmqd.*acknowledged 0 of 0'
 expect 4 stat none
-timeout 5 "$SHMQ" pub none --wait durable --timeout 1200ms <"$DIR/in" \
+timeout 60 "$SHMQ" pub none --wait durable --timeout 2s <"$DIR/in" \
     2>"$DIR/err"
 check "a note after 1 s" grep -q 'none: waiting for shmqd' "$DIR/err"
 
@@ -106,13 +106,13 @@ begin=$(date +%s%N)
 expect_in 0 "$DIR/in" pub p --rate 50 --batch 8
 took=$((($(date +%s%N) - begin) / 1000000))
 check "21 records at 50/s take 0.4 s, not $took ms" \
-    [ $took -ge 390 -a $took -lt 3000 ]
+    [ $took -ge 390 -a $took -lt 60000 ]
 seq 3 >"$DIR/in"
 begin=$(date +%s%N)
 expect_in 0 "$DIR/in" pub p --rate 2.5
 took=$((($(date +%s%N) - begin) / 1000000))
 check "3 records at 2.5/s take 0.8 s, not $took ms" \
-    [ $took -ge 790 -a $took -lt 5000 ]
+    [ $took -ge 790 -a $took -lt 60000 ]
 
 # -- too long --------------------------------------------------------------
 expect 0 create m --max-message 100

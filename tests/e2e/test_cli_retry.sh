@@ -20,7 +20,7 @@ for attempt in 1 2; do
     check "it is the poison" [ "$(head -1 "$DIR/sub")" = poison ]
     murder $member
 done
-expect 0 sub t --group g --exit-when-empty --timeout 10
+expect 0 sub t --group g --exit-when-empty --timeout 60
 prints "good 2"
 check "one was dead-lettered" [ "$(group_number t g dead_lettered)" = 1 ]
 check "nothing is left" [ "$(group_number t g lag_messages)" = 0 ]
@@ -34,7 +34,7 @@ check "only one" [ "$(wc -l <"$DIR/out")" = 1 ]
 # Back to where it came from: sub | pub.
 "$SHMQ" sub @dead.t --group replay --exit-when-empty --format json |
     "$SHMQ" pub t --format json
-expect 0 sub t --group g --exit-when-empty --timeout 10
+expect 0 sub t --group g --exit-when-empty --timeout 60
 prints poison
 
 # -- records that expire ------------------------------------------------------

@@ -94,7 +94,7 @@ soon "it holds some" claimed
 sleep 0.3
 kill -TERM $sub
 sleep 0.1
-timeout 2 cat <&4 >"$DIR/part" &
+cat <"$DIR/stuck" >"$DIR/part" 4>&- &
 cat=$!
 ends 143 $sub "stuck sub on TERM"
 exec 4>&-
@@ -122,7 +122,7 @@ exec 4<>"$DIR/stuck"
 "$SHMQ" sub big --group g --for 300ms --format json >"$DIR/stuck" &
 sub=$!
 sleep 0.6
-timeout 2 cat <&4 >"$DIR/part" &
+cat <"$DIR/stuck" >"$DIR/part" 4>&- &
 cat=$!
 ends 0 $sub "stuck sub with --for"
 exec 4>&-

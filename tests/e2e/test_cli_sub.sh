@@ -144,16 +144,16 @@ check "nothing came too seldom" [ "$(cat "$DIR/m1" "$DIR/m2" | wc -l)" -ge \
 expect 3 sub t --timeout 100ms
 says '^shmq: sub: t: no record came in time'
 prints_nothing
-expect 3 sub t --from earliest --count 100 --timeout 100ms
+expect 3 sub t --from earliest --count 100 --timeout 500ms
 check "--count and --timeout" [ "$(joined)" = 1,2,3,4,5,6 ]
-expect 0 sub t --from earliest --for 200ms
+expect 0 sub t --from earliest --for 1s
 check "--for" [ "$(joined)" = 1,2,3,4,5,6 ]
 says_nothing
-expect 0 sub t --from earliest --for 100ms --timeout 5s
-expect 3 sub t --from earliest --for 5s --timeout 100ms
-expect 0 sub t --from earliest --count 3 --timeout 5s --for 5s
+expect 0 sub t --from earliest --for 100ms --timeout 60s
+expect 3 sub t --from earliest --for 60s --timeout 100ms
+expect 0 sub t --from earliest --count 3 --timeout 60s --for 60s
 check "--count first" [ "$(joined)" = 1,2,3 ]
-expect 0 sub t --from earliest --exit-when-empty --timeout 5s --for 5s
+expect 0 sub t --from earliest --exit-when-empty --timeout 60s --for 60s
 check "--exit-when-empty first" [ "$(joined)" = 1,2,3,4,5,6 ]
 expect 0 sub t --from earliest --exit-when-empty --count 100
 expect 3 sub t --timeout 0
@@ -184,7 +184,7 @@ expect 3 sub c --group g --exit-when-empty --timeout 300ms
 prints_nothing
 murder $holder
 exec 4>&-
-expect 0 sub c --group g --exit-when-empty --timeout 5s
+expect 0 sub c --group g --exit-when-empty --timeout 60s
 prints last
 
 # -- missing topics --------------------------------------------------------

@@ -16,7 +16,7 @@ import time
 SHMQ = os.path.join(os.environ["SHMQ_BIN_DIR"], "shmq")
 NAMESPACE = "top-%d" % os.getpid()
 ENV = dict(os.environ, SHMQ_NAMESPACE=NAMESPACE, TERM="xterm")
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Screen:
@@ -84,7 +84,7 @@ class Screen:
 
 
 def shmq(*args):
-    subprocess.run([SHMQ, *args], env=ENV, check=True, timeout=60)
+    subprocess.run([SHMQ, *args], env=ENV, check=True, timeout=2 * PATIENCE_S)
 
 
 def set_size(fd, columns, rows):

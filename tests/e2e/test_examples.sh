@@ -22,7 +22,7 @@ build() { # NAME [LIBRARY...]
         -I"$SHMQ_SOURCE_DIR/include" -o "$DIR/$name" "$EXAMPLES/$name.c" \
         "$SHMQ_LIB_DIR/libshmq.a" -lpthread "$@" 2>"$DIR/err"
 }
-run() { timeout 60 "$DIR/$1" "${@:2}"; }
+run() { timeout 120 "$DIR/$1" "${@:2}"; }
 
 for name in log_pipeline request_reply epoll_loop frames_4m supervisor; do
     check "$name compiles" build $name
@@ -130,9 +130,9 @@ if [ -x "$SHMQ_BIN_DIR/shmq-bridge" ]; then
     "$python" -c 'import zmq' 2>/dev/null || python=/usr/bin/python3
     if "$python" -c 'import zmq' 2>/dev/null; then
         export PYTHONPATH=$SHMQ_SOURCE_DIR/bridge/python
-        check "remote_hello.py" [ "$(timeout 30 "$python" \
+        check "remote_hello.py" [ "$(timeout 120 "$python" \
             "$EXAMPLES/remote_hello.py" "ipc://$DIR/router")" = Hello ]
-        timeout 60 "$python" "$EXAMPLES/remote_asyncio.py" \
+        timeout 120 "$python" "$EXAMPLES/remote_asyncio.py" \
             "ipc://$DIR/router" >"$DIR/out" 2>"$DIR/err"
         check "remote_asyncio.py" grep -qx 'last: tick 99' "$DIR/out"
         rm -f "$DIR/err"

@@ -36,7 +36,7 @@ cat >"$DIR/user/user.cpp" <<'END'
 int main(int, char **argv)
 {
     shmq_remote *remote = nullptr;
-    uint64_t soon = shmq_remote_deadline(5000000000u);
+    uint64_t soon = shmq_remote_deadline(60000000000u);
     if (shmq_remote_open(argv[1], nullptr, &remote) != 0 ||
         shmq_remote_connect_wait(remote, soon) != 0)
         return 1;
@@ -82,7 +82,7 @@ fi
 "$DIR/inst/bin/shmq-bridge" --router "ipc://$DIR/router" --pub none --pull none \
     --log-level error </dev/null >"$DIR/log" 2>&1 &
 bridge=$!
-for _ in $(seq 100); do
+for _ in $(seq 1200); do
     [ -S "$DIR/router" ] && break
     sleep 0.05
 done

@@ -97,7 +97,7 @@ class Scratch:
         return path
 
 
-patience = 20  # seconds; less for spoiled blocks
+patience = 60  # seconds; less for spoiled blocks
 
 
 def comes(child, text):
@@ -276,7 +276,7 @@ def main():
             patience = 3
             assert attempt(check, text.replace(good, bad)), \
                 f"a spoiled block passes: {check.__name__}"
-            patience = 20
+            patience = 60
         print(f"{check.__name__}: runs, and fails when it is spoiled")
     assert met == {kind[1] for kind in KINDS}, met
     print(f"{len(found)} blocks")

@@ -16,7 +16,7 @@ import threading
 import time
 
 import remote_support
-from remote_support import BIN, PACKAGE, World, log_lines, until
+from remote_support import BIN, PACKAGE, PATIENCE, World, log_lines, until
 
 remote_support.need_zmq()
 import shmq_remote  # noqa: E402
@@ -80,7 +80,7 @@ def publish_here(world, lines, acked):
                                      pub.stdin.close()), daemon=True).start()
     for line, position in zip(lines, pub.stdout):
         acked[int(position)] = line
-    assert pub.wait(30) == 0
+    assert pub.wait(2 * PATIENCE) == 0
 
 
 def publish_far(world, lines, acked):
@@ -204,27 +204,27 @@ def main():
             threads[-1].start()
         trouble(world, far_c, victim)
         for thread in threads:
-            thread.join(60)
+            thread.join(2 * PATIENCE)
         assert len(acked) == len(lines), f"{len(acked)} acknowledged"
         here.copier.slow = False
         until(lambda: of_group(world, "work", "lag_messages") == 0,
-              "work is done", 40)
+              "work is done", 2 * PATIENCE)
         audit = world.shmq("sub", "logs", "--group", "audit", "--format",
                            "json", "--exit-when-empty", "--prefetch", 64,
-                           "--timeout", "10s", "--remote", world.router)
+                           "--timeout", "60s", "--remote", world.router)
         (world.dir / "audit").write_bytes(audit)
         until(lambda: feed.error or len(feed.got) >= len(acked),
-              "the feed has all", 20)
+              "the feed has all")
         feed.ended = True
-        feed.join(5)
+        feed.join(PATIENCE)
         if feed.error:
             raise feed.error
         for member in (here, far_c, far_py):
             assert member.poll() is None, "a member ended by itself"
         for member in (here, far_c):
             member.send_signal(signal.SIGTERM)
-            member.wait(10)
-        here.copier.join(10)
+            member.wait(PATIENCE)
+        here.copier.join(PATIENCE)
         each = {"here": read_json(world.dir / "here"),
                 "C": read_json(world.dir / "far_c"),
                 "Python": read_hex(world.dir / "far_py")}

@@ -11,7 +11,7 @@ import sys
 import time
 
 import remote_support
-from remote_support import BIN, Proxy, World, log_lines, until
+from remote_support import BIN, PATIENCE, Proxy, World, log_lines, until
 
 remote_support.need_zmq()
 import shmq_remote  # noqa: E402
@@ -33,7 +33,7 @@ def restart_some(world, i):
 
 def check_topic(world, topic, lines):
     got = world.shmq("sub", topic, "--from", "earliest", "--exit-when-empty",
-                     "--timeout", "5s", "--format", "length-prefixed")
+                     "--timeout", "60s", "--format", "length-prefixed")
     records = []
     at = 0
     while at < len(got):
@@ -48,12 +48,12 @@ def check_topic(world, topic, lines):
 def with_python(world, proxy, topic, lines):
     """Returns how many publishes were found to be there already."""
     again = 0
-    with shmq_remote.Remote(proxy.endpoint, timeout=30) as remote:
+    with shmq_remote.Remote(proxy.endpoint, timeout=2 * PATIENCE) as remote:
         with remote.producer(topic) as producer:
             for i, line in enumerate(lines):
                 proxy.cut_answers()
                 cuts = proxy.cuts
-                result = producer.publish(line, timeout=30)
+                result = producer.publish(line, timeout=2 * PATIENCE)
                 again += result.again
                 assert proxy.cuts > cuts, "the answer was not held back"
                 restart_some(world, i)
@@ -74,12 +74,12 @@ def with_c(world, proxy, topic, lines):
         last = position
         restart_some(world, i)
     pub.stdin.close()
-    assert pub.wait(30) == 0
+    assert pub.wait(PATIENCE) == 0
 
 
 def several_underway(world, proxy, topic, lines):
     """Cuts while many publishes are underway: they go again, in order."""
-    with shmq_remote.Remote(proxy.endpoint, timeout=30) as remote:
+    with shmq_remote.Remote(proxy.endpoint, timeout=2 * PATIENCE) as remote:
         producer = remote.producer(topic)
         for i, line in enumerate(lines):
             if i % 40 == 20:
@@ -88,7 +88,7 @@ def several_underway(world, proxy, topic, lines):
             if i % 200 == 150:
                 world.kill_bridge()
                 world.start_bridge()
-        producer.drain(timeout=60)
+        producer.drain(timeout=2 * PATIENCE)
         producer.close()
 
 

@@ -6,7 +6,7 @@ import pathlib
 import signal
 
 import remote_support
-from remote_support import World, until
+from remote_support import PATIENCE, World, until
 
 remote_support.need_zmq()
 import shmq_remote  # noqa: E402
@@ -23,7 +23,7 @@ def take(live, cnt):
     """`cnt` records, and the gaps among them."""
     records, gaps = [], []
     while len(records) < cnt:
-        item = live.receive(timeout=20)
+        item = live.receive(timeout=PATIENCE)
         gap = isinstance(item, shmq_remote.Gap)
         (gaps if gap else records).append(item)
     return [int(one.data) for one in records], gaps
@@ -52,7 +52,7 @@ def main():
     with World(durable=True) as world:
         world.start_bridge()
         world.shmq("create", "t", "--durability", "disk")
-        with shmq_remote.Remote(world.router, timeout=20) as remote:
+        with shmq_remote.Remote(world.router, timeout=PATIENCE) as remote:
             live = remote.live("t", start="earliest")
             publish(world, 0)
             got, gaps = take(live, RECORDS)

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from shmqd_support import Place, check, done, eventually
+from shmqd_support import PATIENCE, Place, check, done, eventually
 
 SHIM = r"""
 #define _GNU_SOURCE
@@ -102,7 +102,7 @@ def once(name):
         place.empty_shm()
         daemon = place.start()
         got = place.shmq("sub", "t", "--group", "h", "--count", str(sent),
-                         "--timeout", "20")
+                         "--timeout", "60")
         check(got == lines(0, sent), "after a reboot")
         place.stop(daemon)
 
@@ -116,7 +116,7 @@ def for_good():
         waiter = place.begin("pub", "t", "--wait", "durable", "--positions",
                              stdin=subprocess.PIPE)
         disk.fail("always")
-        out, err = waiter.communicate(lines(100, 1000), timeout=30)
+        out, err = waiter.communicate(lines(100, 1000), timeout=PATIENCE)
         check(waiter.returncode not in (0, 3), waiter.returncode)
         acked = len(out.split())
         check(b"acknowledged %d of " % acked in err, err)
@@ -133,7 +133,7 @@ def for_good():
         disk.mend("always")
         # What is in the ring is not lost: a restart drains it.
         daemon.terminate()
-        check(daemon.wait(60) == 1, "what is not drained is no clean end")
+        check(daemon.wait(PATIENCE) == 1, "what is not drained is no clean end")
         daemon = place.start()
         place.shmq("pub", "t", "--wait", "durable", stdin=b"yes\n")
         got = place.shmq("sub", "t", "--group", "g", "--exit-when-empty")

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import sys
 
-from shmqd_support import SHMQ, Place, check, done, eventually
+from shmqd_support import PATIENCE, SHMQ, Place, check, done, eventually
 
 SHIM = r"""
 #define _GNU_SOURCE
@@ -91,7 +91,7 @@ def read_all(place, last, env=None):
     run = subprocess.run(
         [SHMQ, "sub", "t", "--from", "earliest", "--read", "durable",
          "--format", "json", "--exit-when-empty"], stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=PATIENCE,
         env=dict(place.env, **(env or {})))
     check(run.returncode == 0, run)
     got = [json.loads(line) for line in run.stdout.splitlines()]

@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from shmqd_support import Place, check, done, eventually
+from shmqd_support import PATIENCE, Place, check, done, eventually
 
 
 def group(place, topic, name):
@@ -70,7 +70,7 @@ def attempts_are_used_up(durability):
         check(group(place, "t", "g")["lag_messages"] > 0)
         check(worker.poll() is None)
         daemon = place.start()
-        check(worker.wait(60) == 0)
+        check(worker.wait(PATIENCE) == 0)
         check(worker.stdout.read() == b"")
         check(group(place, "t", "g")["dead_lettered"] == 1)
         check(group(place, "t", "g")["lag_messages"] == 0)
@@ -106,10 +106,12 @@ def a_topic_in_memory_takes_none_and_doctor_says_so():
         place.shmq("pub", "t", "--wait", "durable", stdin=b"poison\n")
         try_once(place, "t", "poison")
         try_once(place, "t", "poison")
-        place.shmq("sub", "t", "--group", "g", "--timeout", "0.3s", status=3)
-        found = group(place, "t", "g")
-        check(found["dead_lettered"] == 0 and found["lag_messages"] == 1)
-        check(found["dead_waits"] > 0)
+        def waits():
+            place.shmq("sub", "t", "--group", "g", "--timeout", "0.3s", status=3)
+            found = group(place, "t", "g")
+            check(found["dead_lettered"] == 0 and found["lag_messages"] == 1)
+            return found["dead_waits"] > 0
+        eventually(waits, "a wait is counted")
         said = place.shmq("doctor", status=1).decode()
         check("bad   dead-letters: t: grave, to which group g" in said, said)
         # As it says: removed, it is made anew.

@@ -76,10 +76,13 @@ def check_complete(records, sent, name):
     return repeated
 
 
-def feed(producer, lines):
-    """In portions, so that the kills fall into the middle."""
+def feed(producer, lines, killed):
+    """In portions, so that the kills fall into the middle; the last one comes
+    when they are over."""
     portion = max(1, len(lines) // 100)
     for at in range(0, len(lines), portion):
+        if at + portion >= len(lines):
+            killed.wait()
         producer.stdin.write(lengths(lines[at:at + portion]))
         producer.stdin.flush()
         time.sleep(0.025)
@@ -90,7 +93,7 @@ def read_group(place, group, cnt):
     """All records that the group has not seen, by one member."""
     return split(place.shmq(
         "sub", TOPIC, "--group", group, "--exclusive", "--format",
-        "length-prefixed", "--count", str(cnt), "--timeout", "30"))
+        "length-prefixed", "--count", str(cnt), "--timeout", "60"))
 
 
 def restart_after_kill(place, daemon):
@@ -107,7 +110,8 @@ def publish_under_kills(place, daemon, sent):
                     "length-prefixed", "--positions", "--window", "64",
                     stdin=subprocess.PIPE) for _ in range(PRODUCERS)]
     out = [[] for _ in producers]
-    threads = [threading.Thread(target=feed, args=(producer, lines))
+    killed = threading.Event()
+    threads = [threading.Thread(target=feed, args=(producer, lines, killed))
                for producer, lines in zip(producers, sent)]
     threads += [
         threading.Thread(target=lambda p=producer, o=positions: o.extend(
@@ -121,6 +125,7 @@ def publish_under_kills(place, daemon, sent):
         check(all(producer.poll() is None for producer in producers))
         daemon, took = restart_after_kill(place, daemon)
         slowest = max(slowest, took)
+    killed.set()
     for thread in threads:
         thread.join()
     for producer, positions in zip(producers, out):

@@ -2,12 +2,13 @@
 """After the loss of /dev/shm a group is handed nothing twice without the flag,
 however far it had read beyond what the journal says; the history of a topic is
 the same one; a group that had done everything is handed nothing again."""
+import glob
 import json
 import os
 import signal
 import time
 
-from shmqd_support import Place, check, done, eventually
+from shmqd_support import PATIENCE, Place, check, done, eventually
 
 RECORDS = 2000
 HALF = RECORDS // 2
@@ -16,7 +17,7 @@ HALF = RECORDS // 2
 def read(place, group, cnt, *more):
     """(position, redelivered) of the next `cnt` records; None: of all."""
     end = ["--count", str(cnt)] if cnt else ["--exit-when-empty"]
-    lines = place.shmq("sub", "t", "--group", group, "--timeout", "20",
+    lines = place.shmq("sub", "t", "--group", group, "--timeout", "60",
                        "--format", "json", *end, *more)
     return [(int(one["position"]), one["redelivered"])
             for one in map(json.loads, lines.splitlines()) if "gap" not in one]
@@ -25,6 +26,15 @@ def read(place, group, cnt, *more):
 def redelivered(place, group):
     groups = json.loads(place.shmq("groups", "t", "--json"))
     return next(one["redelivered"] for one in groups if one["group"] == group)
+
+
+def journaled(place, groups):
+    """Whether the journal names them all."""
+    said = b""
+    for path in glob.glob(os.path.join(place.dir, "groups", "*.seg")):
+        with open(path, "rb") as file:
+            said += file.read()
+    return all(name.encode() in said for name in groups)
 
 
 def begin(name, ring="mpmc"):
@@ -58,7 +68,7 @@ def read_on_without_daemon(stop, name, ring="mpmc"):
         first = {"one": read(place, "one", 10, "--exclusive")}
         if ring == "mpmc":
             first["many"] = read(place, "many", 10)
-        time.sleep(0.3)  # the journal knows the groups
+        eventually(lambda: journaled(place, first), "the journal knows them")
         if stop is None:  # a clean end, with a member that stays and goes on
             stays = place.begin("sub", "t", "--group", "many", "--ack", "none",
                                 "--format", "json", "--from", "latest")
@@ -123,14 +133,14 @@ def who_waits_comes_after_the_groups():
             place.stop(daemon)
             place.empty_shm()
             waiting = [place.begin("sub", "t", "--group", group, "--count", "1",
-                                   "--timeout", "20") for group in groups]
+                                   "--timeout", "60") for group in groups]
             time.sleep(0.2)
             daemon = place.start()
             number = b"%d\n" % (100 + reboot)
             place.shmq("pub", "t", "--no-create", "--wait", "durable",
                        stdin=number)
             for one in waiting:
-                out, _ = one.communicate(timeout=30)
+                out, _ = one.communicate(timeout=PATIENCE)
                 check(out == number, "from its place on", out)
         place.stop(daemon)
     print("%d groups, 6 reboots: none was made anew" % len(groups))
@@ -143,7 +153,6 @@ def killed_before_the_groups_are_there():
     with place:
         before = {group: read(place, group, 10, *more)
                   for group, more in (("one", ["--exclusive"]), ("many", []))}
-        time.sleep(0.3)
         place.stop(daemon)
         for _ in range(20):
             place.empty_shm()

@@ -17,7 +17,7 @@ fail() {
 }
 
 whole() {
-    timeout -s KILL 150 python3 "$here/../../tools/demo/whole" --bin "$bin" "$@" \
+    timeout -s KILL 280 python3 "$here/../../tools/demo/whole" --bin "$bin" "$@" \
         >"$work/report" 2>"$work/errors"
 }
 
