@@ -82,6 +82,17 @@ static void pass_over(
 /* -- taking -------------------------------------------------------------------
  */
 
+/* The slot still names the frame, its memory has been given up: it is in the
+ * log, or was. */
+static bool is_given_up(
+    const struct shmqi_ring *r, uint64_t seq, uint64_t slot_word)
+{
+    uint64_t arena =
+        shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >> r->arena_lg2;
+    return arena < r->producer_cnt &&
+        !shmqi_mpmc_copy_valid(r, seq, slot_word, (uint32_t)arena);
+}
+
 static enum shmqi_taken fail(struct shmqi_taking *t, int rc)
 {
     t->rc = rc;
@@ -173,6 +184,18 @@ static enum shmqi_taken take_ring(
     return rc == SHMQ_ERR_GAP ? SHMQI_TAKE_NEXT : fail(t, rc);
 }
 
+/* A record that has used its attempts up. */
+static void bury(
+    struct shmq_consumer *c, uint64_t seq, uint64_t k, uint64_t slot_word)
+{
+    struct shmqi_past_item item;
+    if (slot_word == SHMQI_SLOT_IN_LOG && item_of(c, seq, &item) == SHMQ_OK &&
+        item.is_gap)
+        pass_over(c, seq, &item.gap);
+    else
+        shmqi_dead_letter(c, seq, k, slot_word);
+}
+
 static enum shmqi_taken take(
     void *ctx, uint64_t seq, uint64_t k, uint64_t slot_word, bool lost)
 {
@@ -186,8 +209,9 @@ static enum shmqi_taken take(
         push(c, seq);
         return SHMQI_TAKE_NEXT;
     }
+    lost = lost || is_given_up(c->ring, seq, slot_word);
     if (age == 0 && was.attempt >= c->member.max_attempts) {
-        shmqi_dead_letter(c, seq, k, lost ? SHMQI_SLOT_IN_LOG : slot_word);
+        bury(c, seq, k, lost ? SHMQI_SLOT_IN_LOG : slot_word);
         return SHMQI_TAKE_NEXT;
     }
     return lost ? take_log(t, seq, k) : take_ring(t, seq, k, slot_word);

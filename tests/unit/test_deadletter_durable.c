@@ -16,22 +16,29 @@ struct pair {
     struct shmq_producer *producer;
 };
 
-static struct pair pair_of(uint32_t ring, uint32_t durability, uint64_t ttl_ns)
+static struct pair pair_with(const struct shmq_topic_attrs *a)
 {
-    struct shmq_topic_attrs a =
-        ring == SHMQ_RING_SPSC ? t_spsc(65536) : t_mpmc(64, 65536);
     struct shmq_topic_attrs dead = t_mpmc(64, 65536);
     struct pair p;
 
-    a.durability = dead.durability = durability;
-    a.ttl_ns = ttl_ns;
-    a.flags = ttl_ns ? SHMQ_TOPIC_TTL_DEAD_LETTER : 0;
-    p.source = small_start("t", &a);
+    dead.durability = a->durability;
+    p.source = small_start("t", a);
     p.grave = small_start("@dead.t", &dead);
     p.grave->lazy = true;
     p.topic = t_open("t");
     p.producer = t_producer(p.topic);
     return p;
+}
+
+static struct pair pair_of(uint32_t ring, uint32_t durability, uint64_t ttl_ns)
+{
+    struct shmq_topic_attrs a =
+        ring == SHMQ_RING_SPSC ? t_spsc(65536) : t_mpmc(64, 65536);
+
+    a.durability = durability;
+    a.ttl_ns = ttl_ns;
+    a.flags = ttl_ns ? SHMQ_TOPIC_TTL_DEAD_LETTER : 0;
+    return pair_with(&a);
 }
 
 static void pair_end(struct pair *p)
@@ -167,6 +174,63 @@ TEST(one_record_after_the_other_of_a_frame_goes)
 }
 
 /* Claims that wait are bounded; the others wait where they are. */
+/* The record has used its attempts up when its slot is still there, and its
+ * memory is not: the log has it, or retention took it from there, too. */
+static void given_up(bool retained)
+{
+    struct shmq_topic_attrs a = t_mpmc(4096, 16384);
+    a.durability = SHMQ_DURABILITY_DISK;
+    struct pair p = pair_with(&a);
+    struct shmq_consumer *c = member(p.topic);
+    struct shmq_message msg;
+    struct shmq_gap gap;
+
+    for (uint64_t tag = 0; tag < 1000; tag++) {
+        publish(&p, tag, 1);
+        if (tag % 200 == 199)
+            small_roll(p.source);
+    }
+    T_OK(shmq_consumer_receive(c, &msg));
+    T_OK(shmq_consumer_nack(c, &msg));
+    T_OK(shmq_consumer_receive(c, &msg));
+    T_EQ(t_tag(&msg), 0);
+    if (retained)
+        small_retain(p.source, 3); /* one of them is empty */
+    T_OK(shmq_consumer_nack(c, &msg));
+    if (retained) {
+        shmq_consumer_close(c); /* what it has read ahead goes with it */
+        c = member(p.topic);
+        T_RC(shmq_consumer_receive(c, &msg), SHMQ_ERR_GAP);
+        T_OK(shmq_consumer_gap(c, &gap));
+        T_EQ(gap.reason, SHMQ_GAP_RETENTION);
+        T_EQ(gap.frames, 600);
+        t_take_run(c, 600, 400);
+        t_expect_empty(c);
+        T_EQ(small_turn(p.grave), 0);
+    } else {
+        t_take_run(c, 1, 999);
+        t_expect_empty(c);
+        T_EQ(small_turn(p.grave), 1);
+        small_flush(p.grave);
+        t_expect_empty(c);
+        expect_buried(0, 1);
+    }
+    T_EQ(group(p.topic, "s").dead_lettered, retained ? 0 : 1);
+    T_RC(shmq_consumer_drained(c), 1);
+    shmq_consumer_close(c);
+    pair_end(&p);
+}
+
+TEST(a_dead_letter_comes_from_the_log_when_its_memory_is_given_up)
+{
+    given_up(false);
+}
+
+TEST(a_dead_letter_that_retention_took_is_part_of_the_gap)
+{
+    given_up(true);
+}
+
 TEST(many_wait_at_once)
 {
     struct pair p = pair_of(SHMQ_RING_MPMC, SHMQ_DURABILITY_DISK, 0);
@@ -491,6 +555,8 @@ static const struct CMUnitTest tests[] = {
     T(the_floor_waits_until_the_dead_letter_is_durable),
     T(the_floor_waits_until_the_dead_letter_is_written),
     T(one_record_after_the_other_of_a_frame_goes),
+    T(a_dead_letter_comes_from_the_log_when_its_memory_is_given_up),
+    T(a_dead_letter_that_retention_took_is_part_of_the_gap),
     T(many_wait_at_once),
     T(a_disk_that_is_away_is_waited_for_and_told_of),
     T(a_topic_in_memory_takes_no_dead_letter_of_one_on_disk),

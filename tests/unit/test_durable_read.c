@@ -246,31 +246,34 @@ TEST(what_a_shared_group_had_read_and_was_lost_is_truncated)
     truncates(SHMQ_GROUP_SHARED);
 }
 
-static void retains(uint32_t kind)
+/* Five segments of `per` records each, and an empty one. */
+static void five_segments(
+    struct small *d, struct shmq_producer *p, uint64_t per)
 {
-    struct shmq_topic_attrs a = mpmc_small();
-    struct small *d = small_start("t", &a);
-    struct shmq_topic *t = t_open("t");
-    struct shmq_producer *p = t_producer(t);
-    struct shmq_consumer *c = reader(t, "g", kind, 0);
     for (uint64_t s = 0; s < 5; s++) {
-        for (uint64_t i = 0; i < 20; i++) {
-            t_publish_run(p, s * 20 + i, 1);
+        for (uint64_t i = 0; i < per; i++) {
+            t_publish_run(p, s * per + i, 1);
             (void)small_turn(d);
         }
         small_roll(d);
     }
-    take_all(c, 0, 10);
-    small_retain(d, 3); /* the newest is empty: 40 records are left */
+}
+
+/* From `next` on what was read ahead, one gap up to where the log begins, and
+ * from `behind` on the rest. */
+static void take_past_a_gap(struct small *d, struct shmq_consumer *c,
+    uint64_t next, uint64_t behind, uint64_t end)
+{
     struct shmq_gap g = {0, 0, 0, 0, 0, 0};
     struct shmq_message m;
-    uint64_t next = 10, gaps = 0;
+    uint64_t gaps = 0;
     for (int rc; (rc = shmq_consumer_receive(c, &m)) != SHMQ_ERR_EMPTY;) {
         if (rc == SHMQ_ERR_GAP) {
             T_OK(shmq_consumer_gap(c, &g));
             T_EQ(g.reason, SHMQ_GAP_RETENTION);
+            T_TRUE(next <= behind);
             gaps++;
-            next = 60;
+            next = behind;
             continue;
         }
         T_OK(rc);
@@ -279,8 +282,21 @@ static void retains(uint32_t kind)
         T_OK(shmq_consumer_release(c, &m));
     }
     T_EQ(gaps, 1);
-    T_EQ(next, 100);
+    T_EQ(next, end);
     T_EQ(g.to, d->begin[d->low_no]);
+}
+
+static void retains(
+    uint32_t kind, const struct shmq_topic_attrs *a, uint64_t per)
+{
+    struct small *d = small_start("t", a);
+    struct shmq_topic *t = t_open("t");
+    struct shmq_producer *p = t_producer(t);
+    struct shmq_consumer *c = reader(t, "g", kind, 0);
+    five_segments(d, p, per);
+    take_all(c, 0, 10);
+    small_retain(d, 3);
+    take_past_a_gap(d, c, 10, 3 * per, 5 * per);
     shmq_consumer_close(c);
     shmq_producer_close(p);
     shmq_topic_close(t);
@@ -289,12 +305,32 @@ static void retains(uint32_t kind)
 
 TEST(what_retention_took_from_an_exclusive_group_is_one_gap)
 {
-    retains(SHMQ_GROUP_EXCLUSIVE);
+    struct shmq_topic_attrs a = mpmc_small();
+    retains(SHMQ_GROUP_EXCLUSIVE, &a, 20);
 }
 
 TEST(what_retention_took_from_a_shared_group_is_one_gap)
 {
-    retains(SHMQ_GROUP_SHARED);
+    struct shmq_topic_attrs a = mpmc_small();
+    retains(SHMQ_GROUP_SHARED, &a, 20);
+}
+
+/* Slots for all of the records, memory for a quarter of them. */
+static struct shmq_topic_attrs more_slots_than_memory(void)
+{
+    return t_mpmc(4096, 16384);
+}
+
+TEST(an_exclusive_group_passes_a_gap_whose_slots_are_still_there)
+{
+    struct shmq_topic_attrs a = more_slots_than_memory();
+    retains(SHMQ_GROUP_EXCLUSIVE, &a, 200);
+}
+
+TEST(a_shared_group_passes_a_gap_whose_slots_are_still_there)
+{
+    struct shmq_topic_attrs a = more_slots_than_memory();
+    retains(SHMQ_GROUP_SHARED, &a, 200);
 }
 
 TEST(seeking_finds_positions_and_times_in_history)
@@ -412,6 +448,8 @@ static const struct CMUnitTest tests[] = {
     T(what_a_shared_group_had_read_and_was_lost_is_truncated),
     T(what_retention_took_from_an_exclusive_group_is_one_gap),
     T(what_retention_took_from_a_shared_group_is_one_gap),
+    T(an_exclusive_group_passes_a_gap_whose_slots_are_still_there),
+    T(a_shared_group_passes_a_gap_whose_slots_are_still_there),
     T(seeking_finds_positions_and_times_in_history),
     T(seeking_in_an_spsc_topic_finds_records),
     T(members_share_the_history),
