@@ -37,18 +37,25 @@ static int moved(struct shmq_consumer *c)
         c->segment->topic);
 }
 
-/* Done with record `idx` of `h`. */
-static int ack(struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx)
+/* Done with `cnt` records of `h` from `idx` on. */
+static int ack(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx, uint32_t cnt)
 {
-    if (c->mode == SHMQI_MODE_SHARED)
-        return shmqi_member_ack(c, h, idx) ? moved(c) : SHMQ_OK;
+    if (c->mode == SHMQI_MODE_SHARED) {
+        int rc = cnt == 1 ? shmqi_member_ack(c, h, idx)
+                          : shmqi_member_ack_many(c, h, idx, cnt);
+        return rc ? moved(c) : SHMQ_OK;
+    }
     /* An exclusive reader learns here that it was evicted, not at its next
      * flush: what it is told to be done is done. */
     if (c->mode == SHMQI_MODE_EXCLUSIVE &&
         shm_ld(W6, &c->ring->control->version) != c->version &&
         shmqi_consumer_evicted(c))
         return shmqi_consumer_stale(c);
-    (void)shmqi_held_done(h, idx);
+    if (cnt == 1)
+        (void)shmqi_held_done(h, idx);
+    else
+        shmqi_held_done_many(h, idx, cnt);
     return SHMQ_OK;
 }
 
@@ -82,10 +89,49 @@ int shmq_consumer_release(struct shmq_consumer *c, struct shmq_message *msg)
     if (!shmqi_held_release(h, idx))
         return shmqi_fail(SHMQ_ERR_STALE, "message: released already");
     if (!(c->flags & SHMQ_CONSUMER_MANUAL_ACK)) {
-        rc = ack(c, h, idx);
+        rc = ack(c, h, idx, 1);
     }
     int rc2 = end_view(c, h);
     return shmqi_segment_result(c->segment, rc ? rc : rc2);
+}
+
+/* One by one: they are not all as they were handed out. */
+static int release_each(
+    struct shmq_consumer *c, const struct shmq_message *msg, uint32_t cnt)
+{
+    int done = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct shmq_message one;
+        shmq_consumer_nth(msg, i, &one);
+        int rc = shmq_consumer_release(c, &one);
+        if (rc == SHMQ_OK)
+            done++;
+        else if (rc != SHMQ_ERR_STALE && rc != SHMQ_ERR_INVAL)
+            return rc;
+    }
+    return done;
+}
+
+int shmq_consumer_release_many(
+    struct shmq_consumer *c, const struct shmq_message *msg, uint32_t cnt)
+{
+    struct shmqi_held *h;
+    int rc = find_held(c, msg, &h);
+    if (rc && rc != SHMQ_ERR_STALE)
+        return rc;
+    if (cnt == 0 || cnt > SHMQ_BATCH_MAX)
+        return shmqi_fail(SHMQ_ERR_INVAL, "release: %u records; 1 to %u", cnt,
+            SHMQ_BATCH_MAX);
+    uint32_t idx = msg->internal[1];
+    if (rc || !shmqi_held_release_many(h, idx, cnt, msg->internal[2]))
+        return release_each(c, msg, cnt);
+    if (!(c->flags & SHMQ_CONSUMER_MANUAL_ACK))
+        rc = ack(c, h, idx, cnt);
+    int rc2 = end_view(c, h);
+    rc = shmqi_segment_result(c->segment, rc ? rc : rc2);
+    if (rc == SHMQ_OK)
+        return (int)cnt;
+    return rc == SHMQ_ERR_STALE && c->mode == SHMQI_MODE_SHARED ? 0 : rc;
 }
 
 int shmq_consumer_ack(struct shmq_consumer *c, const struct shmq_message *msg)
@@ -94,7 +140,7 @@ int shmq_consumer_ack(struct shmq_consumer *c, const struct shmq_message *msg)
     int rc = find_held(c, msg, &h);
     if (rc)
         return rc;
-    rc = ack(c, h, msg->internal[1]);
+    rc = ack(c, h, msg->internal[1], 1);
     int rc2 = end_view(c, h); /* it may have been released before */
     return shmqi_segment_result(c->segment, rc ? rc : rc2);
 }

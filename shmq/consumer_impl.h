@@ -155,9 +155,18 @@ struct shmqi_held *shmqi_held_of(
     struct shmq_consumer *c, const struct shmq_message *msg);
 /* Marks record `idx` done; true when the prefix grew. */
 bool shmqi_held_done(struct shmqi_held *h, uint32_t idx);
+/* The same for `cnt` records from `idx` on. */
+void shmqi_held_done_many(struct shmqi_held *h, uint32_t idx, uint32_t cnt);
 bool shmqi_held_is_done(const struct shmqi_held *h, uint32_t idx);
 /* Ends the use of record `idx`; false when it was over already. */
 bool shmqi_held_release(struct shmqi_held *h, uint32_t idx);
+/* The same for `cnt` records that were handed out as `serial`; false, and
+ * nothing done, when one of them was not or is over. */
+bool shmqi_held_release_many(
+    struct shmqi_held *h, uint32_t idx, uint32_t cnt, uint32_t serial);
+/* The next `cnt` records, `bytes` long, count as handed out. */
+void shmqi_held_hand_many(
+    struct shmq_consumer *c, uint32_t slot, uint32_t cnt, uint32_t bytes);
 /* Messages of records from `idx` on are void. */
 void shmqi_held_void(struct shmqi_held *h, uint32_t idx);
 /* Records from `idx` on count as never handed out. */
@@ -184,6 +193,9 @@ int shmqi_reader_still_ours(struct shmq_consumer *c);
 int shmqi_reader_take(struct shmq_consumer *c, uint32_t *ret_slot);
 int shmqi_reader_hand(
     struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret);
+/* Exclusive: everything before the reader's position may have been handed out
+ * from now on. */
+void shmqi_reader_saw(struct shmq_consumer *c);
 struct shmqi_held *shmqi_reader_new_held(
     struct shmq_consumer *c, uint32_t *ret_slot);
 void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx);
@@ -242,6 +254,8 @@ void shmqi_member_give_back(struct shmq_consumer *c);
 int shmqi_member_next(struct shmq_consumer *c, struct shmq_message *ret);
 int shmqi_member_ack(
     struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx);
+int shmqi_member_ack_many(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx, uint32_t cnt);
 int shmqi_member_nack(struct shmq_consumer *c, struct shmqi_held *h,
     uint32_t idx, uint64_t delay_ns);
 /* Gives back what is due; `all`: whatever is left. */

@@ -167,6 +167,31 @@ int shmqi_held_hand(
     return SHMQ_OK;
 }
 
+/* Bits [from, to) of a map, word by word. */
+static uint64_t bits_in_word(uint32_t word, uint32_t from, uint32_t to)
+{
+    uint32_t first = word * 64, low = from > first ? from - first : 0;
+    uint32_t high = to < first + 64 ? to - first : 64;
+    uint64_t below = high == 64 ? UINT64_MAX : (1ull << high) - 1;
+    return below & (UINT64_MAX << low);
+}
+
+void shmqi_held_hand_many(
+    struct shmq_consumer *c, uint32_t slot, uint32_t cnt, uint32_t bytes)
+{
+    struct shmqi_held *h = &c->held[slot];
+    uint32_t from = h->next_idx, to = from + cnt;
+    for (uint32_t w = from >> 6; w <= (to - 1) >> 6; w++)
+        h->bits[MAP_WORDS + w] |= bits_in_word(w, from, to);
+    for (uint32_t i = from; i < to; i++)
+        h->serials[i] = h->serial;
+    h->next_idx = to;
+    h->next_off += bytes;
+    h->open += cnt;
+    c->messages += cnt;
+    shm_st(N2, &c->ring->endpoints[c->idx].messages, c->messages);
+}
+
 /* A message is good while it is the last one handed out for its record: a nack
  * raises the serial and makes those from its record on void. */
 struct shmqi_held *shmqi_held_of(
@@ -198,6 +223,38 @@ bool shmqi_held_done(struct shmqi_held *h, uint32_t idx)
     h->done++;
     while (h->done < h->cnt && h->cnt > 1 && bit_is_set(h, h->done))
         h->done++;
+    return true;
+}
+
+void shmqi_held_done_many(struct shmqi_held *h, uint32_t idx, uint32_t cnt)
+{
+    uint32_t to = idx + cnt;
+    if (idx <= h->done) {
+        h->done = to > h->done ? to : h->done;
+    } else {
+        for (uint32_t w = idx >> 6; w <= (to - 1) >> 6; w++)
+            h->bits[w] |= bits_in_word(w, idx, to);
+    }
+    while (h->done < h->cnt && h->cnt > 1 && bit_is_set(h, h->done))
+        h->done++;
+}
+
+bool shmqi_held_release_many(
+    struct shmqi_held *h, uint32_t idx, uint32_t cnt, uint32_t serial)
+{
+    uint32_t to = idx + cnt, other = 0;
+    if (cnt == 0 || h->cnt < 2 || to > h->next_idx)
+        return false;
+    for (uint32_t i = idx; i < to; i++)
+        other |= h->serials[i] ^ serial;
+    for (uint32_t w = idx >> 6; w <= (to - 1) >> 6; w++) {
+        uint64_t all = bits_in_word(w, idx, to);
+        if (other || (h->bits[MAP_WORDS + w] & all) != all)
+            return false;
+    }
+    for (uint32_t w = idx >> 6; w <= (to - 1) >> 6; w++)
+        h->bits[MAP_WORDS + w] &= ~bits_in_word(w, idx, to);
+    h->open -= cnt;
     return true;
 }
 

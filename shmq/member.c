@@ -456,6 +456,16 @@ int shmqi_member_ack(
     return tell_done(c, h);
 }
 
+int shmqi_member_ack_many(
+    struct shmq_consumer *c, struct shmqi_held *h, uint32_t idx, uint32_t cnt)
+{
+    shmqi_member_renew(c);
+    if (h->lost)
+        return SHMQ_ERR_STALE;
+    shmqi_held_done_many(h, idx, cnt);
+    return tell_done(c, h);
+}
+
 /* Keeps the claim for a while. False: there is no memory to remember it. */
 static bool delay(struct shmq_consumer *c, const struct shmqi_held *h)
 {

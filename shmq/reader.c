@@ -445,6 +445,18 @@ static int lapped(struct shmq_consumer *c)
 /* -- taking the next frame
  * ----------------------------------------------------------*/
 
+void shmqi_reader_saw(struct shmq_consumer *c)
+{
+    uint64_t after = shmqi_reader_position(c);
+    if (after <= c->seen_pos)
+        return;
+    c->seen_pos = after;
+#ifndef SHMQ_BUG_SEEN_NOT_STORED
+    shm_st(V4, &group_of(c)->seen,
+        shmqi_cursor_of(c->ring, shmqi_cursor_tag(c->floor_word), after));
+#endif
+}
+
 static int hand(
     struct shmq_consumer *c, uint32_t slot, struct shmq_message *ret)
 {
@@ -469,17 +481,8 @@ static int hand(
         if (c->mode == SHMQI_MODE_EXCLUSIVE)
             (void)shm_add(N3, &group_of(c)->redelivered, 1);
     }
-    if (c->mode == SHMQI_MODE_EXCLUSIVE) {
-        uint64_t after = shmqi_reader_position(c);
-        if (after > c->seen_pos) {
-            c->seen_pos = after;
-#ifndef SHMQ_BUG_SEEN_NOT_STORED
-            shm_st(V4, &group_of(c)->seen,
-                shmqi_cursor_of(
-                    c->ring, shmqi_cursor_tag(c->floor_word), after));
-#endif
-        }
-    }
+    if (c->mode == SHMQI_MODE_EXCLUSIVE)
+        shmqi_reader_saw(c);
     if (h->next_idx == h->cnt)
         c->current = UINT32_MAX;
     *ret = msg;

@@ -139,6 +139,33 @@ SHMQ_API int shmq_consumer_receive_wait(struct shmq_consumer *consumer,
 SHMQ_API int shmq_consumer_release(
     struct shmq_consumer *consumer, struct shmq_message *msg);
 
+/* Hands out what follows `msg`, the record received last, in its frame: up to
+ * `max` records, as far as `room_bytes` bytes at `memory` (8-aligned) take
+ * them. They are copied there as they lie in a frame (docs/shm-layout.md),
+ * padding zeroed, and checked in the copy; *ret_bytes is their length. Each is
+ * held as if it had been received; `memory` stays the caller's.
+ * Returns their number. 0 tells nothing: there may be none, the next one may
+ * not fit, or may have to be received by itself (redelivered records, topics
+ * with a ttl); receive goes on in any case. INVAL (not the record received
+ * last), FORKED. Does not block. */
+SHMQ_API int shmq_consumer_receive_rest(struct shmq_consumer *consumer,
+    const struct shmq_message *msg, void *memory, uint64_t room_bytes,
+    uint32_t max, uint64_t *ret_bytes);
+
+/* What stands for the `nth` record behind `msg` (0: itself), as handed out by
+ * shmq_consumer_receive_rest(): to release it, acknowledge it or give it back.
+ * Its data and attributes are not told. */
+SHMQ_API void shmq_consumer_nth(
+    const struct shmq_message *msg, uint32_t nth, struct shmq_message *ret);
+
+/* Releases `msg` and the `cnt` - 1 records behind it in its frame, each as
+ * shmq_consumer_release() does, at the cost of one. Returns how many of them
+ * were released in time; the others had been released before, or had moved to
+ * another member. Errors: INVAL (not received by this consumer), STALE (the
+ * reader was evicted), FORKED. */
+SHMQ_API int shmq_consumer_release_many(struct shmq_consumer *consumer,
+    const struct shmq_message *msg, uint32_t cnt);
+
 /* Acknowledges a record; its memory stays valid until it is released. While a
  * zero-copy view of the record's frame is held the group may be told only when
  * the view ends, so a reader killed in between leaves it to be delivered again.
