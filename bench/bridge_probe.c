@@ -189,6 +189,7 @@ struct peer {
     uint32_t corr_id;
     uint8_t control[4096];
     zmq_msg_t head, payload;
+    struct shmqw_credit granted;
 };
 
 static void open_peer(struct peer *p, struct lab_bridge_run *run)
@@ -215,12 +216,12 @@ static void send_control(struct peer *p, struct shmqw_writer *w, int more)
         lab_bridge_die(p->run, "send");
 }
 
-/* The next message; false: none for a while. */
-static int receive(struct peer *p, struct shmqw_message *ret)
+/* The next message; false: none for a while (ZMQ_DONTWAIT: now). */
+static int receive(struct peer *p, struct shmqw_message *ret, int flags)
 {
     int more;
 
-    if (zmq_msg_recv(&p->head, p->socket, 0) < 0)
+    if (zmq_msg_recv(&p->head, p->socket, flags) < 0)
         return 0;
     more = zmq_msg_more(&p->head);
     if (more && zmq_msg_recv(&p->payload, p->socket, 0) < 0)
@@ -238,7 +239,7 @@ static void expect(
 {
     double end = lab_bridge_seconds() + 5.0;
 
-    while (!receive(p, ret)) {
+    while (!receive(p, ret, 0)) {
         if (lab_bridge_seconds() > end)
             lab_bridge_die(p->run, "no answer");
     }
@@ -283,9 +284,34 @@ static uint32_t attach(struct peer *p, uint64_t *ret_generation)
     return msg.stream_id;
 }
 
+/* As the C client does it: what was received is acknowledged when nothing more
+ * is there, credit is granted a quarter of the window at a time. */
+static void tell(struct peer *p, uint32_t stream, uint64_t generation,
+    struct shmqw_range *done, uint64_t bytes, uint64_t records)
+{
+    struct shmqw_generation ack = {generation};
+    struct shmqw_credit credit = {
+        bytes + CREDIT_BYTES, records + CREDIT_RECORDS};
+    struct shmqw_writer w;
+
+    begin(&w, p, SHMQW_ACK, 0, 0, stream);
+    shmqw_put_fixed(&w, &ack, sizeof(ack));
+    shmqw_put(&w, SHMQW_TLV_RANGES, done, sizeof(*done));
+    send_control(p, &w, 0);
+    done->to = 0;
+    if (credit.bytes - p->granted.bytes < CREDIT_BYTES / 4 &&
+        credit.records - p->granted.records < CREDIT_RECORDS / 4)
+        return;
+    begin(&w, p, SHMQW_CREDIT, 0, 0, stream);
+    shmqw_put_fixed(&w, &credit, sizeof(credit));
+    send_control(p, &w, 0);
+    p->granted = credit;
+}
+
 static void consume(struct lab_bridge_run *run)
 {
     struct lab_bridge_shared *s = run->shared;
+    struct shmqw_range done = {0, 0};
     uint64_t bytes = 0, records = 0, generation;
     struct peer p;
     uint32_t stream;
@@ -295,14 +321,15 @@ static void consume(struct lab_bridge_run *run)
     stream = attach(&p, &generation);
     atomic_fetch_add(&s->ready, 1);
     while (!atomic_load_explicit(&s->stop, memory_order_relaxed)) {
-        struct shmqw_generation ack = {generation};
-        struct shmqw_credit credit;
         struct shmqw_deliver body;
-        struct shmqw_range range;
         struct shmqw_message msg;
-        struct shmqw_writer w;
 
-        if (!receive(&p, &msg) || msg.command != SHMQW_DELIVER)
+        if (!receive(&p, &msg, done.to ? ZMQ_DONTWAIT : 0)) {
+            if (done.to)
+                tell(&p, stream, generation, &done, bytes, records);
+            continue;
+        }
+        if (msg.command != SHMQW_DELIVER)
             continue;
         shmqw_fixed(&msg, &body, sizeof(body));
         bytes += zmq_msg_size(&p.payload);
@@ -313,17 +340,9 @@ static void consume(struct lab_bridge_run *run)
         atomic_store(&s->bytes, bytes);
         atomic_store(&s->received, records);
         atomic_fetch_add(&s->batches, 1);
-        range.from = body.base_pos;
-        range.to = body.end_pos;
-        begin(&w, &p, SHMQW_ACK, 0, 0, stream);
-        shmqw_put_fixed(&w, &ack, sizeof(ack));
-        shmqw_put(&w, SHMQW_TLV_RANGES, &range, sizeof(range));
-        send_control(&p, &w, 0);
-        credit.bytes = bytes + CREDIT_BYTES;
-        credit.records = records + CREDIT_RECORDS;
-        begin(&w, &p, SHMQW_CREDIT, 0, 0, stream);
-        shmqw_put_fixed(&w, &credit, sizeof(credit));
-        send_control(&p, &w, 0);
+        if (done.to == 0)
+            done.from = body.base_pos;
+        done.to = body.end_pos;
     }
     _exit(0);
 }

@@ -193,20 +193,46 @@ static bool put(struct batch *b, const struct shmq_message *msg)
     return shmqw_put_delivered(&b->payload, &d, false);
 }
 
-/* The record is in the batch: it is kept until it is acknowledged, or done. */
-static bool keep(struct shmqz_stream *s, struct shmq_message *msg)
+/* What follows the record in its frame goes in as it lies there, as far as it
+ * fits. Returns how many records. */
+static uint32_t put_rest(struct batch *b, const struct shmq_message *msg)
+{
+    struct shmqz_stream *s = b->stream;
+    uint64_t until = s->until - msg->position - 1;
+    uint64_t max = b->records_max - b->payload.record_cnt;
+    uint64_t bytes;
+    if (b->payload.len >= b->bytes_max)
+        return 0;
+    if (max > until)
+        max = until;
+    if (max > SHMQW_RECORDS_MAX - 1)
+        max = SHMQW_RECORDS_MAX - 1;
+    int cnt = shmq_consumer_receive_rest(s->consumer, msg,
+        b->payload.at + b->payload.len, b->bytes_max - b->payload.len,
+        (uint32_t)max, &bytes);
+    if (cnt <= 0)
+        return 0;
+    shmqw_put_more(&b->payload, (uint32_t)cnt, bytes);
+    return (uint32_t)cnt;
+}
+
+/* The records are in the batch: they are kept until they are acknowledged, or
+ * done. */
+static bool keep(struct shmqz_stream *s, struct shmq_message *msg, uint32_t cnt)
 {
     struct shmq_message old;
-    bool had_old;
+    uint32_t old_cnt;
     if (!s->kind) {
-        (void)shmq_consumer_release(s->consumer, msg);
+        (void)shmq_consumer_release_many(s->consumer, msg, cnt);
         return true;
     }
-    if (!shmqz_held_add(&s->held, msg, &old, &had_old))
-        return false;
-    if (had_old) /* had moved on: its view ends, the result is known */
-        (void)shmq_consumer_release(s->consumer, &old);
-    return true;
+    /* Those that had moved on and came back: their views end, the result is
+     * known. */
+    struct shmqz_held_walk walk =
+        shmqz_held_walk(&s->held, msg->position, msg->position + cnt);
+    while (shmqz_held_next(&s->held, &walk, &old, &old_cnt))
+        (void)shmq_consumer_release_many(s->consumer, &old, old_cnt);
+    return shmqz_held_add(&s->held, msg, cnt);
 }
 
 enum outcome { MORE, NOTHING, WAIT_ACK, GAP, UNTIL, BROKEN };
@@ -253,7 +279,8 @@ static enum outcome fill(struct batch *b, int *ret_rc)
             /* Not even alone: no memory. */
             return b->payload.record_cnt ? MORE : BROKEN;
         }
-        if (!keep(s, &msg)) {
+        uint32_t cnt = 1 + put_rest(b, &msg);
+        if (!keep(s, &msg, cnt)) {
             *ret_rc = SHMQ_ERR_NOMEM;
             return BROKEN;
         }

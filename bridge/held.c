@@ -3,27 +3,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define GONE UINT64_MAX
-
-static bool is_gone(const struct shmq_message *msg)
+static bool is_gone(const struct shmqz_held_item *item)
 {
-    return msg->size == GONE;
+    return item->cnt == 0;
+}
+
+static uint64_t end_of(const struct shmqz_held_item *item)
+{
+    return item->msg.position + item->cnt;
 }
 
 /* The first place whose position is not below `pos`. */
 static uint32_t place_of(const struct shmqz_held *held, uint64_t pos)
 {
     uint32_t low = held->first, high = held->cnt;
-    if (low < high && held->items[low].position >= pos)
+    if (low < high && held->items[low].msg.position >= pos)
         return low; /* acknowledged in order */
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (held->items[middle].position < pos)
+        if (held->items[middle].msg.position < pos)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+/* The same, or the place before when its records reach beyond `pos`. */
+static uint32_t place_around(const struct shmqz_held *held, uint64_t pos)
+{
+    uint32_t at = place_of(held, pos), before = at;
+    while (before > held->first && is_gone(&held->items[before - 1]))
+        before--;
+    if (before > held->first && end_of(&held->items[before - 1]) > pos)
+        return before - 1;
+    return at;
 }
 
 static void squeeze(struct shmqz_held *held)
@@ -36,14 +50,8 @@ static void squeeze(struct shmqz_held *held)
     held->cnt = n;
 }
 
-static bool make_room(struct shmqz_held *held)
+static bool grow(struct shmqz_held *held)
 {
-    if (held->cnt < held->cap)
-        return true;
-    if (held->live < held->cap / 2) {
-        squeeze(held);
-        return true;
-    }
     uint32_t cap = held->cap ? held->cap * 2 : 64;
     void *more = realloc(held->items, cap * sizeof *held->items);
     if (!more)
@@ -53,48 +61,88 @@ static bool make_room(struct shmqz_held *held)
     return true;
 }
 
-bool shmqz_held_add(struct shmqz_held *held, const struct shmq_message *msg,
-    struct shmq_message *ret_old, bool *ret_had_old)
+static bool make_room(struct shmqz_held *held)
 {
-    *ret_had_old = false;
+    if (held->cnt < held->cap)
+        return true;
+    squeeze(held);
+    return held->cnt < held->cap / 2 || grow(held);
+}
+
+static void insert(
+    struct shmqz_held *held, uint32_t at, const struct shmqz_held_item *item)
+{
+    memmove(held->items + at + 1, held->items + at,
+        (held->cnt - at) * sizeof *held->items);
+    held->items[at] = *item;
+    held->cnt++;
+}
+
+bool shmqz_held_add(
+    struct shmqz_held *held, const struct shmq_message *msg, uint32_t cnt)
+{
+    struct shmqz_held_item item = {*msg, cnt};
     if (!make_room(held))
         return false;
     uint32_t at = held->cnt;
-    if (at > held->first && held->items[at - 1].position >= msg->position)
+    if (at > held->first && held->items[at - 1].msg.position >= msg->position) {
+        squeeze(held); /* none that is gone may lie within the new ones */
         at = place_of(held, msg->position);
-    if (at < held->cnt && held->items[at].position == msg->position) {
-        *ret_had_old = !is_gone(&held->items[at]);
-        *ret_old = held->items[at];
-        held->live += is_gone(&held->items[at]);
-    } else {
-        memmove(held->items + at + 1, held->items + at,
-            (held->cnt - at) * sizeof *held->items);
-        held->cnt++;
-        held->live++;
     }
-    held->items[at] = *msg;
+    insert(held, at, &item);
+    held->live += cnt;
     return true;
 }
 
 struct shmqz_held_walk shmqz_held_walk(
     const struct shmqz_held *held, uint64_t from, uint64_t to)
 {
-    struct shmqz_held_walk walk = {place_of(held, from), to};
+    struct shmqz_held_walk walk = {place_around(held, from), from, to};
     return walk;
 }
 
+/* Takes records [skip, skip + cnt) out of the item at `at`. What is left stands
+ * there, and behind it when both ends are left. */
+static bool cut(
+    struct shmqz_held *held, uint32_t at, uint32_t skip, uint32_t cnt)
+{
+    struct shmqz_held_item *item = &held->items[at], tail = *item;
+    uint32_t left = item->cnt - skip - cnt;
+    shmq_consumer_nth(&item->msg, skip + cnt, &tail.msg);
+    tail.cnt = left;
+    if (skip && left) {
+        if (held->cnt == held->cap && !grow(held))
+            return false;
+        insert(held, at + 1, &tail);
+        held->items[at].cnt = skip;
+    } else if (left) {
+        *item = tail;
+    } else {
+        item->cnt = skip;
+    }
+    held->live -= cnt;
+    return true;
+}
+
 bool shmqz_held_next(struct shmqz_held *held, struct shmqz_held_walk *walk,
-    struct shmq_message *ret)
+    struct shmq_message *ret, uint32_t *ret_cnt)
 {
     uint32_t at = walk->at;
-    while (at < held->cnt && is_gone(&held->items[at]))
+    while (at < held->cnt &&
+        (is_gone(&held->items[at]) || end_of(&held->items[at]) <= walk->from))
         at++;
-    if (at >= held->cnt || held->items[at].position >= walk->to)
+    if (at >= held->cnt || held->items[at].msg.position >= walk->to)
         return false;
-    *ret = held->items[at];
-    walk->at = at + 1;
-    held->items[at].size = GONE;
-    held->live--;
+    const struct shmqz_held_item *item = &held->items[at];
+    uint64_t from = item->msg.position, to = end_of(item);
+    uint32_t skip = walk->from > from ? (uint32_t)(walk->from - from) : 0;
+    uint32_t cnt = (uint32_t)((to < walk->to ? to : walk->to) - from) - skip;
+    shmq_consumer_nth(&item->msg, skip, ret);
+    if (!cut(held, at, skip, cnt))
+        return false;
+    *ret_cnt = cnt;
+    walk->at = at;
+    walk->from = from + skip + cnt;
     while (held->first < held->cnt && is_gone(&held->items[held->first]))
         held->first++;
     if (held->first == held->cnt)
@@ -106,16 +154,35 @@ bool shmqz_held_take(struct shmqz_held *held, uint64_t from, uint64_t to,
     struct shmq_message *ret)
 {
     struct shmqz_held_walk walk = shmqz_held_walk(held, from, to);
-    return shmqz_held_next(held, &walk, ret);
+    uint32_t cnt;
+    for (uint32_t at = walk.at; at < held->cnt; at++) {
+        const struct shmqz_held_item *item = &held->items[at];
+        if (is_gone(item) || end_of(item) <= from)
+            continue;
+        uint64_t pos = item->msg.position > from ? item->msg.position : from;
+        if (pos >= to)
+            return false;
+        walk.at = at;
+        walk.from = pos;
+        walk.to = pos + 1;
+        return shmqz_held_next(held, &walk, ret, &cnt);
+    }
+    return false;
 }
 
 uint64_t shmqz_held_count(
     const struct shmqz_held *held, uint64_t from, uint64_t to)
 {
     uint64_t n = 0;
-    for (uint32_t at = place_of(held, from);
-         at < held->cnt && held->items[at].position < to; at++)
-        n += !is_gone(&held->items[at]);
+    for (uint32_t at = place_around(held, from); at < held->cnt; at++) {
+        const struct shmqz_held_item *item = &held->items[at];
+        uint64_t low = item->msg.position, high = end_of(item);
+        if (low >= to)
+            break;
+        low = low < from ? from : low;
+        high = high > to ? to : high;
+        n += high > low ? high - low : 0;
+    }
     return n;
 }
 

@@ -54,15 +54,32 @@ static enum shmqw_status grant(
 /* -- ending -----------------------------------------------------------------
  */
 
-/* Gives back what the client has had, as tried once more. What goes back takes
- * the later records of its frame along, so their own turn finds them gone. */
+/* Gives back `cnt` records from `msg` on. What goes back takes the later ones
+ * of its frame along. Returns how many had not moved on before. */
+static uint32_t nack_piece(struct shmqz_stream *s,
+    const struct shmq_message *msg, uint32_t cnt, uint64_t delay_ns)
+{
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct shmq_message one;
+        shmq_consumer_nth(msg, i, &one);
+        int rc = delay_ns
+            ? shmq_consumer_nack_later(s->consumer, &one, delay_ns)
+            : shmq_consumer_nack(s->consumer, &one);
+        if (rc == SHMQ_OK)
+            return cnt - i;
+        (void)shmq_consumer_release(s->consumer, &one);
+    }
+    return 0;
+}
+
+/* Gives back what the client has had, as tried once more. */
 static void give_back(struct shmqz_stream *s)
 {
     struct shmqz_held_walk walk = shmqz_held_walk(&s->held, 0, UINT64_MAX);
     struct shmq_message msg;
-    while (shmqz_held_next(&s->held, &walk, &msg))
-        if (shmq_consumer_nack(s->consumer, &msg))
-            (void)shmq_consumer_release(s->consumer, &msg);
+    uint32_t cnt;
+    while (shmqz_held_next(&s->held, &walk, &msg, &cnt))
+        (void)nack_piece(s, &msg, cnt, 0);
 }
 
 /* The same without a failed attempt: closing the consumer does it. */
@@ -347,13 +364,13 @@ static void ack_range(struct shmqz_stream *s, uint64_t from, uint64_t to,
 {
     struct shmqz_held_walk walk = shmqz_held_walk(&s->held, from, to);
     struct shmq_message msg;
+    uint32_t cnt;
     bool any = false;
-    while (shmqz_held_next(&s->held, &walk, &msg)) {
+    while (shmqz_held_next(&s->held, &walk, &msg, &cnt)) {
+        int done = shmq_consumer_release_many(s->consumer, &msg, cnt);
         any = true;
-        if (shmq_consumer_release(s->consumer, &msg) == SHMQ_OK)
-            counts->done++;
-        else
-            counts->stale++;
+        counts->done += done > 0 ? (uint32_t)done : 0;
+        counts->stale += cnt - (done > 0 ? (uint32_t)done : 0);
     }
     counts->stale += !any;
 }
@@ -384,25 +401,22 @@ static void renew(struct shmqz_stream *s)
     shmqz_task_wake(s->session->server->loop, &s->task);
 }
 
-/* Gives back one record, and in its frame what comes behind it. */
-static void nack_one(struct shmqz_stream *s, struct shmq_message *msg,
-    uint64_t delay_ns, struct shmqw_nacked *counts)
+/* Gives back some records, and in their frame what comes behind them. */
+static void nack_shared(struct shmqz_stream *s, const struct shmq_message *msg,
+    uint32_t cnt, uint64_t delay_ns, struct shmqw_nacked *counts)
 {
     struct shmq_message later;
+    uint32_t later_cnt, gone = nack_piece(s, msg, cnt, delay_ns);
     uint64_t frame_end = ((msg->position >> FRAME_SHIFT) + 1) << FRAME_SHIFT;
-    uint64_t next = msg->position + 1;
-    int rc = delay_ns ? shmq_consumer_nack_later(s->consumer, msg, delay_ns)
-                      : shmq_consumer_nack(s->consumer, msg);
-    if (rc) {
-        (void)shmq_consumer_release(s->consumer, msg);
-        counts->stale++;
+    uint64_t next = msg->position + cnt;
+    counts->done += gone;
+    counts->stale += cnt - gone;
+    if (gone == 0)
         return;
-    }
-    counts->done++;
     struct shmqz_held_walk walk = shmqz_held_walk(&s->held, next, frame_end);
-    while (shmqz_held_next(&s->held, &walk, &later)) {
-        (void)shmq_consumer_release(s->consumer, &later);
-        counts->done++;
+    while (shmqz_held_next(&s->held, &walk, &later, &later_cnt)) {
+        (void)shmq_consumer_release_many(s->consumer, &later, later_cnt);
+        counts->done += later_cnt;
     }
     if (s->has_ahead && s->ahead.position >= next &&
         s->ahead.position < frame_end) {
@@ -453,10 +467,11 @@ static void nack(const struct command *c)
         struct shmqw_range r = shmqw_range_at(c->request, i);
         struct shmqz_held_walk walk = shmqz_held_walk(&s->held, r.from, r.to);
         struct shmq_message msg;
+        uint32_t cnt;
         bool any = false;
-        while (shmqz_held_next(&s->held, &walk, &msg)) {
+        while (shmqz_held_next(&s->held, &walk, &msg, &cnt)) {
             any = true;
-            nack_one(s, &msg, body.delay_ns, &counts);
+            nack_shared(s, &msg, cnt, body.delay_ns, &counts);
         }
         counts.stale += !any;
     }

@@ -113,6 +113,11 @@ bool shmqw_put_record(
 bool shmqw_put_delivered(
     struct shmqw_payload *p, const struct shmqw_delivered *d, bool new_run);
 
+/* Takes `cnt` encoded records, `bytes` long, that stand behind the payload (at
+ * + len) already, in memory of the writer's: they continue the last run, and
+ * fit into it. */
+void shmqw_put_more(struct shmqw_payload *p, uint32_t cnt, uint64_t bytes);
+
 /* -- feed ----------------------------------------------------------------- */
 
 /* Takes the header of a feed message apart; false for another version or

@@ -156,19 +156,14 @@ TEST(the_table_of_origins_is_bounded)
 TEST(held_records_are_found_by_ranges_in_any_order)
 {
     struct shmqz_held held = {0};
-    struct shmq_message msg = {0}, old;
-    bool had;
+    struct shmq_message msg = {0};
     uint32_t order[100], left = 100;
 
     for (uint32_t i = 0; i < 100; i++) {
         order[i] = (i * 37) % 100;
         msg.position = order[i] * 10;
-        T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
-        T_TRUE(!had);
+        T_TRUE(shmqz_held_add(&held, &msg, 1));
     }
-    msg.position = 500;
-    T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
-    T_TRUE(had);
     T_EQ(held.live, 100);
     T_EQ(shmqz_held_count(&held, 100, 200), 10);
     T_TRUE(!shmqz_held_take(&held, 101, 110, &msg));
@@ -179,8 +174,7 @@ TEST(held_records_are_found_by_ranges_in_any_order)
         T_EQ(msg.position, pos);
         T_TRUE(!shmqz_held_take(&held, pos, pos + 1, &msg));
         if (i == 50) { /* comes back */
-            T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
-            T_TRUE(!had);
+            T_TRUE(shmqz_held_add(&held, &msg, 1));
             T_TRUE(shmqz_held_take(&held, pos, pos + 1, &msg));
         }
     }
@@ -191,28 +185,82 @@ TEST(held_records_are_found_by_ranges_in_any_order)
 TEST(a_walk_takes_out_each_of_its_range_once)
 {
     struct shmqz_held held = {0};
-    struct shmq_message msg = {0}, old;
-    bool had;
+    struct shmq_message msg = {0};
+    uint32_t cnt;
 
     for (msg.position = 0; msg.position < 1000; msg.position++)
-        T_TRUE(shmqz_held_add(&held, &msg, &old, &had));
+        T_TRUE(shmqz_held_add(&held, &msg, 1));
     T_TRUE(shmqz_held_take(&held, 600, 601, &msg));
     struct shmqz_held_walk walk = shmqz_held_walk(&held, 500, 900);
     for (uint64_t want = 500; want < 900; want++) {
         if (want == 600 || want == 700)
             continue;
-        T_TRUE(shmqz_held_next(&held, &walk, &msg));
+        T_TRUE(shmqz_held_next(&held, &walk, &msg, &cnt));
         T_EQ(msg.position, want);
+        T_EQ(cnt, 1);
         if (want == 650) /* what is taken in between is left out */
             T_TRUE(shmqz_held_take(&held, 700, 701, &msg));
     }
-    T_TRUE(!shmqz_held_next(&held, &walk, &msg));
+    T_TRUE(!shmqz_held_next(&held, &walk, &msg, &cnt));
     T_EQ(held.live, 600);
     walk = shmqz_held_walk(&held, 0, UINT64_MAX);
     for (uint32_t n = 0; n < 600; n++)
-        T_TRUE(shmqz_held_next(&held, &walk, &msg));
-    T_TRUE(!shmqz_held_next(&held, &walk, &msg));
+        T_TRUE(shmqz_held_next(&held, &walk, &msg, &cnt));
+    T_TRUE(!shmqz_held_next(&held, &walk, &msg, &cnt));
     T_EQ(held.live, 0);
+    shmqz_held_free(&held);
+}
+
+/* Against a plain table of what is there: frames of up to 64 records, at
+ * random places and again, taken out by ranges at random. */
+TEST(pieces_of_frames_are_what_a_table_says)
+{
+    enum { PLACES = 4096, FRAME = 64 };
+    static uint32_t frame_of[PLACES]; /* 0: not there */
+    struct shmqz_held held = {0};
+    uint64_t chance = t_seed_say("held"), live = 0;
+
+    for (uint32_t step = 1; step < 20000; step++) {
+        uint64_t from = t_below(&chance, PLACES);
+        uint64_t to = from + 1 + t_below(&chance, 2 * FRAME);
+        struct shmq_message msg = {0};
+        uint64_t want = 0, at = from, had = 0;
+        uint32_t cnt;
+
+        to = to > PLACES ? PLACES : to;
+        for (uint64_t i = from; i < to; i++)
+            had += frame_of[i] != 0;
+        T_EQ(shmqz_held_count(&held, from, to), had);
+        if (had == 0) {
+            cnt = (uint32_t)(to - from > FRAME ? FRAME : to - from);
+            msg.position = from;
+            msg.sequence = from + 7;
+            msg.internal[0] = step;
+            msg.internal[1] = (uint32_t)from;
+            T_TRUE(shmqz_held_add(&held, &msg, cnt));
+            for (uint32_t i = 0; i < cnt; i++)
+                frame_of[from + i] = step;
+            live += cnt;
+            continue;
+        }
+        struct shmqz_held_walk walk = shmqz_held_walk(&held, from, to);
+        while (shmqz_held_next(&held, &walk, &msg, &cnt)) {
+            while (frame_of[at] == 0)
+                at++;
+            T_EQ(msg.position, at);
+            T_EQ(msg.sequence, at + 7);
+            T_EQ(msg.internal[1], at);
+            T_TRUE(cnt > 0 && at + cnt <= to);
+            for (uint32_t i = 0; i < cnt; i++, at++) {
+                T_EQ(frame_of[at], msg.internal[0]);
+                frame_of[at] = 0;
+            }
+            want += cnt;
+        }
+        T_EQ(want, had);
+        live -= had;
+        T_EQ(held.live, live);
+    }
     shmqz_held_free(&held);
 }
 
@@ -369,6 +417,7 @@ static const struct CMUnitTest tests[] = {
     T(the_table_of_origins_is_bounded),
     T(held_records_are_found_by_ranges_in_any_order),
     T(a_walk_takes_out_each_of_its_range_once),
+    T(pieces_of_frames_are_what_a_table_says),
     T(the_pool_keeps_a_bounded_amount_and_less_when_idle),
     T(the_pool_is_for_several_threads),
     T(subscriptions_say_what_they_want),
