@@ -74,6 +74,7 @@ struct shmq_consumer {
     struct shmqi_held *held;
     uint32_t held_max, held_cnt;
     uint32_t held_limit; /* of them for the application */
+    struct shmqi_held *copied; /* that was copied to last */
     uint64_t first, last;
     uint32_t current; /* held frame with records to hand out, or UINT32_MAX */
     bool left_any; /* members: others may have some, too */
@@ -140,7 +141,8 @@ int shmqi_consumer_outcome(struct shmq_consumer *c, int rc);
 struct shmqi_held *shmqi_held_new(struct shmq_consumer *c, uint32_t *ret_slot);
 void shmqi_held_free(struct shmq_consumer *c, struct shmqi_held *h);
 /* Room for a private copy. */
-int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes);
+int shmqi_held_copy_room(
+    struct shmq_consumer *c, struct shmqi_held *h, uint64_t bytes);
 /* Fills it from an mpmc frame: views it or copies and validates it. 0, CORRUPT
  * (nonsense), GAP (overwritten meanwhile), NOMEM. */
 int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
@@ -214,7 +216,8 @@ int shmqi_past_look(
 /* Ephemeral and exclusive: where reading goes on. Does not tell the group. */
 int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start);
 /* Fills `h` with a frame of the log (mpmc). */
-int shmqi_past_fill(struct shmqi_held *h, const struct shmqi_log_frame *f);
+int shmqi_past_fill(struct shmq_consumer *c, struct shmqi_held *h,
+    const struct shmqi_log_frame *f);
 /* A private copy of the frame of sequence `seq`, to be freed; NULL: not to be
  * had. */
 struct shmqi_frame;

@@ -93,9 +93,10 @@ static uint64_t next_pos(const struct shmq_consumer *c)
     return is_mpmc(c) ? shmqi_pos(c->next, c->next_idx) : c->next;
 }
 
-int shmqi_past_fill(struct shmqi_held *h, const struct shmqi_log_frame *f)
+int shmqi_past_fill(struct shmq_consumer *c, struct shmqi_held *h,
+    const struct shmqi_log_frame *f)
 {
-    int rc = shmqi_held_copy_room(h, f->head.len_bytes);
+    int rc = shmqi_held_copy_room(c, h, f->head.len_bytes);
     if (rc)
         return rc;
     shmqi_copy(h->copy, f->bytes, f->head.len_bytes);
@@ -150,7 +151,7 @@ static int log_mpmc(struct shmq_consumer *c, const struct shmqi_log_frame *f,
     struct shmqi_held *h = shmqi_reader_new_held(c, ret_slot);
     if (!h)
         return SHMQ_ERR_LIMIT;
-    int rc = shmqi_past_fill(h, f);
+    int rc = shmqi_past_fill(c, h, f);
     if (rc) {
         shmqi_held_free(c, h);
         c->last--;
@@ -169,7 +170,7 @@ static int fill_record(struct shmq_consumer *c, struct shmqi_held *h,
     struct shmqi_past *p = c->past;
     const uint32_t prefix = sizeof(struct shmqi_spsc_shm);
     uint32_t len = v->next - p->off;
-    int rc = shmqi_held_copy_room(h, prefix + len);
+    int rc = shmqi_held_copy_room(c, h, prefix + len);
     if (rc)
         return rc;
     memset(h->copy, 0, prefix);

@@ -60,8 +60,27 @@ void shmqi_held_free(struct shmq_consumer *c, struct shmqi_held *h)
         c->current = UINT32_MAX;
 }
 
-int shmqi_held_copy_room(struct shmqi_held *h, uint64_t bytes)
+/* Whoever lets go of one frame before it takes the next gets the same memory
+ * again, and finds it in the cache; in turn through all entries it would not.
+ */
+static void take_warm(struct shmq_consumer *c, struct shmqi_held *h)
 {
+    struct shmqi_held *last = c->copied;
+    c->copied = h;
+    if (!last || last == h || last->used)
+        return;
+    uint8_t *copy = last->copy;
+    uint64_t cap = last->copy_cap;
+    last->copy = h->copy;
+    last->copy_cap = h->copy_cap;
+    h->copy = copy;
+    h->copy_cap = cap;
+}
+
+int shmqi_held_copy_room(
+    struct shmq_consumer *c, struct shmqi_held *h, uint64_t bytes)
+{
+    take_warm(c, h);
     if (bytes <= h->copy_cap)
         return SHMQ_OK;
     uint64_t cap = h->copy_cap ? h->copy_cap : 512;
@@ -107,7 +126,7 @@ int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
             : SHMQ_ERR_CORRUPT;
     h->bytes = f.bytes;
     if (c->copies) {
-        int rc = shmqi_held_copy_room(h, f.head.len_bytes);
+        int rc = shmqi_held_copy_room(c, h, f.head.len_bytes);
         if (rc)
             return rc;
 #ifdef SHMQ_BUG_LENGTH_LOADED_TWICE

@@ -143,7 +143,7 @@ static enum shmqi_taken take_log(
         return SHMQI_TAKE_NEXT;
     push(c, seq);
     struct shmqi_held *h = shmqi_held_new(c, &slot);
-    rc = shmqi_past_fill(h, item.frame);
+    rc = shmqi_past_fill(c, h, item.frame);
     if (rc) {
         shmqi_held_free(c, h);
         shmqi_member_unclaim(c, seq, held, again);
@@ -169,7 +169,7 @@ static enum shmqi_taken take_ring(
     int rc = shmqi_held_fill(c, h, seq, slot_word);
     /* Given up between look and copy: then it is in the log. */
     if (rc == SHMQ_ERR_GAP && item_of(c, seq, &item) == SHMQ_OK && !item.is_gap)
-        rc = shmqi_past_fill(h, item.frame);
+        rc = shmqi_past_fill(c, h, item.frame);
     if (rc == SHMQ_OK) {
         shmqi_member_keep(c, h, seq, held, again);
         t->slot = slot;

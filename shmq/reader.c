@@ -570,7 +570,7 @@ TAKE fill_spsc(
     uint64_t head[2];
     h->bytes = at;
     if (c->copies) {
-        int rc = shmqi_held_copy_room(h, len);
+        int rc = shmqi_held_copy_room(c, h, len);
         if (rc)
             return rc;
         shmqi_copy_racy(h->copy, at, len);
