@@ -1,8 +1,10 @@
 /* topic_drain.c - the records of a topic: from its ring into staging memory,
  * and the watermarks back.
  *
- * Budget: PORTIONS calls per turn, each of at most one staging buffer; so a
- * topic whose producers never pause takes its share and no more. */
+ * Budget: PORTIONS calls per turn, each of PORTION_BYTES at most unless one
+ * frame is larger; so a topic whose producers never pause takes its share and
+ * no more. A portion is copied, then its checksum computed: it is so small that
+ * it is still in the processor's cache then. */
 #include "topic.h"
 
 #include <inttypes.h>
@@ -11,25 +13,47 @@
 
 #include "service/service_log.h"
 
-enum { PORTIONS = 2 };
+enum { PORTIONS = 8, PORTION_BYTES = 128 * 1024, LEAST_BYTES = 512 };
+
+/* Takes what stands next, in as little room as will do: what the batch that is
+ * being filled has left, else that of a fresh one, else that of the largest
+ * frame. */
+static int take(struct shmqd_topic *topic, struct shmqi_portion *ret_portion,
+    struct shmq_gap *ret_gap)
+{
+    const uint64_t most = shmqi_drain_frame_max(topic->drain);
+    const uint64_t wanted[] = {LEAST_BYTES, PORTION_BYTES,
+        shmqd_store_batch_bytes(topic->daemon->store), most};
+    int rc = SHMQ_ERR_TOO_LARGE;
+    for (size_t i = 0;
+         i < sizeof(wanted) / sizeof(*wanted) && rc == SHMQ_ERR_TOO_LARGE;
+         i++) {
+        uint64_t least = wanted[i] < most ? wanted[i] : most, room;
+        uint8_t *at;
+        rc = shmqd_log_room(topic->log, least, &at, &room);
+        topic->log_full = rc == SHMQ_ERR_FULL;
+        if (rc == SHMQ_ERR_FULL)
+            return rc;
+        if (rc != 0 && rc != SHMQ_ERR_READ_ONLY)
+            shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
+                "its log takes nothing: %s",
+                shmqd_store_error(topic->daemon->store));
+        if (rc != 0)
+            return SHMQ_ERR_FULL; /* read-only: shmqd_topic_tell() says so */
+        if (least < PORTION_BYTES)
+            least = PORTION_BYTES;
+        rc = shmqi_drain_take(topic->drain, at, room < least ? room : least,
+            ret_portion, ret_gap);
+    }
+    return rc;
+}
 
 /* One portion. Returns true when it was one. */
 static bool move_portion(struct shmqd_topic *topic)
 {
     struct shmqi_portion portion;
     struct shmq_gap gap;
-    uint8_t *at;
-    uint64_t room;
-    uint64_t frame_max = shmqi_drain_frame_max(topic->drain);
-    int rc = shmqd_log_room(topic->log, frame_max, &at, &room);
-    topic->log_full = rc == SHMQ_ERR_FULL;
-    if (rc != 0 && rc != SHMQ_ERR_FULL && rc != SHMQ_ERR_READ_ONLY)
-        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
-            "its log takes nothing: %s",
-            shmqd_store_error(topic->daemon->store));
-    if (rc != 0)
-        return false; /* read-only: shmqd_topic_tell() says so */
-    rc = shmqi_drain_take(topic->drain, at, room, &portion, &gap);
+    int rc = take(topic, &portion, &gap);
     if (rc == SHMQ_ERR_GAP) {
         /* The ring's own bytes are damaged: its producers are to blame. */
         shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
@@ -38,7 +62,7 @@ static bool move_portion(struct shmqd_topic *topic)
             gap.from, gap.to);
         return true;
     }
-    if (rc != 0 && rc != SHMQ_ERR_EMPTY)
+    if (rc != 0 && rc != SHMQ_ERR_EMPTY && rc != SHMQ_ERR_FULL)
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
             "its ring cannot be drained: %s", shmq_error_text());
     if (rc != 0)

@@ -11,6 +11,7 @@
 #define DEPTH_SMALL \
     2 /* unacknowledged ones beside which a small one starts \
        */
+#define OWN_MAX 3 /* large buffers of one log */
 #define TRIES_MAX 64u /* a write that the kernel keeps putting off */
 #define IDLE_NS 50000000 /* then an empty batch carries the watermark */
 
@@ -23,7 +24,7 @@ static struct shmqd_buffer *take_own(struct shmqd_log *log)
         log->own = b->next;
         return b;
     }
-    if (log->buffer_cnt >= 3)
+    if (log->own_cnt >= OWN_MAX)
         return NULL;
     b = calloc(1, sizeof *b);
     if (!b)
@@ -37,38 +38,45 @@ static struct shmqd_buffer *take_own(struct shmqd_log *log)
     return NULL;
 }
 
-static struct shmqd_buffer *take_buffer(struct shmqd_log *log)
+/* A buffer of the log's own only for a frame that fits no shared one: what is
+ * copied, checked and written in small parts stays in the processor's cache,
+ * and readers take a batch at a time. */
+static struct shmqd_buffer *take_buffer(struct shmqd_log *log, uint64_t bytes)
 {
     struct shmqd_store *s = log->store;
-    struct shmqd_buffer *b;
-    if (log->buffer_bytes > s->options.staging_bytes) {
+    struct shmqd_buffer *b = NULL;
+    /* One busy topic leaves half of them to the others, two leave a quarter:
+     * of which a topic gets one, when it has none. */
+    int share = (int)s->options.staging_cnt / 2, kept = share / 2;
+    if (bytes > shmqd_store_batch_bytes(s)) {
         b = take_own(log);
-    } else {
-        /* One busy topic leaves half of them to the others. */
-        int share = (int)s->options.staging_cnt / 2;
-        if (log->buffer_cnt >= (share > 2 ? share : 2))
-            return NULL;
+        log->own_cnt += b != NULL;
+    } else if (log->buffer_cnt == 0 ||
+        (log->buffer_cnt < (share > 2 ? share : 2) && s->free_cnt > kept)) {
         b = s->buffer_free;
-        if (b)
-            s->buffer_free = b->next;
-    }
-    if (b)
+        if (!b)
+            return NULL;
+        s->buffer_free = b->next;
+        s->free_cnt--;
         log->buffer_cnt++;
+    }
     return b;
 }
 
 static void give_buffer(struct shmqd_log *log, struct shmqd_buffer *b)
 {
-    struct shmqd_buffer **list =
-        b->idx < 0 ? &log->own : &log->store->buffer_free;
+    bool own = b->idx < 0;
+    struct shmqd_buffer **list = own ? &log->own : &log->store->buffer_free;
     b->next = *list;
     *list = b;
-    log->buffer_cnt--;
+    log->own_cnt -= own;
+    log->buffer_cnt -= !own;
+    log->store->free_cnt += !own;
 }
 
 /* -- filling --------------------------------------------------------------- */
 
-static struct shmqd_batch *new_batch(struct shmqd_log *log)
+static struct shmqd_batch *new_batch(struct shmqd_log *log, uint64_t bytes)
 {
     struct shmqd_batch *b = log->batches;
     struct shmqd_buffer *buf;
@@ -76,7 +84,7 @@ static struct shmqd_batch *new_batch(struct shmqd_log *log)
         b++;
     if (b == log->batches + SHMQD_BATCHES_MAX)
         return NULL;
-    buf = take_buffer(log);
+    buf = take_buffer(log, bytes);
     if (!buf)
         return NULL;
     memset(b, 0, sizeof *b);
@@ -97,6 +105,11 @@ static uint64_t room_of(const struct shmqd_batch *b)
         ~7ull;
 }
 
+uint64_t shmqd_store_batch_bytes(const struct shmqd_store *s)
+{
+    return (s->options.staging_bytes - SHMQI_LOG_BATCH_HEAD) & ~7ull;
+}
+
 int shmqd_log_room(struct shmqd_log *log, uint64_t min_bytes, uint8_t **ret_at,
     uint64_t *ret_room)
 {
@@ -109,11 +122,15 @@ int shmqd_log_room(struct shmqd_log *log, uint64_t min_bytes, uint8_t **ret_at,
             "log: not begun, or "
             "more asked for than its largest frame");
     if (b && b->state == BATCH_FILLING && room_of(b) < min_bytes) {
-        b->state = BATCH_WAITING;
+        if (b->head.payload_bytes == 0)
+            shmqd_batches_unlend(log);
+        else
+            b->state = BATCH_WAITING;
         log->lent = 0;
+        b = log->last;
     }
     if (!b || b->state != BATCH_FILLING)
-        b = new_batch(log);
+        b = new_batch(log, min_bytes);
     if (!b)
         return SHMQ_ERR_FULL;
     log->lent = room_of(b);
@@ -274,7 +291,7 @@ void shmqd_batches_step(struct shmqd_log *log)
             return;
         /* While flushes are under way a small batch grows: group commit. */
         bool small = b->state == BATCH_FILLING &&
-            b->head.payload_bytes < b->buf->bytes / 4 * 3;
+            b->head.payload_bytes < log->store->options.staging_bytes / 4 * 3;
         if (under_way >= DEPTH || (small && unacked >= DEPTH_SMALL))
             return;
         struct shmqd_segment *seg = shmqd_segment_for(
@@ -379,7 +396,7 @@ void shmqd_batches_idle(struct shmqd_log *log)
         shmqd_now(log->store) - log->idle_since_ns < IDLE_NS ||
         log->active->capacity - log->active->used < SHMQI_LOG_BLOCK)
         return;
-    struct shmqd_batch *b = new_batch(log);
+    struct shmqd_batch *b = new_batch(log, 0);
     if (!b)
         return;
     b->head.flags = SHMQI_LOG_CONTROL;

@@ -100,7 +100,7 @@ struct shmqd_log {
     uint64_t lent; /* room() gave so much behind the filling batch's payload */
     struct shmqd_buffer *own; /* buffers of this log alone, free */
     uint64_t buffer_bytes;
-    int buffer_cnt; /* held now */
+    int buffer_cnt, own_cnt; /* held now: shared ones, own ones */
     /* -- segments --------------------------------------------------------- */
     struct shmqd_segment slots[3]; /* active, spare, the one before */
     struct shmqd_segment *active, *spare, *old;
@@ -160,6 +160,7 @@ struct shmqd_store {
     struct shmqd_log *logs;
     uint8_t *staging, *zeros;
     struct shmqd_buffer *buffers, *buffer_free;
+    int free_cnt;
     char text[512];
 };
 

@@ -270,7 +270,7 @@ static int check_store(struct shmqd_store *s, const struct store_file *f)
             "shmqd",
             f->format, (unsigned long long)f->incompat);
     if (strncmp(f->namespace_name, s->options.namespace_name,
-            sizeof f->namespace_name))
+            sizeof f->namespace_name) != 0)
         return shmqd_fail(s, SHMQ_ERR_LAYOUT,
             "store: belongs to namespace %.63s, not %s; give another data "
             "directory",
@@ -361,6 +361,7 @@ static int make_staging(struct shmqd_store *s)
         b->next = s->buffer_free;
         s->buffer_free = b;
     }
+    s->free_cnt = (int)cnt;
     /* Refused (RLIMIT_MEMLOCK): then they are just memory. */
     (void)s->ops->buffers(s->io, s->staging, bytes, (int)cnt);
     return SHMQ_OK;

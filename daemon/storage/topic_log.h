@@ -80,6 +80,9 @@ int shmqd_store_turn(struct shmqd_store *s, int64_t timeout_ns);
  * INT64_MAX: never. */
 int64_t shmqd_store_next_ns(const struct shmqd_store *s);
 
+/* What a batch in one shared staging buffer can hold. */
+uint64_t shmqd_store_batch_bytes(const struct shmqd_store *s);
+
 /* Free bytes and size of the file system that the store is on. */
 int shmqd_store_space(
     struct shmqd_store *s, uint64_t *ret_free, uint64_t *ret_total);
