@@ -53,6 +53,7 @@ struct shmqd {
     bool stopping;
     uint64_t fed_ns; /* last look at the rings */
     uint64_t fed_records; /* taken in that look */
+    uint32_t fed_first; /* topic that it began with */
     bool crowded; /* more than a few were taken when some were */
 };
 

@@ -203,8 +203,13 @@ static bool turn(struct shmqd *daemon, uint64_t now)
         now - daemon->fed_ns >= PEEK_NS) {
         daemon->fed_ns = now;
         daemon->fed_records = 0;
-        for (uint32_t i = 0; i < daemon->topic_cnt; i++)
-            busy |= feed(daemon, daemon->topics[i], now);
+        /* Each comes first in its turn: when staging runs short, the first
+         * ones get what there is. */
+        daemon->fed_first++;
+        for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+            uint32_t at = (daemon->fed_first + i) % daemon->topic_cnt;
+            busy |= feed(daemon, daemon->topics[at], now);
+        }
         if (daemon->fed_records != 0)
             daemon->crowded = daemon->fed_records > CROWD;
     }

@@ -169,8 +169,13 @@ static void save_written(struct shmqd_log *log)
 
 void shmqd_trouble_step(struct shmqd_log *log)
 {
-    if (!log->failing || log->read_only || !shmqd_segments_quiet(log))
+    if (!log->failing || !shmqd_segments_quiet(log))
         return;
+    if (log->read_only) {
+        /* What it has not acknowledged it never will; others need the room. */
+        shmqd_batches_free(log);
+        return;
+    }
     shmqd_batches_again(log);
     save_written(log);
     shmqd_segment_abandon(log);
