@@ -60,7 +60,8 @@ static pid_t crew_fork(struct soak_run *run)
 /* When none is free the checker is behind: it waits for the stopped. */
 static int take_log(struct soak_run *run)
 {
-    uint64_t end_ns = t_now_ns() + T_PATIENCE;
+    uint64_t end_ns =
+        t_now_ns() + 10 * T_PATIENCE; /* it has one core at most */
     int log;
     while ((log = hist_log_take(&run->area->stream)) < 0) {
         for (uint32_t i = 0; i < run->slot_cnt; i++) {
