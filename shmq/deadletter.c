@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "consumer_impl.h"
+#include "member_impl.h"
 #include "mpmc.h"
 
 /* Record `k.done` of a copied frame. */
@@ -31,22 +31,30 @@ static enum shmqi_sent send(struct shmq_consumer *c, const uint8_t *frame,
 }
 
 /* Copies the frame while the claim is ours, and says whether it still was
- * afterwards. */
+ * afterwards. NULL: not now; with a reason: never, the frame is gone. */
 static uint8_t *copy_frame(struct shmq_consumer *c, uint64_t seq,
-    uint64_t slot_word, uint64_t held, struct shmqi_frame *f)
+    uint64_t slot_word, uint64_t held, struct shmqi_frame *f,
+    uint32_t *ret_reason)
 {
+    *ret_reason = 0;
     if (slot_word == SHMQI_SLOT_IN_LOG)
         return shmqi_past_copy(c, seq, f);
-    if (!shmqi_frame_open(c->ring, slot_word, f))
+    if (!shmqi_frame_open(c->ring, slot_word, f)) {
+        *ret_reason = shmqi_mpmc_given_up(c->ring, seq, slot_word)
+            ? SHMQ_GAP_DROPPED
+            : SHMQ_GAP_CORRUPT;
         return NULL;
+    }
     uint8_t *copy = malloc(f->head.len_bytes);
     if (!copy)
         return NULL;
     shmqi_copy_racy(copy, f->bytes, f->head.len_bytes);
     shm_fence(C2);
-    if (shm_ld(S2, shmqi_claim_at(&c->find.claims, seq)) == held &&
-        shmqi_mpmc_copy_valid(c->ring, seq, slot_word, f->arena))
-        return copy;
+    if (shm_ld(S2, shmqi_claim_at(&c->find.claims, seq)) == held) {
+        if (shmqi_mpmc_copy_valid(c->ring, seq, slot_word, f->arena))
+            return copy;
+        *ret_reason = SHMQ_GAP_DROPPED;
+    }
     free(copy);
     return NULL;
 }
@@ -94,12 +102,17 @@ void shmqi_dead_letter(
     struct shmqi_dying d = {0};
     enum shmqi_sent sent = SHMQI_SENT_REFUSED;
     struct shmqi_frame f;
+    uint32_t gone;
     if (!may_try(c) ||
         !shmqi_claim_take(
             &c->find.claims, seq, k, c->idx, SHMQI_CLAIM_DEADLETTER, &d.claim))
         return;
     d.seq = seq;
-    uint8_t *copy = copy_frame(c, seq, slot_word, d.claim, &f);
+    uint8_t *copy = copy_frame(c, seq, slot_word, d.claim, &f, &gone);
+    if (gone && !c->past) { /* a durable topic's log may have it */
+        shmqi_member_discard(c, seq, d.claim, gone);
+        return;
+    }
     if (copy) {
         d.record_cnt = f.head.record_cnt;
         sent = send(c, copy, f.head.len_bytes, seq, was, &d.at);

@@ -116,12 +116,7 @@ int shmqi_held_fill(struct shmq_consumer *c, struct shmqi_held *h, uint64_t seq,
     struct shmqi_frame f;
     bool good = shmqi_frame_open(r, slot_word, &f);
     if (!good)
-        return shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >> r->arena_lg2 <
-                    r->producer_cnt &&
-                c->copies &&
-                !shmqi_mpmc_copy_valid(r, seq, slot_word,
-                    (uint32_t)(shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >>
-                        r->arena_lg2))
+        return c->copies && shmqi_mpmc_given_up(r, seq, slot_word)
             ? SHMQ_ERR_GAP
             : SHMQ_ERR_CORRUPT;
     h->bytes = f.bytes;

@@ -82,17 +82,6 @@ static void pass_over(
 /* -- taking -------------------------------------------------------------------
  */
 
-/* The slot still names the frame, its memory has been given up: it is in the
- * log, or was. */
-static bool is_given_up(
-    const struct shmqi_ring *r, uint64_t seq, uint64_t slot_word)
-{
-    uint64_t arena =
-        shmqi_slot_frame(slot_word) * SHMQI_FRAME_UNIT >> r->arena_lg2;
-    return arena < r->producer_cnt &&
-        !shmqi_mpmc_copy_valid(r, seq, slot_word, (uint32_t)arena);
-}
-
 static enum shmqi_taken fail(struct shmqi_taking *t, int rc)
 {
     t->rc = rc;
@@ -209,7 +198,9 @@ static enum shmqi_taken take(
         push(c, seq);
         return SHMQI_TAKE_NEXT;
     }
-    lost = lost || is_given_up(c->ring, seq, slot_word);
+    /* With more slots than memory the slot may be there and the frame be in
+     * the log, or have been. */
+    lost = lost || shmqi_mpmc_given_up(c->ring, seq, slot_word);
     if (age == 0 && was.attempt >= c->member.max_attempts) {
         bury(c, seq, k, lost ? SHMQI_SLOT_IN_LOG : slot_word);
         return SHMQI_TAKE_NEXT;

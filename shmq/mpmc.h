@@ -135,4 +135,14 @@ static inline bool shmqi_mpmc_copy_valid(
         shm_ld(C4, &r->arenas[arena].reclaimed) <= seq;
 }
 
+/* The slot word `w` of sequence `seq` names a frame whose memory, or whose
+ * slot, has been given away. */
+static inline bool shmqi_mpmc_given_up(
+    const struct shmqi_ring *r, uint64_t seq, uint64_t w)
+{
+    uint64_t arena = shmqi_slot_frame(w) * SHMQI_FRAME_UNIT >> r->arena_lg2;
+    return arena < r->producer_cnt &&
+        !shmqi_mpmc_copy_valid(r, seq, w, (uint32_t)arena);
+}
+
 #endif

@@ -361,6 +361,47 @@ TEST(drop_old_shared_groups_lose_whole_frames_only)
     shmq_topic_close(topic);
 }
 
+/* More slots than memory: when a record has used its attempts up its slot may
+ * still name memory that was given to others. */
+TEST(drop_old_takes_a_record_that_had_to_become_a_dead_letter)
+{
+    struct shmq_topic_attrs attrs = t_mpmc(4096, 16384);
+    attrs.on_full = SHMQ_ON_FULL_DROP_OLD;
+    struct shmq_topic *topic = t_topic("t", &attrs);
+    struct shmq_producer *producer = t_producer(topic);
+    struct shmq_consumer_options options = t_options("g", SHMQ_GROUP_SHARED);
+    options.attrs.max_attempts = 2;
+    struct shmq_consumer *member = t_consumer(topic, &options);
+    struct shmq_message msg;
+    struct shmq_gap gap;
+    uint64_t gaps = 0, got = 0;
+    int rc;
+
+    t_publish_run(producer, 0, 1);
+    T_OK(shmq_consumer_receive(member, &msg));
+    T_OK(shmq_consumer_nack(member, &msg));
+    T_OK(shmq_consumer_receive(member, &msg));
+    t_publish_run(producer, 1, 1000); /* over its memory, not its slot */
+    T_OK(shmq_consumer_nack(member, &msg));
+    while ((rc = shmq_consumer_receive(member, &msg)) != SHMQ_ERR_EMPTY) {
+        if (rc == SHMQ_ERR_GAP) {
+            T_OK(shmq_consumer_gap(member, &gap));
+            T_EQ(gap.reason, SHMQ_GAP_DROPPED);
+            gaps += gap.frames;
+            continue;
+        }
+        T_OK(rc);
+        got++;
+        T_OK(shmq_consumer_release(member, &msg));
+    }
+    T_EQ(gaps + got, 1001);
+    T_TRUE(got > 0 && gaps > 0);
+    T_RC(shmq_consumer_drained(member), 1);
+    shmq_consumer_close(member);
+    shmq_producer_close(producer);
+    shmq_topic_close(topic);
+}
+
 TEST(gaps_of_several_producers_follow_from_their_sequences)
 {
     struct shmq_topic *topic = policy_topic(SHMQ_ON_FULL_DROP_OLD, SLOTS);
@@ -408,6 +449,7 @@ static const struct CMUnitTest tests[] = {
     T(drop_old_reports_gaps_exactly),
     T(drop_old_counts_frames_not_records),
     T(drop_old_shared_groups_lose_whole_frames_only),
+    T(drop_old_takes_a_record_that_had_to_become_a_dead_letter),
     T(gaps_of_several_producers_follow_from_their_sequences),
 };
 T_MAIN(tests)
