@@ -209,6 +209,14 @@ static bool still_named(int fd, const char *path)
         a.st_dev == b.st_dev;
 }
 
+/* Ours, and not to be opened: whoever made it died before fchmod(2). */
+static bool lock_is_shut(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0 && S_ISREG(st.st_mode) &&
+        st.st_uid == geteuid() && (st.st_mode & 0600) != 0600;
+}
+
 /* Not O_CREAT alone: root may not "create" another user's file that exists in
  * a sticky directory (fs.protected_regular), and one that root makes for a user
  * must be that user's. */
@@ -216,9 +224,16 @@ static int open_lock(const char *path, uid_t uid)
 {
     const int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY;
     int fd = open(path, flags);
+    if (fd < 0 && errno == EACCES && lock_is_shut(path)) {
+        /* In a sticky directory nobody else can have put it there since. */
+        (void)chmod(path, 0600);
+        fd = open(path, flags);
+    }
     if (fd >= 0 || errno != ENOENT)
         return fd;
     fd = open(path, flags | O_CREAT | O_EXCL, 0600);
+    if (fd >= 0)
+        (void)fchmod(fd, 0600); /* whatever the umask is */
     if (fd >= 0 && uid != geteuid() && fchown(fd, uid, (gid_t)-1) != 0) {
         int err = errno;
         (void)unlink(path);

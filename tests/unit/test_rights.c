@@ -57,6 +57,32 @@ TEST(without_rights_a_topic_cannot_be_opened_or_removed)
     shmq_topic_close(t_open("t"));
 }
 
+static int make_under_any_umask(void *ctx)
+{
+    char lock[256];
+
+    (void)ctx;
+    become(STRANGER);
+    (void)umask(0777);
+    T_OK(shmq_topic_create(t_ns, "t", NULL));
+    T_OK(shmq_topic_create(t_ns, "u", NULL));
+    (void)umask(022);
+    (void)snprintf(lock, sizeof(lock), "/dev/shm/shmq.%s.lock.%u", t_ns,
+        (unsigned)STRANGER);
+    T_EQ(chmod(lock, 0), 0); /* as one leaves it that was killed at once */
+    T_OK(shmq_topic_create(t_ns, "v", NULL));
+    for (const char *topic = "t\0u\0v\0"; *topic; topic += 2)
+        T_OK(shmq_topic_unlink(t_ns, topic, 0));
+    return 0;
+}
+
+/* To root a file without any rights is like others. */
+TEST(the_umask_of_a_user_does_not_apply_to_locks)
+{
+    need_root();
+    in_a_child(make_under_any_umask);
+}
+
 static int create_as_stranger(void *ctx)
 {
     struct shmq_topic_attrs attrs = t_mpmc(16, 16384);
@@ -329,6 +355,7 @@ TEST(nobody_waits_for_a_lock_that_a_stranger_made)
 
 static const struct CMUnitTest tests[] = {
     T(without_rights_a_topic_cannot_be_opened_or_removed),
+    T(the_umask_of_a_user_does_not_apply_to_locks),
     T(a_foreign_owner_is_trusted_only_by_name),
     T(a_topic_of_root_is_trusted),
     T(one_file_of_another_owner_is_refused),
