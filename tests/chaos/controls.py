@@ -44,7 +44,7 @@ def early(account, key):
 def twice(account, key):
     """A publish that was repeated although it had been done."""
     topic = account.topics[key[0]]
-    first, last = min(topic.at), max(topic.at)
+    first, last = min(account.kept(topic)), max(topic.at)
     topic.at[last + 1] = topic.at[first]
     for reader in account.readers.values():
         if reader.topic is topic:
@@ -59,7 +59,9 @@ def change(account, key):
 
 def hole(account, key):
     turn = longest(account.onlookers[key])
-    del turn[len(turn) // 2]
+    kept = account.kept(account.topics[key[0]])
+    there = [i for i, (position, _) in enumerate(turn) if position in kept]
+    del turn[there[len(there) // 2]]
 
 
 CONTROLS = (

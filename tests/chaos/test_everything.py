@@ -70,15 +70,13 @@ def figures(account, world, strikes):
 
 
 def verdict(account, world):
-    """Prints what is wrong; returns whether anything is."""
+    """What is wrong, a line each."""
     import cast
     import controls
-    bad = False
+    bad = []
 
     def say(what, where, cases):
-        nonlocal bad
-        bad = True
-        print(f"FAIL  {what}: {where}: {len(cases)}, first {cases[:4]}")
+        bad.append(f"FAIL  {what}: {where}: {len(cases)}, first {cases[:4]}")
     for what, where, cases in account.wrong(cast.EXCLUSIVE):
         if cases:
             say(what, where, cases)
@@ -125,7 +123,7 @@ def main():
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     account = Account(options.seed)
-    world, bad = None, True
+    world, bad = None, ["FAIL  see above"]
     try:
         # A record takes some 300 bytes on disk, the large ones included.
         megabytes = 96 + int(options.seconds * options.rate * 5 * 400) // (1 << 20)
@@ -134,7 +132,7 @@ def main():
         strikes = plan.make(options.seed, options.seconds, list(world.slots),
                             world.place.disk)
         if options.plan:
-            bad = False
+            bad = []
             print("\n".join(map(str, strikes)))
             return 0
         where = (f"{world.place.disk.kind} of {megabytes} MB, a network of its own"
@@ -157,16 +155,19 @@ def main():
                          world.slots.values() for one in slot.ended)
         for what, cnt in others.most_common(12):
             print(f"ended by itself {cnt} times: {' '.join(what)[:150]}")
-        print(f"FAILED: again with --seed {options.seed}" if bad else
-              "OK  lost 0, twice without the flag 0, in order")
-        return int(bad)
+        return int(bool(bad))
     except Failed as failure:
-        print(f"FAILED: {failure}; again with --seed {options.seed}")
+        bad = [f"FAIL  {failure}", *(world.whereabouts() if world else ())]
         return 1
     finally:
         try:
             if options.keep or bad:
                 show(work, options.keep)
+            # Last, because only the end of a long output may be kept.
+            print("\n".join(bad + [f"FAILED: again with --seed {options.seed}"]
+                            if bad else [] if options.plan else
+                            ["OK  lost 0, twice without the flag 0, in order"]),
+                  flush=True)
         finally:
             if world:
                 world.clean_up()
