@@ -161,6 +161,9 @@ static bool catch_dumps(void)
     if (file == NULL || fgets(old_pattern, sizeof(old_pattern), file) == NULL)
         return false;
     (void)fclose(file);
+    /* Of a test like this one that was killed: it is nobody's setting. */
+    if (strstr(old_pattern, "/shmq-core-"))
+        (void)snprintf(old_pattern, sizeof(old_pattern), "core");
     (void)snprintf(folder, sizeof(folder), "/tmp/shmq-core-XXXXXX");
     if (mkdtemp(folder) == NULL || chmod(folder, 0700) != 0)
         return false;
