@@ -134,6 +134,33 @@ def set_up(scratch, text):
         raise Wrong("the demo takes no files")
 
 
+C_BLOCKS = {}
+
+
+def by_hand(scratch, text):
+    """Configured, but not built once more; what was built is installed, and the
+    two programs are made with what is there then."""
+    inst = f"{scratch.dir}/inst"
+    for name in ("producer", "consumer"):
+        scratch.write(f"{name}.c", C_BLOCKS[name])
+    scratch.env["CC"] = CC
+    for good, here in (
+            ("cmake -S . -B build", f"cmake -S '{ROOT}' -B build -DBUILD_TESTING=OFF"),
+            ("cmake --build build -j2", "cmake --build build --target help"),
+            ("sudo cmake --install build",
+             f"cmake --install '{BIN.parent}' --prefix '{inst}' >install.log"),
+            ("sudo ldconfig", f"""
+                 PKG_CONFIG_PATH=$(dirname "$(find '{inst}' -name shmq.pc)")
+                 LD_LIBRARY_PATH=$(dirname "$(find '{inst}' -name libshmq.so)")
+                 export PKG_CONFIG_PATH LD_LIBRARY_PATH"""),
+            ("cc ", f"{CC} ")):
+        if good not in text:
+            raise Wrong(f"no {good}")
+        text = text.replace(good, here)
+    if not scratch.run("bash", "-ec", text, seconds=300).endswith(b"Hello\n"):
+        raise Wrong("the consumer does not say Hello")
+
+
 def compile_c(scratch, text, name):
     source = scratch.write(f"{name}.c", text)
     scratch.run(CC, "-std=c11", "-Wall", "-Wextra", "-Werror",
@@ -143,6 +170,7 @@ def compile_c(scratch, text, name):
 
 
 def c_producer(scratch, text):
+    C_BLOCKS.setdefault("producer", text)
     program = compile_c(scratch, text, "producer")
     scratch.run(program)
     if scratch.run("shmq", "sub", "hello", "--from", "earliest",
@@ -151,6 +179,7 @@ def c_producer(scratch, text):
 
 
 def c_consumer(scratch, text):
+    C_BLOCKS.setdefault("consumer", text)
     scratch.run("shmq", "create", "hello")
     child = scratch.begin(compile_c(scratch, text, "consumer"))
     publish_hello(scratch)
@@ -169,10 +198,7 @@ def shell(scratch, text):
 
 
 def python(scratch, text):
-    scratch.run("shmq", "create", "hello")
-    child = scratch.begin(sys.executable, "-u", "-c", text)
-    publish_hello(scratch)
-    comes(child, b"b'Hello'")
+    comes(scratch.begin(sys.executable, "-u", "-c", text), b"b'Hello'")
 
 
 def free_port():
@@ -231,6 +257,7 @@ KINDS = (
     ("", "tools/dev/demo", set_up, ("tools/dev/test", "tools/dev/tests")),
     ("c", "producer_publish", c_producer, ('"Hello", 5', '"Hello", 4')),
     ("c", "receive_wait", c_consumer, ("consumer_release", "consumer_free")),
+    ("", "pkg-config", by_hand, ("./consumer", "./consume")),
     ("", "shmq sub hello", shell, ("echo Hello", "echo Hallo")),
     ("python", "import shmq\n", python, ("message.data", "message.size")),
     ("python", "shmq_remote", remote_python, ('b"Hello"', 'b"Hallo"')),

@@ -53,5 +53,5 @@ class Report:
             return 1
         print("\nOK  every acknowledged line reached every group, the disk and the "
               "remote reader;\n    lost 0, changed 0")
-        print("\nTry next: README.md, Hello; `shmq --help`; docs/concepts.md")
+        print("\nTry next: README.md, Hello; `build/bin/shmq --help`; docs/concepts.md")
         return 0
