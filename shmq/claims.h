@@ -224,4 +224,37 @@ static inline bool shmqi_claim_ack(const struct shmqi_claims *c, uint64_t seq,
     return true;
 }
 
+/* The record at a DEADLETTER claim's `done` is safe in the dead-letter topic:
+ * the rest of its frame is free again, or the frame is done. False: the claim
+ * has moved on. */
+static inline bool shmqi_claim_buried(const struct shmqi_claims *c,
+    uint32_t endpoint, uint64_t seq, uint64_t held, uint32_t record_cnt)
+{
+    struct shmqi_claim next = shmqi_claim_unpack(held);
+    next.owner = 0;
+    next.state = SHMQI_CLAIM_FREE;
+    next.attempt = 0;
+    next.done++;
+    if (next.done >= record_cnt) {
+        next.state = SHMQI_CLAIM_DONE;
+        next.done = 0;
+    }
+    shmqi_freeing_begin(c, endpoint);
+    bool mine =
+        shm_cas(S9, shmqi_claim_at(c, seq), held, shmqi_claim_pack(next));
+    shmqi_freeing_end(c, endpoint);
+    return mine;
+}
+
+/* It was not taken there: all stays as it was, and is tried again. Unannounced,
+ * so that nobody searches for it all the time. */
+static inline void shmqi_claim_unburied(
+    const struct shmqi_claims *c, uint64_t seq, uint64_t held)
+{
+    struct shmqi_claim was = shmqi_claim_unpack(held);
+    was.owner = 0;
+    was.state = SHMQI_CLAIM_FREE;
+    (void)shm_cas(S9, shmqi_claim_at(c, seq), held, shmqi_claim_pack(was));
+}
+
 #endif

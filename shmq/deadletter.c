@@ -63,27 +63,11 @@ void shmqi_dead_end(struct shmq_consumer *c, uint64_t seq, uint64_t held,
     uint32_t record_cnt, bool arrived)
 {
     const struct shmqi_claims *claims = &c->find.claims;
-    struct shmqi_claim next = shmqi_claim_unpack(held);
-    next.owner = 0;
-    next.state = SHMQI_CLAIM_FREE;
     if (!arrived) {
-        /* It stays, the rest of the group goes on, and the next call tries
-         * again. */
-        (void)shm_cas(
-            S9, shmqi_claim_at(claims, seq), held, shmqi_claim_pack(next));
+        shmqi_claim_unburied(claims, seq, held);
         return;
     }
-    next.attempt = 0;
-    next.done++;
-    if (next.done >= record_cnt) {
-        next.state = SHMQI_CLAIM_DONE;
-        next.done = 0;
-    }
-    shmqi_freeing_begin(claims, c->idx);
-    bool mine =
-        shm_cas(S9, shmqi_claim_at(claims, seq), held, shmqi_claim_pack(next));
-    shmqi_freeing_end(claims, c->idx);
-    if (mine)
+    if (shmqi_claim_buried(claims, c->idx, seq, held, record_cnt))
         (void)shm_add(N3, &claims->group->dead_lettered, 1);
     shmqi_claims_walk(claims, c->find.near);
 }
