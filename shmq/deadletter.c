@@ -93,7 +93,8 @@ void shmqi_dead_letter(
         return;
     d.seq = seq;
     uint8_t *copy = copy_frame(c, seq, slot_word, d.claim, &f, &gone);
-    if (gone && !c->past) { /* a durable topic's log may have it */
+    /* A durable topic's log has what was given up meanwhile. */
+    if (gone && !(gone == SHMQ_GAP_DROPPED && c->past)) {
         shmqi_member_discard(c, seq, d.claim, gone);
         return;
     }

@@ -1,14 +1,15 @@
 /* deadletter_topic.c - the dead-letter topic of a group, as one of its members
  * uses it. Rules: deadletter.h. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "consumer_impl.h"
 #include "process.h"
+#include "record.h"
 #include "topic_impl.h"
 #include "watermarks.h"
 
-#define ATTRS_MAX 64
 #define HISTORY_ROOM 1024u /* for the attribute that tells it */
 #define ARENAS_MAX (16ull << 30)
 #define ANSWER_NS 250000000u /* how long shmqd may take to make it */
@@ -136,23 +137,52 @@ void shmqi_dead_count_wait(struct shmq_consumer *c)
     (void)shm_add(N3, &c->ring->groups[c->member.entry].dead_waits, 1);
 }
 
+/* All attributes of `msg`, with room for one more; NULL: no memory. */
+static struct shmq_attr *attrs_of(
+    const struct shmq_message *msg, uint32_t *ret_cnt)
+{
+    uint32_t cnt = 0, cap = 16;
+    struct shmq_attr *list = malloc(cap * sizeof *list), *more;
+    while (list && shmq_message_attr(msg, 0, cnt, &list[cnt]) == SHMQ_OK) {
+        if (++cnt < cap)
+            continue;
+        more = realloc(list, 2ul * cap * sizeof *list);
+        if (!more)
+            free(list);
+        list = more;
+        cap *= 2;
+    }
+    *ret_cnt = cnt;
+    return list;
+}
+
+/* With its history behind its own attributes, of which the last are left out
+ * when the two are more than a record may have. Where the topic takes no
+ * record as long as that, the record goes without history rather than never. */
 static int publish(struct shmq_consumer *c, struct shmq_producer *p,
     const struct shmq_message *msg, uint32_t attempts, const char *reason,
     uint64_t *ret_at)
 {
-    struct shmq_attr attrs[ATTRS_MAX + 1];
-    uint32_t n = 0;
-    while (n < ATTRS_MAX && shmq_message_attr(msg, 0, n, &attrs[n]) == 0)
-        n++;
     char group[SHMQ_GROUP_MAX + 1], history[512];
     shmqi_group_name_read(c->ring, c->member.name_idx, group);
     int hist =
         snprintf(history, sizeof history, "%s %llu %s %u %s", c->segment->topic,
             (unsigned long long)msg->position, group, attempts, reason);
     struct shmq_attr h = {SHMQ_ATTR_DEAD_LETTER, (uint32_t)hist, history, NULL};
-    attrs[n++] = h;
-    struct shmq_record rec = {msg->data, msg->size, attrs, n, 0};
-    return shmq_producer_publish_batch(p, &rec, 1, ret_at);
+    uint32_t n, bytes;
+    struct shmq_attr *attrs = attrs_of(msg, &n);
+    if (!attrs)
+        return SHMQ_ERR_NOMEM;
+    attrs[n] = h;
+    while (n > 0 && shmqi_attrs_bytes(attrs, n + 1, &bytes) != SHMQ_OK)
+        attrs[--n] = h;
+    struct shmq_record rec = {msg->data, msg->size, attrs, n + 1, 0};
+    int rc = shmq_producer_publish_batch(p, &rec, 1, ret_at);
+    rec.attr_cnt = n;
+    if (rc == SHMQ_ERR_TOO_LARGE)
+        rc = shmq_producer_publish_batch(p, &rec, 1, ret_at);
+    free(attrs);
+    return rc;
 }
 
 enum shmqi_sent shmqi_dead_send(struct shmq_consumer *c,

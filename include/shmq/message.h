@@ -24,7 +24,11 @@ enum shmq_attr_type {
     SHMQ_ATTR_EXPIRY = 7,
     SHMQ_ATTR_DEAD_LETTER = 8, /* "topic position group attempts reason",
                                   reason attempts or expired; one for each
-                                  time it went to a dead-letter topic */
+                                  time it went to a dead-letter topic. Where
+                                  a record has no room for it and all its own
+                                  attributes, the last of those are left out;
+                                  where the topic takes no record as long as
+                                  that, this one is */
     SHMQ_ATTR_ORIGIN = 9 /* struct shmq_origin: which publish of which remote
                             producer the frame's records are; on its first
                             record */

@@ -10,12 +10,12 @@
  * announcement is taken back before the second claim is freed, 2 claims are
  * freed before they are announced, 3 freed without looking whose they are.
  *
- * ok: -DKILL=1
  * ok:
+ * ok: -DKILL=1
  * ok: -DLEASE=1
  * ok: -DSTOP=1
  * big: -DKILL=1 -DLEASE=1
- * bad: -DBAD=1
+ * bad: -DPOLLS=2 -DBAD=1
  * bad: -DSTOP=1 -DBAD=2
  * bad: -DLEASE=1 -DBAD=3 */
 #define M_MORTAL 1
@@ -30,6 +30,9 @@
 #endif
 #ifndef LEASE
 #define LEASE 0
+#endif
+#ifndef POLLS
+#define POLLS 1
 #endif
 #ifndef STOP
 #define STOP 0
@@ -94,7 +97,8 @@ static void poll(void)
 
 static void *survivor(void *arg)
 {
-    poll();
+    for (int i = 0; i < POLLS; i++)
+        poll();
     return arg;
 }
 
