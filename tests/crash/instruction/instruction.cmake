@@ -37,7 +37,7 @@ endfunction()
 shmq_add_instruction_proof(crash_instruction shmq_static)
 shmq_add_test(crash_instruction crash 300 crash_instruction)
 
-# Everything: about half an hour on two cores.
+# Everything: some hours of one core.
 add_custom_target(crash_full COMMAND crash_instruction --full USES_TERMINAL)
 
 # Negative controls: seeded bugs, each of which a mode must find.
