@@ -310,6 +310,13 @@ static void save(const char *path, const struct totals *all)
     T_TRUE(fclose(file) == 0 && rename(temporary, path) == 0);
 }
 
+static bool is_wanted(const struct options *options, uint32_t scene)
+{
+    return options->ring == NULL
+        ? !soak_scenes[scene].single
+        : strcmp(options->ring, soak_scenes[scene].name) == 0;
+}
+
 /* One slice of the ring with the fewest messages, when some are left. */
 static int slice(const struct options *options, uint64_t seed)
 {
@@ -317,10 +324,7 @@ static int slice(const struct options *options, uint64_t seed)
     uint32_t next = soak_scene_cnt;
     load(options->state, all);
     for (uint32_t s = 0; s < soak_scene_cnt; s++) {
-        bool wanted = options->ring == NULL
-            ? !soak_scenes[s].single
-            : strcmp(options->ring, soak_scenes[s].name) == 0;
-        if (wanted && all[s].messages < options->messages &&
+        if (is_wanted(options, s) && all[s].messages < options->messages &&
             (next == soak_scene_cnt || all[s].messages < all[next].messages))
             next = s;
     }
@@ -333,12 +337,12 @@ static int slice(const struct options *options, uint64_t seed)
     bool done = true;
     bool good = rc == 0;
     for (uint32_t s = 0; s < soak_scene_cnt; s++) {
+        if (is_wanted(options, s))
+            done = done && all[s].messages >= options->messages;
         if (all[s].slices == 0)
             continue;
         print(soak_scenes[s].name, &all[s], all[s].faults == 0);
         good = good && all[s].faults == 0;
-        if (!soak_scenes[s].single || options->ring != NULL)
-            done = done && all[s].messages >= options->messages;
     }
     printf("RUNG 6: %.3f and %.3f of %.3f billion messages through mpmc and "
            "spsc, %" PRIu64 " kills, %" PRIu64 " stops %s\n",
