@@ -10,7 +10,7 @@ static const struct op *op_at(uint32_t i)
         uint32_t cnt;
     } all[] = {{producer_ops, producer_op_cnt}, {consumer_ops, consumer_op_cnt},
         {group_ops, group_op_cnt}, {retry_ops, retry_op_cnt},
-        {request_ops, request_op_cnt}};
+        {request_ops, request_op_cnt}, {rest_ops, rest_op_cnt}};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
         if (i < all[k].cnt)
             return &all[k].ops[i];
