@@ -32,9 +32,18 @@ static uint32_t check(
     return cnt;
 }
 
+/* Its lease has ended, and another member may have it. */
+static bool has_moved(const struct shmq_consumer *c, const struct shmqi_held *h)
+{
+    return c->mode == SHMQI_MODE_SHARED && c->member.lease_ns != 0 &&
+        shm_ld(S2, shmqi_claim_at(&c->find.claims, h->seq)) != h->claim;
+}
+
 /* Whether its records may be handed out without a look at each. */
 static bool is_plain(const struct shmq_consumer *c, const struct shmqi_held *h)
 {
+    if (has_moved(c, h))
+        return false;
     if (h->lost || h->nacked || h->redelivered || c->ring->ttl_ns != 0)
         return false;
     return c->mode == SHMQI_MODE_SHARED ||

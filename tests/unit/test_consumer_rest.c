@@ -282,6 +282,30 @@ TEST(a_lease_that_ended_takes_all_of_them)
     shmq_topic_close(topic);
 }
 
+TEST(what_another_has_by_now_is_not_handed_out)
+{
+    struct shmq_topic *topic = t_topic("t", NULL);
+    struct shmq_producer *p = t_producer(topic);
+    struct shmq_consumer_options o = t_options("s", SHMQ_GROUP_SHARED);
+    struct shmq_consumer *late, *other;
+    struct shmq_message msg, again;
+
+    o.attrs.lease_ns = 50 * T_MS;
+    late = t_consumer(topic, &o);
+    other = t_consumer(topic, &o);
+    publish(p, 0, 40);
+    T_OK(shmq_consumer_receive(late, &msg));
+    T_OK(shmq_consumer_receive_wait(other, shmq_deadline(T_PATIENCE), &again));
+    T_EQ(t_tag(&again), 0);
+    T_EQ(rest(late, &msg, ROOM, RECORDS, 1), 0);
+    T_RC(shmq_consumer_release(late, &msg), SHMQ_ERR_STALE);
+    T_OK(shmq_consumer_release(other, &again));
+    shmq_consumer_close(other);
+    shmq_consumer_close(late);
+    shmq_producer_close(p);
+    shmq_topic_close(topic);
+}
+
 TEST(wrong_use_is_refused)
 {
     struct shmq_topic *topic = t_topic("t", NULL);
@@ -315,6 +339,7 @@ static const struct CMUnitTest tests[] = {
     T(what_is_not_released_comes_to_the_next_member),
     T(those_that_were_over_or_have_moved_on_are_not_counted),
     T(a_lease_that_ended_takes_all_of_them),
+    T(what_another_has_by_now_is_not_handed_out),
     T(wrong_use_is_refused),
 };
 T_MAIN(tests)
