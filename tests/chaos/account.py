@@ -175,9 +175,12 @@ class Account:
             yield "gap", where, self.bad_gaps(reader)
 
     def unwritten(self, name):
-        """Published, seen in the live feed, and gone with the host's memory."""
-        live = self.onlookers.get((name, "live"))
-        return live.delivered() if live and self.rebooted else set()
+        """Published, seen by somebody without a group (groups of disk topics see
+        what is on disk), and gone with the host's memory."""
+        if not self.rebooted:
+            return set()
+        return {position for key, one in self.onlookers.items()
+                if key[0] == name for position in one.delivered()}
 
     def bad_gaps(self, reader):
         fine = ("lost", "truncated") if self.rebooted else ()
