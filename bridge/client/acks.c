@@ -143,7 +143,7 @@ struct answer {
     struct shmqw_sought sought;
 };
 
-static void new_generation(struct shmq_remote_consumer *c, uint64_t generation)
+void shmqr_consumer_renewed(struct shmq_remote_consumer *c, uint64_t generation)
 {
     if (generation == c->generation)
         return;
@@ -161,7 +161,7 @@ static int take_answer(void *ctx, const struct shmqw_message *msg)
     switch (msg->command) {
     case SHMQW_NACK:
         shmqw_fixed(msg, &a->nacked, sizeof a->nacked);
-        new_generation(a->consumer, a->nacked.generation);
+        shmqr_consumer_renewed(a->consumer, a->nacked.generation);
         break;
     case SHMQW_COMMIT:
         shmqw_fixed(msg, &a->committed, sizeof a->committed);
@@ -171,7 +171,7 @@ static int take_answer(void *ctx, const struct shmqw_message *msg)
         break;
     case SHMQW_SEEK:
         shmqw_fixed(msg, &a->sought, sizeof a->sought);
-        new_generation(a->consumer, a->sought.generation);
+        shmqr_consumer_renewed(a->consumer, a->sought.generation);
         a->consumer->next_pos = a->sought.position;
         break;
     default:
@@ -250,12 +250,13 @@ void shmq_remote_consumer_close(struct shmq_remote_consumer *consumer)
     if (!consumer)
         return;
     uint64_t deadline = shmq_remote_deadline(CLOSE_NS);
-    g.generation = consumer->generation;
     if (consumer->stream == SHMQR_ATTACHED &&
         consumer->remote->state == SHMQR_UP) {
         (void)shmq_remote_consumer_flush_wait(consumer, deadline);
-        (void)ask(
-            consumer, SHMQW_DETACH, &g, sizeof g, NULL, deadline, NULL, NULL);
+        g.generation = consumer->generation;
+        if (ask(consumer, SHMQW_DETACH, &g, sizeof g, NULL, deadline, NULL,
+                NULL) == SHMQ_OK)
+            consumer->stream = SHMQR_ENDED;
     }
-    shmqr_consumer_free(consumer);
+    shmqr_consumer_leave(consumer);
 }

@@ -7,6 +7,8 @@
  *   topics.c    create, list, describe
  *   producer.c  publishing, repeating what was not answered
  *   consumer.c  opening, receiving
+ *   stream.c    what the bridge says of streams
+ *   credit.c    how much it may send
  *   acks.c      release, ack, nack, commit, seek
  *   live.c      the feed, and what it lost
  *   errors.c    results, statuses, sentences
@@ -19,6 +21,7 @@
 #include <shmq/remote.h>
 
 #include "../codec/payload.h"
+#include "credit.h"
 #include "net.h"
 
 enum shmqr_state {
@@ -32,6 +35,7 @@ struct shmqr_request {
     uint8_t frame[4096];
     size_t len;
     uint32_t corr_id; /* 0: none is open */
+    uint32_t stream_id; /* 0: not about one */
     bool sent; /* on this connection */
     bool answered;
     bool once; /* its stream is of this session: not repeated in the next */
@@ -109,6 +113,9 @@ int shmqr_ask(struct shmq_remote *r, struct shmqw_writer *w, uint32_t stream_id,
 void shmqr_request_flush(struct shmq_remote *r);
 void shmqr_request_lost(struct shmq_remote *r);
 bool shmqr_request_take(struct shmq_remote *r, const struct shmqw_message *msg);
+/* The stream is over: a question about it will not be answered. */
+void shmqr_request_stream_over(
+    struct shmq_remote *r, uint32_t stream_id, int rc);
 
 /* -- producer.c, consumer.c, live.c: called by the session ----------------- */
 
@@ -121,6 +128,8 @@ uint64_t shmqr_producers_due(const struct shmq_remote *r);
 
 void shmqr_consumers_flush(struct shmq_remote *r);
 void shmqr_consumers_lost(struct shmq_remote *r);
+/* When a stream must be looked at again, because the bridge said "later". */
+uint64_t shmqr_consumers_due(const struct shmq_remote *r);
 /* Takes the payload part's ownership when it keeps it (parts->handle is then
  * NULL). */
 bool shmqr_consumers_take(struct shmq_remote *r,
@@ -172,11 +181,13 @@ struct shmq_remote_consumer {
     struct shmqw_attached attached;
     bool created; /* the group, by the first ATTACH */
     uint64_t next_pos; /* without a group: where to go on */
+    uint32_t epoch; /* of the topic, as far as known */
+    bool has_epoch;
+    bool anew; /* the topic is another one; what `until` was for is gone */
+    uint64_t again_ns; /* nothing is sent before: the bridge said "later" */
     struct shmqr_item *head, **tail;
     struct shmqr_item *in_use; /* items off the queue, with uses */
-    uint64_t window_bytes, window_records;
-    uint64_t bytes_done, records_done; /* handed out, or dropped */
-    uint64_t bytes_granted, records_granted;
+    struct shmqr_credit bytes, records;
     struct shmqw_range acks[SHMQR_ACK_RANGES];
     uint32_t ack_cnt;
     uint32_t acks_open; /* ACKs not answered */
@@ -191,6 +202,14 @@ int shmqr_consumer_begin(struct shmq_remote *r, const char *topic,
     const struct shmq_remote_consumer_options *options,
     struct shmq_remote_consumer **ret);
 void shmqr_consumer_free(struct shmq_remote_consumer *c);
+/* As shmq_remote_consumer_close(), without waiting. */
+void shmqr_consumer_leave(struct shmq_remote_consumer *c);
+void shmqr_consumer_detach(
+    struct shmq_remote *r, uint32_t stream_id, uint64_t generation);
+void shmqr_consumer_put(
+    struct shmq_remote_consumer *c, struct shmqr_item *item);
+void shmqr_consumer_renewed(
+    struct shmq_remote_consumer *c, uint64_t generation);
 void shmqr_consumer_purge(struct shmq_remote_consumer *c);
 void shmqr_acks_send(struct shmq_remote_consumer *c);
 int shmqr_consumer_next(
@@ -201,6 +220,13 @@ void shmqr_producer_free(struct shmq_remote_producer *p);
 /* A range of record positions without gaps would be [from, to): puts one into
  * *ret_start as the wire says it. INVAL. */
 int shmqr_start_of(const struct shmq_start *start, struct shmqw_attach *attach);
+
+/* -- topics.c ---------------------------------------------------------------
+ */
+
+/* A topic's end, and which one it is of those that have had its name. */
+int shmqr_topic_end(struct shmq_remote *r, const char *topic,
+    uint64_t deadline_ns, uint64_t *ret_published, uint32_t *ret_epoch);
 
 /* -- errors.c ------------------------------------------------------------- */
 

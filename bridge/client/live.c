@@ -18,10 +18,12 @@ struct shmq_remote_live {
     char topic[SHMQW_TOPIC_MAX + 1];
     uint64_t next_pos; /* nothing from here on has been handed out */
     uint32_t epoch;
-    bool has_epoch;
     uint64_t heard_ns;
     struct shmq_remote_consumer *fill; /* reads what the feed lost */
+    struct shmq_start fill_start; /* as is needed to begin it once more */
     uint64_t fill_until;
+    uint32_t fill_epoch;
+    bool failed; /* the backfill; the next call begins it once more */
     uint64_t last_record_cnt; /* of the running backfill */
     struct shmq_message held; /* of fill, handed out last */
     bool has_held;
@@ -45,7 +47,7 @@ static void end_fill(struct shmq_remote_live *l)
 {
     let_go(l);
     if (l->fill)
-        shmq_remote_consumer_close(l->fill);
+        shmqr_consumer_leave(l->fill);
     l->fill = NULL;
 }
 
@@ -68,22 +70,42 @@ void shmq_remote_live_close(struct shmq_remote_live *live)
         shmqr_live_free(live);
 }
 
-static int begin_fill(
-    struct shmq_remote_live *l, const struct shmq_start *start, uint64_t until)
+static int begin_fill(struct shmq_remote_live *l, struct shmq_start start,
+    uint64_t until, uint32_t epoch)
 {
     struct shmq_remote_consumer_options o = {.struct_bytes = sizeof o,
-        .start = *start,
-        .until = until,
+        .start = start,
         .read_level = SHMQ_REMOTE_LEVEL_PUBLISHED};
+    l->fill_start = start;
     l->fill_until = until;
-    return shmqr_consumer_begin(l->remote, l->topic, &o, &l->fill);
+    l->fill_epoch = epoch;
+    struct shmq_remote_consumer *fill = NULL;
+    int rc = shmqr_consumer_begin(l->remote, l->topic, &o, &fill);
+    l->failed = !fill;
+    l->fill = fill;
+    if (!fill)
+        return rc;
+    fill->attach.until = until; /* may be 0 */
+    fill->epoch = epoch;
+    fill->has_epoch = true;
+    return SHMQ_OK;
 }
 
 static int fill_from(struct shmq_remote_live *l, uint64_t until)
 {
     struct shmq_start start = {SHMQ_START_POSITION, 0, l->next_pos};
     l->backfills++;
-    return begin_fill(l, &start, until);
+    return begin_fill(l, start, until, l->epoch);
+}
+
+/* It is said that there is another history under the name. The stream's answer
+ * tells whether that is so: what was said may be older than what we read. */
+static int begin_anew(
+    struct shmq_remote_live *l, uint64_t until, uint32_t epoch)
+{
+    struct shmq_start earliest = {SHMQ_START_EARLIEST, 0, 0};
+    l->backfills++;
+    return begin_fill(l, earliest, until, epoch);
 }
 
 /* -- opening -------------------------------------------------------------- */
@@ -134,9 +156,9 @@ static int subscribe(struct shmq_remote_live *l)
 static int open_live(struct shmq_remote_live *l, const struct shmq_start *start,
     uint64_t deadline_ns)
 {
-    uint64_t published, written, durable;
-    int rc = shmq_remote_topic_watermarks_wait(
-        l->remote, l->topic, deadline_ns, &published, &written, &durable);
+    uint64_t published;
+    int rc = shmqr_topic_end(
+        l->remote, l->topic, deadline_ns, &published, &l->epoch);
     if (rc == SHMQ_OK)
         rc = subscribe(l);
     if (rc)
@@ -145,7 +167,7 @@ static int open_live(struct shmq_remote_live *l, const struct shmq_start *start,
     if (start->kind == SHMQ_START_DEFAULT || start->kind == SHMQ_START_LATEST ||
         published == 0)
         return SHMQ_OK;
-    return begin_fill(l, start, published);
+    return begin_fill(l, *start, published, l->epoch);
 }
 
 int shmq_remote_live_open_wait(struct shmq_remote *remote, const char *topic,
@@ -174,16 +196,6 @@ int shmq_remote_live_open_wait(struct shmq_remote *remote, const char *topic,
 
 /* -- receiving ------------------------------------------------------------ */
 
-/* Another history under the same name: begin at its earliest. */
-static int begin_anew(struct shmq_remote_live *l, const struct shmqw_feed *head)
-{
-    struct shmq_start earliest = {SHMQ_START_EARLIEST, 0, 0};
-    l->epoch = head->epoch;
-    l->next_pos = 0;
-    l->backfills++;
-    return begin_fill(l, &earliest, head->pos);
-}
-
 enum { DELIVER = 1, NOTHING = 0 };
 
 /* What a message of the feed means: DELIVER, NOTHING, a backfill that has begun
@@ -192,13 +204,12 @@ static int judge(
     struct shmq_remote_live *l, const struct shmqw_feed *head, bool *ret_wait)
 {
     bool unknown = head->prev_pos == SHMQW_NONE;
+    bool omitted = head->flags & SHMQW_FEED_OMITTED;
     *ret_wait = false;
-    if (l->has_epoch && head->epoch != l->epoch) {
-        *ret_wait = !(head->flags & SHMQW_FEED_HEARTBEAT);
-        return begin_anew(l, head);
+    if (head->epoch != l->epoch) {
+        *ret_wait = !omitted && !(head->flags & SHMQW_FEED_HEARTBEAT);
+        return begin_anew(l, head->pos + omitted, head->epoch);
     }
-    l->epoch = head->epoch;
-    l->has_epoch = true;
     if (head->flags & SHMQW_FEED_HEARTBEAT) {
         bool missing =
             unknown ? l->next_pos < head->pos : l->next_pos <= head->prev_pos;
@@ -206,7 +217,7 @@ static int judge(
     }
     if (head->pos < l->next_pos)
         return NOTHING;
-    if (head->flags & SHMQW_FEED_OMITTED)
+    if (omitted)
         return fill_from(l, head->pos + 1);
     if (!unknown && head->prev_pos < l->next_pos)
         return DELIVER;
@@ -273,39 +284,93 @@ static int take_feed(struct shmq_remote_live *l, struct shmqr_parts *parts,
     return rc < 0 ? rc : SHMQ_ERR_EMPTY;
 }
 
+/* The stream is of a history that we did not ask for. */
+static int take_anew(struct shmq_remote_live *l)
+{
+    uint32_t found = l->fill->attached.epoch;
+    uint64_t published = l->fill->attached.published;
+    struct shmqw_feed head;
+    end_fill(l);
+    if (l->has_waiting &&
+        (!open_feed(l, &l->waiting, &head) || head.epoch != found)) {
+        shmqr_parts_free(&l->waiting);
+        l->has_waiting = false;
+    }
+    int rc = found == l->epoch ? SHMQ_OK : begin_anew(l, published, found);
+    return rc ? rc : SHMQ_ERR_EMPTY;
+}
+
+/* The other history is there: ours has ended, how is not known. */
+static int switch_over(struct shmq_remote_live *l)
+{
+    l->epoch = l->fill_epoch;
+    l->next_pos = l->fill->attached.position;
+    l->gap = (struct shmq_gap){.from = l->next_pos,
+        .to = l->next_pos,
+        .messages = UINT64_MAX,
+        .reason = SHMQ_GAP_LOST};
+    l->has_gap = true;
+    return SHMQ_ERR_GAP;
+}
+
+/* How the backfill has ended; what failed is begun again by the next call. */
+static int take_end(struct shmq_remote_live *l, int rc)
+{
+    if (l->fill->anew)
+        return take_anew(l);
+    bool complete = rc == SHMQ_ERR_CLOSED && l->fill->ended_status == SHMQW_OK;
+    if (complete && l->next_pos < l->fill_until)
+        l->next_pos = l->fill_until;
+    l->failed = !complete;
+    end_fill(l);
+    return complete ? SHMQ_ERR_EMPTY : rc;
+}
+
+static void go_on_at(struct shmq_remote_live *l, uint64_t next_pos)
+{
+    if (next_pos > l->next_pos)
+        l->next_pos = next_pos;
+    l->fill_start = (struct shmq_start){SHMQ_START_POSITION, 0, l->next_pos};
+}
+
 /* The next record of the backfill; EMPTY: not there yet, or it is over. */
 static int take_fill(struct shmq_remote_live *l, struct shmq_message *ret)
 {
     let_go(l);
-    int rc = shmq_remote_consumer_receive(l->fill, ret);
+    if (!l->fill->head)
+        (void)shmqr_pump(l->remote, 0, NULL);
+    if (l->fill->attached.generation && !l->fill->anew &&
+        l->epoch != l->fill_epoch)
+        return switch_over(l);
+    int rc = shmqr_consumer_next(l->fill, ret);
     if (rc == SHMQ_OK) {
         l->held = *ret;
         l->has_held = true;
         l->records += l->backfills != 0;
-        if (ret->position >= l->next_pos)
-            l->next_pos = ret->position + 1;
-        return SHMQ_OK;
-    }
-    if (rc == SHMQ_ERR_GAP) {
+        go_on_at(l, ret->position + 1);
+    } else if (rc == SHMQ_ERR_GAP) {
         (void)shmq_remote_consumer_gap(l->fill, &l->gap);
         l->has_gap = true;
-        return rc;
+        go_on_at(l, l->gap.to);
+    } else if (rc != SHMQ_ERR_EMPTY) {
+        rc = take_end(l, rc);
     }
-    if (rc != SHMQ_ERR_CLOSED || l->fill->ended_status != SHMQW_OK)
-        return rc;
-    if (l->next_pos < l->fill_until)
-        l->next_pos = l->fill_until;
-    end_fill(l);
-    return SHMQ_ERR_EMPTY;
+    return rc;
 }
 
 int shmq_remote_live_receive(
     struct shmq_remote_live *live, struct shmq_message *ret)
 {
     struct shmq_remote_live *l = live;
+    int rc;
     let_go(l);
+    if (l->failed) {
+        rc = begin_fill(l, l->fill_start, l->fill_until, l->fill_epoch);
+        if (rc)
+            return rc;
+    }
     if (l->fill) {
-        int rc = take_fill(l, ret);
+        rc = take_fill(l, ret);
         if (rc != SHMQ_ERR_EMPTY || l->fill)
             return rc;
     }
@@ -328,7 +393,7 @@ int shmq_remote_live_receive(
             continue;
         if (err)
             return SHMQ_ERR_EMPTY;
-        int rc = take_feed(l, &parts, ret);
+        rc = take_feed(l, &parts, ret);
         if (rc != SHMQ_ERR_EMPTY || l->fill)
             return rc;
     }
@@ -337,12 +402,15 @@ int shmq_remote_live_receive(
 /* Silence: is the topic still there, may we read it, has it grown? */
 static int look(struct shmq_remote_live *l)
 {
-    uint64_t published, written, durable;
-    int rc = shmq_remote_topic_watermarks_wait(l->remote, l->topic,
-        shmq_remote_deadline(LOOK_NS), &published, &written, &durable);
+    uint64_t published;
+    uint32_t epoch;
+    int rc = shmqr_topic_end(
+        l->remote, l->topic, shmq_remote_deadline(LOOK_NS), &published, &epoch);
     l->heard_ns = shmqr_now();
     if (rc == SHMQ_ERR_PERM)
         return rc;
+    if (rc == SHMQ_OK && epoch != l->epoch)
+        return begin_anew(l, published, epoch);
     if (rc == SHMQ_OK && published > l->next_pos)
         return fill_from(l, published);
     return SHMQ_OK;

@@ -264,7 +264,7 @@ static void finish(struct shmq_remote_producer *p, struct publish *one,
         if (first->result.position != SHMQW_NONE)
             floor = first->result.position;
     }
-    if (floor != SHMQW_NONE && floor > p->since)
+    if (floor != SHMQW_NONE) /* lower, too: the topic may have been made anew */
         p->since = floor;
     if (msg->status == SHMQW_HISTORY_GONE && ack->end_pos > p->since &&
         ack->end_pos != SHMQW_NONE)
@@ -458,7 +458,7 @@ int shmq_remote_producer_publish_wait(struct shmq_remote_producer *producer,
     uint64_t *ret_position)
 {
     struct shmq_record record = {data, size, NULL, 0, 0};
-    struct shmq_remote_result result;
+    struct shmq_remote_result result = {0};
     if (producer->cnt)
         return shmqr_fail(SHMQ_ERR_INVAL,
             "%s: take the results of earlier publishes first", producer->topic);

@@ -25,6 +25,16 @@ void shmqr_request_lost(struct shmq_remote *r)
     }
 }
 
+void shmqr_request_stream_over(
+    struct shmq_remote *r, uint32_t stream_id, int rc)
+{
+    struct shmqr_request *q = &r->request;
+    if (!q->corr_id || q->answered || q->stream_id != stream_id)
+        return;
+    q->answered = true;
+    q->rc = shmqr_fail(rc, "%s: the stream is over", r->endpoint);
+}
+
 bool shmqr_request_take(struct shmq_remote *r, const struct shmqw_message *msg)
 {
     struct shmqr_request *q = &r->request;
@@ -76,6 +86,7 @@ int shmqr_ask(struct shmq_remote *r, struct shmqw_writer *w, uint32_t stream_id,
     q->len = len;
     q->sent = q->answered = false;
     q->once = stream_id != 0;
+    q->stream_id = stream_id;
     q->rc = SHMQ_OK;
     q->part = part;
     q->ctx = ctx;

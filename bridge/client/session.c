@@ -281,7 +281,8 @@ static uint64_t due_at(const struct shmq_remote *r)
         return r->opened_ns +
             (uint64_t)(r->hello_sent ? CONNECT_MS + HELLO_MS : CONNECT_MS) * MS;
     uint64_t due = r->sent_ns + heartbeat_ns(r) / 2;
-    uint64_t again = shmqr_producers_due(r);
+    uint64_t again = shmqr_producers_due(r), later = shmqr_consumers_due(r);
+    again = later < again ? later : again;
     return again < due ? again : due;
 }
 

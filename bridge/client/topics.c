@@ -291,6 +291,18 @@ int shmq_remote_topic_watermarks_wait(struct shmq_remote *remote,
     return SHMQ_OK;
 }
 
+int shmqr_topic_end(struct shmq_remote *r, const char *topic,
+    uint64_t deadline_ns, uint64_t *ret_published, uint32_t *ret_epoch)
+{
+    struct description d = {0};
+    int rc = describe(r, topic, 0, deadline_ns, &d);
+    if (rc)
+        return rc;
+    *ret_published = d.fixed.published;
+    *ret_epoch = d.fixed.epoch;
+    return SHMQ_OK;
+}
+
 int shmq_remote_topic_groups_wait(struct shmq_remote *remote, const char *topic,
     uint64_t deadline_ns, struct shmq_group_stat *buf, uint32_t cap,
     uint32_t *ret_cnt)

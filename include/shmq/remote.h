@@ -114,8 +114,10 @@ struct shmq_remote_consumer_options {
                             durable for groups of disk topics, else published */
     uint32_t prefetch_frames; /* frames held at most; default 16 for a shared
                                  group, else 64 */
-    uint64_t window_bytes; /* payload on its way at most; default 1 MiB */
-    uint32_t window_records; /* default 4096 */
+    uint64_t window_bytes; /* payload on its way, or waiting to be received, at
+                              most; default 1 MiB; less when other consumers of
+                              the connection use up what the bridge allows */
+    uint32_t window_records; /* likewise; default 4096 */
     uint32_t reserved;
 };
 
@@ -265,8 +267,9 @@ SHMQ_API int shmq_remote_consumer_open_wait(struct shmq_remote *remote,
     uint64_t deadline_ns, struct shmq_remote_consumer **ret);
 
 /* Sends acknowledgements, gives the rest back, closes; waits at most 1 s for
- * the bridge to say so. NULL is legal. Messages received must not be used any
- * more. */
+ * the bridge to say so. What is held goes back also when that takes longer, or
+ * when acknowledgements came too late. NULL is legal. Messages received must
+ * not be used any more. */
 SHMQ_API void shmq_remote_consumer_close(struct shmq_remote_consumer *consumer);
 
 /* The next record; its bytes are the handle's until it is released. 0; EMPTY;
@@ -275,7 +278,10 @@ SHMQ_API void shmq_remote_consumer_close(struct shmq_remote_consumer *consumer);
  * PERM and others when the bridge refuses to open the stream again after a
  * reconnect. _wait: TIMEOUT, INTR.
  * After a reconnect a group's member is handed what it held before once more,
- * as redelivered; a reader of its own goes on where it was. */
+ * as redelivered; a reader of its own goes on where it was. If the topic was
+ * removed and made anew meanwhile, it goes on at the new one's beginning,
+ * behind a GAP of reason LOST whose `from` and `to` are that position: how much
+ * the former topic still had is not known. With `until`: CLOSED. */
 SHMQ_API int shmq_remote_consumer_receive(
     struct shmq_remote_consumer *consumer, struct shmq_message *ret);
 SHMQ_API int shmq_remote_consumer_receive_wait(
@@ -334,15 +340,17 @@ SHMQ_API int shmq_remote_message_attr(const struct shmq_message *msg,
  * for one reader and for hundreds. What the feed loses (a slow reader, a lost
  * connection, a restarted bridge) is noticed and read from the topic, so that
  * the records come without holes and in order; what is gone from the topic
- * itself is a GAP. start as for a consumer; default latest.
- * Errors: NOENT, PERM, NODAEMON (also: the bridge has no feed), NOMEM. */
+ * itself is a GAP, and so is (LOST, from == to) the end of a topic that was
+ * made anew. start as for a consumer; default latest. Errors: NOENT, PERM,
+ * NODAEMON (also: the bridge has no feed), NOMEM. */
 SHMQ_API int shmq_remote_live_open_wait(struct shmq_remote *remote,
     const char *topic, const struct shmq_start *start, uint64_t deadline_ns,
     struct shmq_remote_live **ret);
 SHMQ_API void shmq_remote_live_close(struct shmq_remote_live *live);
 
-/* As for consumers. Records of the feed have no producer, sequence or attempt:
- * 0. Their bytes are valid until the next call on this handle. */
+/* As for consumers. When reading what the feed lost fails (LIMIT, NOENT, ...),
+ * the next call tries it again. Records of the feed have no producer, sequence
+ * or attempt: 0. Their bytes are valid until the next call on this handle. */
 SHMQ_API int shmq_remote_live_receive(
     struct shmq_remote_live *live, struct shmq_message *ret);
 SHMQ_API int shmq_remote_live_receive_wait(struct shmq_remote_live *live,

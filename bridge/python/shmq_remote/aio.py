@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import (Any, AsyncIterator, Dict, List, Optional, Sequence, Tuple,
                     Union)
 
@@ -42,10 +43,16 @@ class Remote:
         self._changed: "asyncio.Future[None]"
         self._kick = asyncio.Event()
         self._lives: List["Live"] = []
+        self._over: Optional[RemoteError] = None  # why nothing happens any more
 
     async def __aenter__(self) -> "Remote":
         self._context = zmq.asyncio.Context()
         self._changed = asyncio.get_running_loop().create_future()
+        try:
+            self._open()
+        except BaseException:  # such as an endpoint that is none
+            self._context.destroy(0)
+            raise
         self._task = asyncio.create_task(self._run())
         return self
 
@@ -53,23 +60,25 @@ class Remote:
         await self.close()
 
     async def close(self) -> None:
-        """Says goodbye: what is held goes back at once."""
+        """Says goodbye: what is held goes back at once. Tasks that wait for
+        something of this connection get Closed."""
         if self._task is None:
             return
+        self._over = Closed(f"{self.endpoint}: the connection was closed")
         for live in list(self._lives):
             live.close()
         task, self._task = self._task, None
         task.cancel()
         try:
-            await task
-        except asyncio.CancelledError:
-            pass
-        if self._socket is not None:
-            self.engine.bye()
-            await self._flush()
+            await asyncio.wait((task,))
             if self._socket is not None:
-                close_dealer(self._socket, self._monitor, 1000)
-        self._context.destroy(1000)
+                self.engine.bye()
+                with suppress(ProtocolFault):
+                    await self._flush()
+        finally:
+            self._close_socket(1000)
+            self._wake()
+            self._context.destroy(1000)
 
     # -- moving bytes -----------------------------------------------------------
 
@@ -78,31 +87,41 @@ class Remote:
             self._changed.set_result(None)
         self._changed = asyncio.get_running_loop().create_future()
 
+    def _open(self) -> None:
+        self._socket, self._monitor = open_dealer(self._context, self.endpoint,
+                                                  self.keys)
+
+    def _close_socket(self, linger_ms: int = 0) -> None:
+        if self._socket is not None:
+            close_dealer(self._socket, self._monitor, linger_ms)
+            self._socket = None
+
     async def _flush(self) -> None:
         outbox = self.engine.outbox
         while outbox:
             parts = outbox.popleft()
             try:
                 await self._socket.send_multipart(parts, zmq.DONTWAIT)
-            except zmq.Again as error:
+            except zmq.ZMQError as error:
                 raise ProtocolFault("the connection is gone") from error
 
     async def _run(self) -> None:
-        while True:
-            socket, monitor = open_dealer(self._context, self.endpoint,
-                                          self.keys)
-            self._socket, self._monitor = socket, monitor
-            try:
-                await self._session(socket, monitor)
-            except ProtocolFault:
-                pass
-            finally:
-                if self._task is not None:
-                    close_dealer(socket, monitor)
-                    self._socket = None
-            pause = self.engine.lost()
+        """Keeps the session up until it is cancelled."""
+        try:
+            while True:
+                with suppress(ProtocolFault, zmq.ZMQError):
+                    if self._socket is None:
+                        self._open()
+                    await self._session(self._socket, self._monitor)
+                self._close_socket()
+                pause = self.engine.lost()
+                self._wake()
+                await asyncio.sleep(pause)
+        except Exception as error:
+            # A fault of ours: whoever waits must not wait for ever.
+            self._over = Closed(f"{self.endpoint}: {error!r}")
+            self._over.__cause__ = error
             self._wake()
-            await asyncio.sleep(pause)
 
     async def _session(self, socket: Any, monitor: Any) -> None:
         engine = self.engine
@@ -177,6 +196,8 @@ class Remote:
         await asyncio.wait((self._changed,), timeout=left)
 
     def _check(self, until: Optional[float]) -> None:
+        if self._over:
+            raise Closed(self._over.text) from self._over.__cause__
         if self.engine.refused and not self.engine.session_cnt:
             raise self.engine.refused
         if until is None or time.monotonic() < until:
@@ -226,14 +247,16 @@ class Remote:
         try:
             await self.drive(core.opened())
         except BaseException:
-            core.forget()
+            core.leave()
+            self._kick.set()
             raise
         return Consumer(self, core)
 
     async def live(self, topic: str, start: Any = "latest") -> "Live":
         """Follows the live feed; what it loses is read from the topic."""
-        published = (await self.describe(topic))["published"]
-        return Live(self, topic, start, published)
+        described = await self.describe(topic)
+        return Live(self, topic, start, described["published"],
+                    described["epoch"])
 
 
 class Producer:
@@ -327,21 +350,24 @@ class Consumer:
 
     async def close(self) -> None:
         """Sends acknowledgements, gives the rest back."""
-        if self.core.state == "attached":
-            try:
-                await self._remote.drive(self.core.detach(), 1.0)
-            except RemoteError:
-                pass
-        self.core.forget()
+        try:
+            for steps in (self.core.settled, self.core.detach):
+                if self.core.state == "attached":
+                    with suppress(RemoteError):
+                        await self._remote.drive(steps(), 1.0)
+        finally:
+            self.core.leave()
+            self._remote._kick.set()
 
 
 class Live:
     """The live feed of one topic, without holes."""
 
     def __init__(self, remote: Remote, topic: str, start: Any,
-                 published: int) -> None:
+                 published: int, epoch: int) -> None:
         self._remote = remote
-        self.core = LiveCore(remote.engine, topic, published)
+        self.core = LiveCore(remote.engine, topic, published, epoch)
+        self._heard = time.monotonic()
         if not remote.engine.feed:
             raise Unreachable(f"{remote.endpoint}: the bridge has no feed")
         self._socket = open_sub(
@@ -360,14 +386,21 @@ class Live:
 
     async def __aiter__(self) -> AsyncIterator[Union[Message, Gap]]:
         while True:
-            yield await self.receive()
+            try:
+                item = await self.receive()
+            except Closed:
+                if self._socket.closed:
+                    return
+                raise
+            yield item
 
     def close(self) -> None:
         if self in self._remote._lives:
             self._remote._lives.remove(self)
             self._socket.close(0)
             if self.core.fill:
-                self.core.fill.forget()
+                self.core.fill.leave()
+            self._remote._kick.set()
 
     @property
     def backfills(self) -> int:
@@ -381,23 +414,49 @@ class Live:
             raise
         except RemoteError:
             return
-        if described["published"] > self.core.next_pos:
-            self.core.fill_to(described["published"])
+        self.core.looked(described["published"], described["epoch"])
+
+    async def _wait_feed(self) -> None:
+        """Until the feed has said something, or should have."""
+        remote = self._remote
+        due = self._heard + SILENCE - time.monotonic()
+        polled = asyncio.ensure_future(
+            self._socket.poll(max(0.0, due) * 1000 + 1))
+        try:
+            # (The connection's end closes the socket: then polling ends.)
+            await asyncio.wait((polled, remote._changed),
+                               return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            polled.cancel()
+
+    async def _take(self) -> bool:
+        """Takes what the feed has; whether there was something."""
+        if not self._socket.get(zmq.EVENTS) & zmq.POLLIN:
+            return False
+        self.core.take(await self._socket.recv_multipart())
+        self._heard = time.monotonic()
+        return True
 
     async def receive(self) -> Union[Message, Gap]:
         """The next record, or a gap that the topic itself has; waits for
         ever (asyncio.wait_for gives up)."""
-        core = self.core
+        core, remote = self.core, self._remote
         while True:
+            remote._check(None)
+            if self._socket.closed:
+                raise Closed(f"{core.topic}: the reader was closed")
             core.step()
             if core.queue:
                 return core.queue.popleft()  # type: ignore[return-value]
             if core.fill:
                 def steps() -> Any:
                     fill = core.fill
-                    yield lambda: fill is None or fill.ready()
-                await self._remote.drive(steps(), None)
-            elif await self._socket.poll(SILENCE * 1000):
-                core.take(await self._socket.recv_multipart())
-            else:
-                await self._look()
+                    yield lambda: fill is None or fill.ready() or (
+                        fill.attached and core.epoch != core._fill_epoch)
+                await remote.drive(steps(), None)
+            elif not await self._take():
+                if time.monotonic() >= self._heard + SILENCE:
+                    self._heard = time.monotonic()
+                    await self._look()
+                else:
+                    await self._wait_feed()

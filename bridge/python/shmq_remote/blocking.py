@@ -3,6 +3,7 @@ at a time. Calls that wait take a timeout in seconds (None: for ever)."""
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import (Any, Dict, Iterator, List, Optional, Sequence, Tuple,
                     Union)
 
@@ -82,7 +83,7 @@ class Remote:
         while outbox and self._socket is not None:
             try:
                 self._socket.send_multipart(outbox[0], zmq.DONTWAIT)
-            except zmq.Again:
+            except zmq.ZMQError:
                 self._lose()
                 return
             outbox.popleft()
@@ -119,7 +120,11 @@ class Remote:
         if self._socket is None:
             if now < self._retry_at:
                 return self._retry_at
-            self._open()
+            try:
+                self._open()
+            except zmq.ZMQError:  # no descriptor left, and the like
+                self._lose()
+                return self._retry_at
         if engine.state == "down":
             if self._handshaken:
                 engine.connected()
@@ -167,6 +172,8 @@ class Remote:
         if timeout == "default":
             timeout = self.timeout
         until = self._until(timeout)  # type: ignore[arg-type]
+        if self._context is None:
+            raise Closed(f"{self.endpoint}: the connection was closed")
         self.engine.now = time.monotonic()
         try:
             condition = next(steps)
@@ -235,7 +242,8 @@ class Remote:
         try:
             self.drive(core.opened())
         except BaseException:
-            core.forget()
+            core.leave()
+            self._flush()
             raise
         return Consumer(self, core)
 
@@ -352,12 +360,14 @@ class Consumer:
 
     def close(self) -> None:
         """Sends acknowledgements, gives the rest back."""
-        if self.core.state == "attached":
-            try:
-                self._remote.drive(self.core.detach(), 1.0)
-            except RemoteError:
-                pass
-        self.core.forget()
+        try:
+            for steps in (self.core.settled, self.core.detach):
+                if self.core.state == "attached":
+                    with suppress(RemoteError):
+                        self._remote.drive(steps(), 1.0)
+        finally:
+            self.core.leave()
+            self._remote._flush()
 
 
 class Live:
@@ -365,8 +375,10 @@ class Live:
 
     def __init__(self, remote: Remote, topic: str, start: Any) -> None:
         self._remote = remote
-        published = remote.describe(topic)["published"]
-        self.core = LiveCore(remote.engine, topic, published)
+        described = remote.describe(topic)
+        published = described["published"]
+        self.core = LiveCore(remote.engine, topic, published,
+                             described["epoch"])
         if not remote.engine.feed:
             raise Unreachable(f"{remote.endpoint}: the bridge has no feed")
         self._socket = open_sub(
@@ -392,7 +404,8 @@ class Live:
             self._remote._lives.remove(self)
             self._socket.close(0)
             if self.core.fill:
-                self.core.fill.forget()
+                self.core.fill.leave()
+                self._remote._flush()
 
     @property
     def backfills(self) -> int:
@@ -416,13 +429,12 @@ class Live:
         """Silence: is the topic there, may we read it, has it grown?"""
         self._heard = time.monotonic()
         try:
-            published = self._remote.describe(self.core.topic)["published"]
+            described = self._remote.describe(self.core.topic)
         except Forbidden:
             raise
         except RemoteError:
             return
-        if published > self.core.next_pos:
-            self.core.fill_to(published)
+        self.core.looked(described["published"], described["epoch"])
 
     def receive(self, timeout: Union[Seconds, str] = "default"
                 ) -> Union[Message, Gap]:
@@ -435,10 +447,11 @@ class Live:
             now = time.monotonic()
             if now >= until:
                 raise Timeout(f"{self.core.topic}: no record in time")
-            silent = self._heard + SILENCE
-            if not self.core.fill and now >= silent:
+            filling = self.core.fill is not None
+            silent = float("inf") if filling else self._heard + SILENCE
+            if now >= silent:
                 self._look()
                 continue
             remote.pump(min(until, silent, now + 60),
-                        None if self.core.fill else self._socket)
+                        None if filling else self._socket)
         return self.core.queue.popleft()  # type: ignore[return-value]

@@ -15,6 +15,7 @@ from typing import (Any, Callable, Deque, Dict, Generator, List, Optional,
 
 from . import wire
 from .crc32c import crc32c
+from .credit import Credit
 from .errors import (Closed, Invalid, ProtocolFault, RemoteError, Stale,
                      UnknownSession, error_for)
 from .message import GAP_REASONS, Gap, Message, Published
@@ -31,6 +32,7 @@ ABSENT = {None: 0, "keep": 1, "release": 2}
 BACKOFF_MIN, BACKOFF_MAX = 0.05, 2.0
 FOR_GOOD = (4, 5, 2)  # UNAUTHENTICATED, FORBIDDEN, UNSUPPORTED_VERSION
 AGAIN_SOON = (21, 24, 14, 25)  # OVERLOADED, SHUTTING_DOWN, CREDIT_EXCEEDED, CRC
+AGAIN_PAUSE = 0.1  # of a stream
 
 
 def word(words: Dict[Optional[str], int], value: Optional[str]) -> int:
@@ -164,7 +166,17 @@ class Engine:
             payload = parts[1] if len(parts) == 2 else b""
             for consumer in self.consumers:
                 if consumer.take(control, payload):
-                    break
+                    return
+            self._take_orphan(control)
+
+    def _take_orphan(self, control: wire.Control) -> None:
+        """A stream, or a new generation of one, that nobody waits for any
+        more: it must not hold records, or a role, for nobody."""
+        if control.is_reply and control.stream_id and control.command in (
+                wire.ATTACH, wire.NACK, wire.SEEK):
+            self.send(wire.DETACH, wire.ASKED[wire.DETACH].pack(
+                generation=control.fixed["generation"]),
+                stream_id=control.stream_id)
 
     def _take_welcome(self, control: wire.Control) -> None:
         self.welcome = control.fixed
@@ -190,7 +202,7 @@ class Engine:
             self._ask_now(request)
         due = self._sent_at + self.heartbeat / 2
         for consumer in self.consumers:
-            consumer.flush()
+            due = min(due, consumer.flush())
         for producer in self.producers:
             due = min(due, producer.flush())
         if self.now - self._sent_at >= self.heartbeat / 2:
@@ -216,6 +228,12 @@ class Engine:
 
     def _fail(self, request: Request, error: RemoteError) -> None:
         request.error, request.done = error, True
+
+    def stream_over(self, stream_id: int, error: RemoteError) -> None:
+        """Questions about it will not be answered."""
+        for request in list(self._asked.values()):
+            if request.stream_id == stream_id:
+                self._fail(request, error)
 
     def _take_answer(self, control: wire.Control) -> None:
         request = self._asked[control.corr_id]
@@ -439,7 +457,8 @@ class ProducerCore:
         while self._open and self._open[0].done:
             first = self._open.popleft()
             if first.result and first.result.position >= 0:
-                self._since = max(self._since, first.result.position)
+                # Lower, too: a topic that was made anew begins at 0.
+                self._since = first.result.position
 
 
 # -- receiving ----------------------------------------------------------------
@@ -466,21 +485,24 @@ class ConsumerCore:
             group_lease_ns=int((options.get("lease") or 0) * 1e9),
             max_attempts=options.get("max_attempts") or 0,
             prefetch_frames=prefetch)
-        self._window = (options.get("window_bytes") or 1 << 20,
-                        options.get("window_records") or 4096)
-        self.state = "detached"  # attaching, attached, ended
+        self._bytes = Credit(options.get("window_bytes") or 1 << 20)
+        self._records = Credit(options.get("window_records") or 4096)
+        self._again_at = 0.0
+        self.state = "detached"  # attaching, attached, leaving, ended
         self.error: Optional[RemoteError] = None
         self.attached: Dict[str, int] = {}
         self.created = False
         self.finished = False  # `until` was reached
+        #: The topic's, as far as known; and whether it was found made anew.
+        self.epoch: Optional[int] = options.get("epoch")
+        self.anew = False
         self.token = 0
         self.stale = 0
         self.next_pos = 0
         self._corr_id = self._stream_id = self._generation = 0
         self._delivery = 0
-        self._queue: Deque[object] = deque()
-        self._done = [0, 0]
-        self._granted = [0, 0]
+        #: Records and gaps, and the bytes whose use ends with each.
+        self._queue: Deque[Tuple[object, int]] = deque()
         self._acks: List[Tuple[int, int]] = []
         self._ack_corrs: Dict[int, int] = {}
         engine.consumers.append(self)
@@ -497,13 +519,33 @@ class ConsumerCore:
         if self in self.engine.consumers:
             self.engine.consumers.remove(self)
 
-    def _send_attach(self) -> None:
+    def leave(self) -> None:
+        """Gives the stream up without waiting for anything."""
+        if self.state == "attached":
+            self.engine.send(wire.DETACH, wire.ASKED[wire.DETACH].pack(
+                generation=self._generation), stream_id=self._stream_id)
+            self.engine.stream_over(self._stream_id, Stale(
+                f"{self.topic}: the stream was closed"))
+        self.state = "ended"
+        self.error = self.error or Closed(f"{self.topic}: it was closed")
+        self.forget()
+
+    def _windows(self) -> Tuple[int, int]:
         welcome = self.engine.welcome
-        streams = max(2, len(self.engine.consumers))
-        self._window = (
-            min(self._window[0], welcome["max_credit_bytes"] // streams),
-            min(self._window[1], welcome["max_credit_records"] // streams))
-        self._done, self._granted = [0, 0], list(self._window)
+        others = [c for c in self.engine.consumers if c is not self and
+                  c.state in ("attaching", "attached")]
+        streams = welcome["max_streams"]
+        return (self._bytes.window(welcome["max_credit_bytes"], streams,
+                                   (c._bytes for c in others)),
+                self._records.window(welcome["max_credit_records"], streams,
+                                     (c._records for c in others)))
+
+    def _send_attach(self) -> None:
+        self._bytes.renew()
+        self._records.renew()
+        for credit, window in zip((self._bytes, self._records),
+                                  self._windows()):
+            credit.granted = credit.total(window)
         self._corr_id = self.engine.corr()
         tlvs = [(wire.TOPIC, self.topic.encode()),
                 (wire.MEMBER, self.engine.name.encode())]
@@ -513,42 +555,67 @@ class ConsumerCore:
             tlvs.append((wire.DEAD_LETTER, self._dead_letter.encode()))
         self.state = "attaching"
         self.engine.send(wire.ATTACH, wire.ASKED[wire.ATTACH].pack(
-            credit_bytes=self._window[0], credit_records=self._window[1],
+            credit_bytes=self._bytes.granted,
+            credit_records=self._records.granted,
             **self._attach), tlvs, corr_id=self._corr_id)
 
-    def flush(self) -> None:
+    def flush(self) -> float:
+        """Sends what is due; returns the time of the next thing to do."""
+        if self.state == "attached":
+            self.send_acks()
+        if self.state not in ("detached", "attached"):
+            return float("inf")
+        if self.engine.now < self._again_at:
+            return self._again_at
         if self.state == "detached":
             self._send_attach()
-        elif self.state == "attached":
-            self.send_acks()
+        else:
             self._grant()
+        return float("inf")
 
     def _grant(self) -> None:
-        wished = [done + window
-                  for done, window in zip(self._done, self._window)]
-        if all(wish - granted <= window // 4 for wish, granted, window in
-               zip(wished, self._granted, self._window)):
+        windows = self._windows()
+        totals = (self._bytes.total(windows[0]),
+                  self._records.total(windows[1]))
+        if totals[0] - self._bytes.granted <= windows[0] // 4 and \
+                totals[1] - self._records.granted <= windows[1] // 4:
             return
-        self._granted = wished
+        self._bytes.granted, self._records.granted = totals
         self.engine.send(wire.CREDIT, wire.ASKED[wire.CREDIT].pack(
-            bytes=wished[0], records=wished[1]), stream_id=self._stream_id)
+            bytes=totals[0], records=totals[1]), stream_id=self._stream_id)
+
+    def _grant_refused(self) -> None:
+        """Nothing was granted: once more, a little later. (Totals: if part of
+        it had been, that does no harm.)"""
+        for credit in (self._bytes, self._records):
+            credit.granted = min(credit.granted, credit.came)
+        self._again_at = self.engine.now + AGAIN_PAUSE
 
     def lost(self) -> None:
-        if self.state == "ended":
+        if self.state in ("ended", "leaving"):
             return
         self.state = "detached"
+        self._again_at = 0.0
         self.token += 1
         self.stale += len(self._acks) + len(self._ack_corrs)
         self._acks.clear()
         self._ack_corrs.clear()
         if self.group:
-            self._queue.clear()
-        elif self.attached:
+            self._drop_queue()
+        elif self.attached and not self.anew:
             self._attach.update(start=3, start_value=self.next_pos)
 
+    def _drop_queue(self) -> None:
+        self._queue.clear()
+        self._bytes.dropped()
+        self._records.dropped()
+
     def _end(self, error: RemoteError) -> None:
+        had = self.state == "attached"
         self.lost()
         self.state, self.error = "ended", error
+        if had:
+            self.engine.stream_over(self._stream_id, error)
 
     # -- what comes -----------------------------------------------------------
 
@@ -577,10 +644,18 @@ class ConsumerCore:
                                 f"{self.topic}: the stream was revoked"))
         elif command == wire.ACK:
             self._take_acked(control)
+        elif command in (wire.NACK, wire.SEEK) and control.is_reply:
+            self._renewed(control)  # who asked has given up meanwhile
         return True
 
     def _take_error(self, control: wire.Control, mine: bool) -> bool:
-        if mine:
+        if mine and control.status in AGAIN_SOON:
+            self.state = "detached"
+            self._again_at = self.engine.now + max(
+                AGAIN_PAUSE, control.fixed["retry_after_ms"] / 1000)
+        elif control.fixed["command"] == wire.CREDIT and control.status == 14:
+            self._grant_refused()
+        elif mine:
             self._end(error_for(control.status, control.text()))
         elif control.corr_id in self._ack_corrs:
             self._take_acked(control)
@@ -596,7 +671,7 @@ class ConsumerCore:
             else count
 
     def _take_attached(self, control: wire.Control) -> None:
-        before, first = self.attached, not self.attached
+        first, epoch = not self.attached, control.fixed["epoch"]
         self.attached = control.fixed
         self.state = "attached"
         self._stream_id = control.stream_id
@@ -604,13 +679,36 @@ class ConsumerCore:
         self._delivery = 0
         if first:
             self.created = bool(control.fixed["created"])
-        if first or before["epoch"] != self.attached["epoch"]:
+        known, self.epoch = self.epoch, epoch
+        if known not in (None, epoch) and not self.group:
+            self._take_anew()
+        elif first or self.group:
             self.next_pos = self.attached["position"]
-        elif not self.group and self.attached["earliest"] > self.next_pos:
-            self._queue.append(Gap(self.topic, self.next_pos,
-                                   self.attached["earliest"], 0, None,
-                                   "dropped"))
+        elif self.anew:
+            # How much the former history still had is not known.
+            self.anew = False
+            self.next_pos = self.attached["position"]
+            self._queue.append((Gap(self.topic, self.next_pos, self.next_pos,
+                                    0, None, "lost"), 0))
+        elif self.attached["earliest"] > self.next_pos:
+            self._queue.append((Gap(self.topic, self.next_pos,
+                                    self.attached["earliest"], 0, None,
+                                    "dropped"), 0))
             self.next_pos = self.attached["earliest"]
+
+    def _take_anew(self) -> None:
+        """Another topic under the same name: our positions mean nothing in
+        it. It is read from its beginning; `until` was the other's."""
+        self.anew = True
+        if self._attach["until"] != wire.NONE:
+            self.leave()
+            self.error = Closed(f"{self.topic}: the topic was removed and "
+                                "made anew")
+            return
+        self.engine.send(wire.DETACH, wire.ASKED[wire.DETACH].pack(
+            generation=self._generation), stream_id=self._stream_id)
+        self.state = "detached"
+        self._attach.update(start=1, start_value=0)
 
     def _count(self, control: wire.Control) -> None:
         if control.fixed["delivery"] != self._delivery:
@@ -620,16 +718,19 @@ class ConsumerCore:
     def _take_deliver(self, control: wire.Control, payload: bytes) -> None:
         fixed = control.fixed
         self._count(control)
-        self._done[0] += len(payload)
+        self._bytes.came += len(payload)
+        self._records.came += fixed["record_cnt"]
         if fixed["generation"] != self._generation:
-            self._done[1] += fixed["record_cnt"]
+            self._bytes.done += len(payload)
+            self._records.done += fixed["record_cnt"]
             return
         if crc32c(payload) != fixed["payload_crc32c"]:
             raise ProtocolFault("a payload's CRC is wrong")
         records = list(wire.unpack_runs(payload))
-        if len(records) != fixed["record_cnt"]:
+        if not records or len(records) != fixed["record_cnt"]:
             raise ProtocolFault("a payload holds other records than it says")
-        self._queue.extend(records)
+        self._queue.extend((record, 0) for record in records[:-1])
+        self._queue.append((records[-1], len(payload)))
         self.next_pos = fixed["end_pos"]
 
     def _take_gap(self, control: wire.Control) -> None:
@@ -638,10 +739,10 @@ class ConsumerCore:
         if fixed["generation"] != self._generation:
             return
         records = fixed["records"]
-        self._queue.append(Gap(
+        self._queue.append((Gap(
             self.topic, fixed["from"], fixed["to"], fixed["frames"],
             None if records == wire.NONE else records,
-            GAP_REASONS.get(fixed["reason"], "dropped")))
+            GAP_REASONS.get(fixed["reason"], "dropped")), 0))
         self.next_pos = fixed["to"]
 
     # -- what the caller sees --------------------------------------------------
@@ -656,11 +757,12 @@ class ConsumerCore:
     def next(self) -> object:
         """A Message or Gap, or None when there is nothing now."""
         if self._queue:
-            item = self._queue.popleft()
+            item, size = self._queue.popleft()
             if isinstance(item, Gap):
                 return item
             assert isinstance(item, wire.Delivered)
-            self._done[1] += 1
+            self._bytes.taken(size)
+            self._records.taken(1)
             return Message(self.topic, item.data, item.position, item.producer,
                            item.sequence, item.time_ns, item.attempt,
                            item.redelivered, item.attrs, self.token)
@@ -725,9 +827,7 @@ class ConsumerCore:
         self._generation = answer["generation"]
         self.token += 1
         self._acks.clear()
-        dropped = [item for item in self._queue if not isinstance(item, Gap)]
-        self._done[1] += len(dropped)
-        self._queue.clear()
+        self._drop_queue()
         if control.command == wire.SEEK:
             self.next_pos = answer["position"]
 
@@ -761,8 +861,13 @@ class ConsumerCore:
         return bool(answer["drained"]) and not self._queue
 
     def detach(self) -> Steps:
-        yield from self.settled()
-        yield from self._ask(wire.DETACH)
+        """Ends the stream, and waits until it has been."""
+        asked = self._ask(wire.DETACH)
+        condition = next(asked)  # it is on its way
+        if self.state == "attached":
+            self.state = "leaving"
+        yield condition
+        yield from asked
 
 
 # -- live feed ----------------------------------------------------------------
@@ -771,25 +876,36 @@ class ConsumerCore:
 class LiveCore:
     """The feed, made whole (docs/wire.md, section 8)."""
 
-    def __init__(self, engine: Engine, topic: str, published: int) -> None:
+    def __init__(self, engine: Engine, topic: str, published: int,
+                 epoch: int) -> None:
         self.engine, self.topic = engine, topic
-        self.next_pos = published
-        self.epoch: Optional[int] = None
+        self.next_pos, self.epoch = published, epoch
         self.fill: Optional[ConsumerCore] = None
         self.backfills = self.backfilled = 0
-        self._until = 0
-        self._after: Optional[Message] = None
-        self._after_pos = 0
+        self._start: Any = None  # of the backfill, as is needed to begin anew
+        self._until = self._fill_epoch = 0
+        self._failed = False  # the backfill; it is tried again
+        self._after: Optional[Tuple[Message, int]] = None  # and its epoch
         self.queue: Deque[object] = deque()
 
-    def begin_fill(self, start: Any, until: int) -> None:
-        self._until = until
+    def begin_fill(self, start: Any, until: int,
+                   epoch: Optional[int] = None) -> None:
+        self._failed = False
+        self._start, self._until = start, until
+        self._fill_epoch = self.epoch if epoch is None else epoch
         self.fill = ConsumerCore(self.engine, self.topic, None, start=start,
-                                 until=until, read="published")
+                                 until=until, read="published",
+                                 epoch=self._fill_epoch)
 
     def fill_to(self, until: int) -> None:
         self.backfills += 1
         self.begin_fill(self.next_pos, until)
+
+    def begin_anew(self, epoch: int, until: int) -> None:
+        """It is said that there is another history. The stream's answer tells
+        whether that is so: what was said may be older than what we read."""
+        self.backfills += 1
+        self.begin_fill("earliest", until, epoch)
 
     def take(self, parts: Sequence[bytes]) -> None:
         """A message of the feed; nothing is given while a backfill runs."""
@@ -798,53 +914,97 @@ class LiveCore:
         except ProtocolFault:
             return  # a later message shows what is missing
         heartbeat = bool(head["flags"] & wire.FEED_HEARTBEAT)
+        omitted = bool(head["flags"] & wire.FEED_OMITTED)
         prev, pos = head["prev_pos"], head["pos"]
         message = Message(self.topic, parts[2], pos, time_ns=head["time_ns"],
                           raw_attrs=parts[3] if len(parts) == 4 else b"")
-        if self.epoch is not None and head["epoch"] != self.epoch:
-            self.epoch, self.next_pos = head["epoch"], 0
-            self.backfills += 1
-            self.begin_fill("earliest", pos)
-            self._after = None if heartbeat else message
-            return
-        self.epoch = head["epoch"]
-        if heartbeat:
+        if head["epoch"] != self.epoch:
+            self.begin_anew(head["epoch"], pos + 1 if omitted else pos)
+            if not heartbeat and not omitted:
+                self._after = message, head["epoch"]
+        elif heartbeat:
             if (prev == wire.NONE and self.next_pos < pos) or \
                     (prev != wire.NONE and self.next_pos <= prev):
                 self.fill_to(pos)
         elif pos < self.next_pos:
             pass
-        elif head["flags"] & wire.FEED_OMITTED:
+        elif omitted:
             self.fill_to(pos + 1)
         elif prev != wire.NONE and prev < self.next_pos:
             self.queue.append(message)
             self.next_pos = pos + 1
         else:
-            self._after = message
+            self._after = message, head["epoch"]
             self.fill_to(pos)
 
+    def looked(self, published: int, epoch: int) -> None:
+        """DESCRIBE's answer, after silence of the feed."""
+        if epoch != self.epoch:
+            self.begin_anew(epoch, published)
+        elif published > self.next_pos:
+            self.fill_to(published)
+
     def step(self) -> None:
-        """Moves records of the backfill on."""
-        while self.fill and self.fill.ready():
-            if self.fill.finished and not self.fill.queued:
+        """Moves records of the backfill on. RemoteError: it has failed; the
+        next call tries it again."""
+        if self._failed:
+            self.begin_fill(self._start, self._until, self._fill_epoch)
+        while self.fill:
+            fill = self.fill
+            if fill.attached and not fill.anew and \
+                    self.epoch != self._fill_epoch:
+                self._switch(fill)
+            if not fill.ready():
+                return
+            if fill.anew and not fill.queued:
+                self._take_anew(fill)
+                continue
+            if fill.finished and not fill.queued:
                 self._end_fill()
                 return
-            item = self.fill.next()
-            if isinstance(item, Message):
-                if self.backfills:
-                    self.backfilled += 1
-                self.next_pos = max(self.next_pos, item.position + 1)
-            self.queue.append(item)
+            try:
+                self._take_item(fill.next())
+            except RemoteError:
+                fill.leave()
+                self.fill, self._failed = None, True
+                raise
+
+    def _take_item(self, item: object) -> None:
+        if isinstance(item, Message):
+            if self.backfills:
+                self.backfilled += 1
+            self.next_pos = max(self.next_pos, item.position + 1)
+        elif isinstance(item, Gap):
+            self.next_pos = max(self.next_pos, item.end)
+        self._start = self.next_pos
+        self.queue.append(item)
+
+    def _switch(self, fill: ConsumerCore) -> None:
+        """The other history is there: ours has ended, how is not known."""
+        self.epoch = self._fill_epoch
+        self.next_pos = fill.attached["position"]
+        self.queue.append(Gap(self.topic, self.next_pos, self.next_pos, 0,
+                              None, "lost"))
+
+    def _take_anew(self, fill: ConsumerCore) -> None:
+        """The stream is of a history that we did not ask for."""
+        fill.leave()
+        self.fill = None
+        found = fill.attached["epoch"]
+        if self._after and self._after[1] != found:
+            self._after = None
+        if found != self.epoch:
+            self.begin_anew(found, fill.attached["published"])
 
     def _end_fill(self) -> None:
         assert self.fill
-        self.fill.forget()
+        self.fill.leave()
         self.fill = None
         self.next_pos = max(self.next_pos, self._until)
         after, self._after = self._after, None
-        if after and after.position >= self.next_pos:
-            self.queue.append(after)
-            self.next_pos = after.position + 1
+        if after and after[0].position >= self.next_pos:
+            self.queue.append(after[0])
+            self.next_pos = after[0].position + 1
 
     def feed_endpoint(self, endpoint: str) -> str:
         feed = self.engine.feed

@@ -157,7 +157,8 @@ class Stale(RemoteError):
 
 
 class Closed(RemoteError):
-    """Topic or group was removed, or the stream has come to its end."""
+    """Topic or group was removed, the stream has come to its end, or the
+    connection was closed."""
 
 
 class Invalid(RemoteError):

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PATIENCE UINT64_C(10000000000)
 #define HANDLES 8
 #define HELD 256
 
@@ -23,10 +22,11 @@ struct handle {
 
 static struct shmq_remote *remote;
 static struct handle handles[HANDLES];
+static uint64_t patience_ns = UINT64_C(10000000000);
 
 static uint64_t soon(void)
 {
-    return shmq_remote_deadline(PATIENCE);
+    return shmq_remote_deadline(patience_ns);
 }
 
 static void tell(int rc)
@@ -152,6 +152,16 @@ static void receive(char **arg)
         ? shmq_remote_live_receive_wait(h->live, deadline, &msg)
         : shmq_remote_consumer_receive_wait(h->consumer, deadline, &msg);
 
+    if (rc == SHMQ_ERR_GAP) {
+        struct shmq_gap gap;
+        if (h->live)
+            (void)shmq_remote_live_gap(h->live, &gap);
+        else
+            (void)shmq_remote_consumer_gap(h->consumer, &gap);
+        printf("gap %llu %llu %u\n", (unsigned long long)gap.from,
+            (unsigned long long)gap.to, gap.reason);
+        return;
+    }
     if (rc) {
         tell(rc);
         return;
@@ -187,6 +197,15 @@ static void ack(char **arg)
     int rc = shmq_remote_consumer_release(h->consumer, &msg);
 
     tell(rc ? rc : shmq_remote_consumer_flush_wait(h->consumer, soon()));
+}
+
+/* HANDLE POSITION; nothing is sent yet */
+static void done(char **arg)
+{
+    struct handle *h = handle_of(arg[0]);
+    struct shmq_message msg = take(h, arg[1]);
+
+    tell(shmq_remote_consumer_release(h->consumer, &msg));
 }
 
 /* HANDLE POSITION DELAY_MS */
@@ -261,6 +280,23 @@ static void connect_now(char **arg)
     tell(shmq_remote_connect_wait(remote, shmq_remote_deadline(1500000000)));
 }
 
+/* MS: how long calls wait */
+static void patience(char **arg)
+{
+    patience_ns = strtoull(arg[0], NULL, 10) * 1000000;
+    puts("ok");
+}
+
+/* MS: lets the client do what is due */
+static void idle(char **arg)
+{
+    uint64_t end = shmq_remote_deadline(strtoull(arg[0], NULL, 10) * 1000000);
+
+    while (shmq_remote_deadline(0) < end)
+        (void)shmq_remote_wait(remote, end);
+    puts("ok");
+}
+
 static const struct {
     const char *name;
     void (*run)(char **arg);
@@ -269,7 +305,8 @@ static const struct {
     {"pub", publish, 4}, {"open", open_consumer, 6}, {"recv", receive, 2},
     {"ack", ack, 2}, {"nack", nack, 3}, {"commit", commit, 3},
     {"seek", seek, 2}, {"drained", drained, 1}, {"live", open_live, 3},
-    {"close", close_one, 1}};
+    {"close", close_one, 1}, {"done", done, 2}, {"patience", patience, 1},
+    {"idle", idle, 1}};
 
 int main(int argc, char **argv)
 {

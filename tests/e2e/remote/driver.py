@@ -1,12 +1,15 @@
 """The Python client by the commands of driver.c."""
 import re
 import sys
+import time
 
 sys.path.insert(0, sys.argv.pop(1))
 import shmq_remote  # noqa: E402
 from shmq_remote import errors  # noqa: E402
+from shmq_remote.message import GAP_REASONS  # noqa: E402
 
 LEVELS = {"published": 1, "written": 2, "durable": 3}
+GAPS = {reason: number for number, reason in GAP_REASONS.items()}
 handles, held = {}, {}
 
 
@@ -47,6 +50,8 @@ def open_consumer(name, topic, group, kind, level, start):
 
 def recv(name, timeout_ms):
     message = handles[name].receive(timeout=int(timeout_ms) / 1e3)
+    if isinstance(message, shmq_remote.Gap):
+        return f"gap {message.start} {message.end} {GAPS[message.reason]}"
     held[name, message.position] = message
     return (f"{message.position} {message.attempt} "
             f"{int(message.redelivered)} {message.data.decode()}")
@@ -55,6 +60,20 @@ def recv(name, timeout_ms):
 def ack(name, position):
     handles[name].ack(held.pop((name, int(position))))
     handles[name].settle()
+
+
+def done(name, position):
+    handles[name].ack(held.pop((name, int(position))))
+
+
+def patience(ms):
+    remote.timeout = int(ms) / 1e3
+
+
+def idle(ms):
+    end = time.monotonic() + int(ms) / 1e3
+    while time.monotonic() < end:
+        remote.pump(end)
 
 
 def nack(name, position, delay_ms):
@@ -88,7 +107,7 @@ def connect():
 COMMANDS = {"connect": connect, "create": create, "pub": pub,
             "open": open_consumer, "recv": recv, "ack": ack, "nack": nack,
             "commit": commit, "seek": seek, "drained": drained, "live": live,
-            "close": close}
+            "close": close, "done": done, "patience": patience, "idle": idle}
 
 keys = {"server_key": sys.argv[2], "secret_key": sys.argv[3]} \
     if len(sys.argv) > 3 else {}
