@@ -216,6 +216,60 @@ static void the_oldest_segments_are_deleted(void **state)
     store_case_close(&c, true);
 }
 
+/* Adds one frame and turns; whether it became durable. */
+static bool takes_a_frame(struct shmqd_store *store, struct shmqd_log *log)
+{
+    struct shmqd_log_status st;
+    size_t bytes = log_frame_bytes(1, 100);
+    uint8_t *at;
+    uint64_t room;
+    assert_int_equal(shmqd_log_room(log, bytes, &at, &room), 0);
+    log_frame_make(at, 0, 1, 100, 0, 1000);
+    struct shmqd_log_chunk chunk = {.bytes = bytes,
+        .end_pos = 1 << 12,
+        .frame_cnt = 1,
+        .record_cnt = 1,
+        .first_ts_ns = 1000,
+        .max_ts_ns = 1000};
+    assert_int_equal(shmqd_log_add(log, &chunk), 0);
+    for (int i = 0; i < 100000; i++) {
+        shmqd_log_status(log, &st);
+        if (st.durable_pos == 1 << 12 || st.state == SHMQD_LOG_NO_SPACE)
+            break;
+        if (shmqd_store_turn(store, 1000000) == 0)
+            usleep(100);
+    }
+    return st.durable_pos == 1 << 12;
+}
+
+/* While topics may take no more of the disk, places of groups are noted. */
+static void the_journal_uses_what_topics_leave(void **state)
+{
+    char text[256];
+    struct shmqd_store *store;
+    struct shmqd_log *topic, *journal;
+    struct shmqd_recovery found;
+    struct shmqd_store_options o = {.namespace_name = "test",
+        .io = back_end(state),
+        .min_free_bytes = 1ull << 60};
+    struct shmqd_log_options l = {.kind = SHMQI_LOG_MPMC,
+        .level = SHMQD_LEVEL_DISK,
+        .frame_bytes_max = 4096};
+    assert_int_equal(
+        shmqd_store_open(log_temporary_dir(), &o, &store, text, sizeof text),
+        0);
+    l.uuid[0] = 1;
+    assert_int_equal(shmqd_log_open(store, &l, &topic, &found), 0);
+    l.uuid[0] = 0;
+    l.kind = SHMQI_LOG_GROUPS;
+    assert_int_equal(shmqd_log_open(store, &l, &journal, &found), 0);
+    assert_int_equal(shmqd_log_begin(topic, 0), 0);
+    assert_int_equal(shmqd_log_begin(journal, 0), 0);
+    assert_false(takes_a_frame(store, topic));
+    assert_true(takes_a_frame(store, journal));
+    shmqd_store_close(store);
+}
+
 static void a_second_daemon_is_refused(void **state)
 {
     struct store_case c;
@@ -282,6 +336,7 @@ int main(void)
         BOTH(positions_given_up_are_a_gap),
         BOTH(a_time_is_found),
         BOTH(the_oldest_segments_are_deleted),
+        BOTH(the_journal_uses_what_topics_leave),
         BOTH(a_second_daemon_is_refused),
         BOTH(meta_is_kept_and_removed),
     };
