@@ -114,7 +114,8 @@ static uint32_t durable_state(
     case SHMQD_LOG_OK:
         break;
     }
-    return topic->degraded ? SHMQ_DURABLE_DEGRADED : SHMQ_DURABLE_OK;
+    return topic->degraded || status->unsure ? SHMQ_DURABLE_DEGRADED
+                                             : SHMQ_DURABLE_OK;
 }
 
 static void tell_state(
@@ -129,7 +130,10 @@ static void tell_state(
         [SHMQ_DURABLE_READ_ONLY] = "takes no records",
         [SHMQ_DURABLE_FAILED] =
             "the disk failed twice: takes no records until shmqd is restarted",
-        [SHMQ_DURABLE_DEGRADED] = "works; parts of its history are damaged",
+        [SHMQ_DURABLE_DEGRADED] =
+            "works; parts of its history are damaged, or may be lost by a "
+            "power "
+            "cut (a sync failed; a restart looks at them)",
     };
     static const enum shmqs_level levels[] = {
         [SHMQ_DURABLE_OK] = SHMQS_INFO,

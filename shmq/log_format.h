@@ -56,6 +56,12 @@ enum shmqi_log_kind {
     SHMQI_LOG_GROUPS = 3 /* the journal of groups; positions as mpmc */
 };
 
+/* Feature bits of a segment. */
+enum shmqi_log_compat {
+    SHMQI_LOG_UNSURE_BEFORE = 1 << 0 /* os: a sync has failed; what lies before
+                                        may be written and not durable */
+};
+
 /* Flags of a batch. */
 enum shmqi_log_flags {
     SHMQI_LOG_CONTROL = 1 << 0, /* no frames; carries durable_pos */

@@ -144,6 +144,8 @@ static int mark_clean(struct shmqd_log *log)
     struct shmqd_store *s = log->store;
     if (!seg)
         return SHMQ_OK; /* nothing was written: what was clean still is */
+    if (log->os_frozen)
+        return SHMQ_OK; /* to be looked at when it is opened again */
     int err = s->ops->sync(s->io, seg->file);
     struct shmqd_clean c = {seg->head.segment_no, seg->used, log->chain_pos,
         log->last_crc, log->epoch, log->max_ts_ns, seg->head.salt};

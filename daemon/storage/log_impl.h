@@ -86,6 +86,7 @@ struct shmqd_batch {
 struct shmqd_sealed {
     uint64_t number, base_pos, end_pos, bytes;
     int64_t max_ts_ns;
+    bool unsure; /* recovery: may be written and not durable */
 };
 
 struct shmqd_log {
@@ -228,9 +229,12 @@ void shmqd_segments_drop(struct shmqd_log *log);
 int shmqd_sealed_add(struct shmqd_log *log, const struct shmqd_sealed *s);
 uint64_t shmqd_level_pos(const struct shmqd_log *log);
 
-/* -- recover.c, clean.c -----------------------------------------------------
+/* -- recover.c, resync.c, clean.c
+ * -------------------------------------------------
  */
 int shmqd_recover(struct shmqd_log *log, struct shmqd_recovery *ret);
+/* Makes what is unsure durable, or notes that it is damaged. Waits. */
+void shmqd_resync(struct shmqd_log *log, struct shmqd_recovery *found);
 
 struct shmqd_clean {
     uint64_t segment_no, off, end_pos;

@@ -12,6 +12,9 @@
  * written into a segment of before. So recovery changes nothing but the names
  * of files that were never in use, and may be killed and run again.
  *
+ * An os log in which a sync has failed says so in the headers of its later
+ * segments; then those before are looked at, too (resync.c).
+ *
  * A block that the disk cannot read may hold acknowledged batches, and may be
  * readable tomorrow. Before the log's end it is damage like any other; at or
  * behind the end it would decide where the end is, so nothing is decided: the
@@ -428,12 +431,16 @@ static int read_heads(
             prev->end_pos = h.prev_end_pos > prev->base_pos ? h.prev_end_pos
                                                             : prev->base_pos;
             prev->max_ts_ns = h.max_ts_ns;
+            prev->unsure = h.compat & SHMQI_LOG_UNSURE_BEFORE;
+            /* What stands before a segment without it is durable. */
+            for (size_t k = log->sealed_cnt; k-- > 0 && !prev->unsure;)
+                log->sealed[k].unsure = false;
         }
         struct shmqd_sealed one = {number,
             good         ? h.base_pos
                 : w->any ? w->last.base_pos
                          : 0,
-            good ? h.base_pos : 0, bytes, h.max_ts_ns};
+            good ? h.base_pos : 0, bytes, h.max_ts_ns, false};
         if (!good)
             one.end_pos = one.base_pos;
         if (shmqd_sealed_add(log, &one))
@@ -500,8 +507,12 @@ static int recover_listed(
     int rc = read_heads(log, &w, found);
     if (rc)
         return rc;
-    if (w.any)
-        return find_end(log, &w, found);
+    if (w.any) {
+        rc = find_end(log, &w, found);
+        if (rc == SHMQ_OK && !found->clean)
+            shmqd_resync(log, found);
+        return rc;
+    }
     for (size_t i = 0; i < list->cnt; i++)
         pass_headless(log, found, log->sealed[i].bytes);
     return SHMQ_OK;

@@ -254,6 +254,7 @@ static void fill_head(struct shmqd_log *log, struct shmqd_segment *seg,
     h->max_ts_ns = log->max_ts_ns;
     h->capacity = seg->capacity;
     h->kind = log->options.kind;
+    h->compat = log->os_frozen ? SHMQI_LOG_UNSURE_BEFORE : 0;
     snprintf(h->writer, sizeof h->writer, "shmqd %d.%d.%d", SHMQ_VERSION_MAJOR,
         SHMQ_VERSION_MINOR, SHMQ_VERSION_PATCH);
     shmqi_log_segment_encode(h, seg->block);
@@ -279,7 +280,7 @@ static bool seal(struct shmqd_log *log, uint64_t end_pos)
     const struct shmqd_segment *seg = log->active;
     struct shmqd_sealed done = {seg->head.segment_no, seg->head.base_pos,
         end_pos > seg->head.base_pos ? end_pos : seg->head.base_pos,
-        seg->capacity, log->max_ts_ns};
+        seg->capacity, log->max_ts_ns, false};
     return shmqd_sealed_add(log, &done) == SHMQ_OK;
 }
 

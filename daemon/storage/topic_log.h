@@ -201,6 +201,8 @@ struct shmqd_log_status {
     uint64_t payload_bytes; /* written */
     uint64_t last_flush_ns; /* how long flush number flush_cnt took */
     int error; /* errno of the last failure; 0 */
+    bool unsure; /* os: a sync has failed; durable_pos stays until the log is
+                    opened again, which looks at what is on the disk */
 };
 /* Cheap: for every turn. */
 void shmqd_log_status(

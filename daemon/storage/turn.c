@@ -116,6 +116,7 @@ void shmqd_log_status(const struct shmqd_log *log, struct shmqd_log_status *ret)
     ret->payload_bytes = log->payload_bytes;
     ret->last_flush_ns = log->last_flush_ns;
     ret->error = log->error;
+    ret->unsure = log->os_frozen;
 }
 
 static int by_size(const void *a, const void *b)

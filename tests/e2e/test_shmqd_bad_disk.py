@@ -2,8 +2,10 @@
 """A disk that fails under the real daemon: writes and flushes return EIO, once
 or for good. Nothing is acknowledged falsely, nothing acknowledged is lost; once:
 service goes on in a new segment; twice: the topic is read-only, waiters are
-told, and a restart serves again. The errors come from a library that is loaded
-before libc; so the daemon writes by pwritev2."""
+told, and a restart serves again; an os topic stays honest. The errors come from
+a library that is loaded before libc; so the daemon writes by pwritev2."""
+import glob
+import json
 import os
 import subprocess
 import sys
@@ -82,6 +84,19 @@ def lines(first, cnt):
     return b"".join(b"%d\n" % i for i in range(first, first + cnt))
 
 
+def marks(place):
+    """Ends of what is written and of what is durable."""
+    stat = place.stat("t")["positions"]
+    return int(stat["written"]), int(stat["durable"])
+
+
+def recovery(place):
+    """What the daemon says of opening the topic's log."""
+    path = glob.glob(os.path.join(place.dir, "topics", "*", "recovery.json"))[0]
+    with open(path) as file:
+        return json.loads(file.read().rstrip("\0"))
+
+
 def once(name):
     with Place("once") as place:
         disk = BadDisk(place)
@@ -104,6 +119,67 @@ def once(name):
         got = place.shmq("sub", "t", "--group", "h", "--count", str(sent),
                          "--timeout", "60")
         check(got == lines(0, sent), "after a reboot")
+        place.stop(daemon)
+
+
+def spoil(place):
+    """One byte of the topic's first batch."""
+    path = sorted(glob.glob(os.path.join(place.dir, "topics", "*", "*.seg")))[0]
+    with open(path, "r+b") as file:
+        file.seek(4096 + 300)
+        byte = file.read(1)
+        file.seek(4096 + 300)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def os_topic(damage):
+    """A sync in the background fails: what was written goes on being called
+    written, durable it is only once a restart has read it from the disk; what
+    is not there is told (`damage`)."""
+    with Place("os") as place:
+        disk = BadDisk(place)
+        daemon = disk.start()
+        place.shmq("create", "t", "--durability", "os")
+        place.shmq("pub", "t", stdin=lines(0, 100))
+        eventually(lambda: marks(place)[1] == marks(place)[0],
+                   "synced in the background")
+        disk.fail("sync")
+        place.shmq("pub", "t", "--wait", "written", stdin=lines(100, 100))
+        eventually(lambda: disk.used("sync"), "the error was met")
+        eventually(lambda: place.stat("t")["durable_state"] == "degraded",
+                   "the topic says so")
+        frozen = marks(place)[1]
+        place.shmq("health", status=1)
+        place.shmq("pub", "t", "--wait", "written", stdin=lines(200, 100))
+        written, durable = marks(place)
+        check(durable == frozen < written, durable, frozen, written)
+        daemon.kill()
+        daemon.wait()
+        place.empty_shm()
+        if damage:
+            spoil(place)
+        daemon = place.start()
+        report = recovery(place)
+        check(report["segments_scanned"] >= 2, report)
+        check(report["gaps"] == int(damage), report)
+        if damage:
+            check(report["degraded"] and
+                  place.stat("t")["durable_state"] == "degraded", report)
+            place.stop(daemon)
+            return
+        eventually(lambda: place.stat("t")["durable_state"] == "ok",
+                   "it is well again")
+        written, durable = marks(place)
+        check(written == durable > frozen, written, durable, frozen)
+        # What was looked at once is not looked at again.
+        place.shmq("pub", "t", "--wait", "written", stdin=lines(300, 100))
+        daemon.kill()
+        daemon.wait()
+        daemon = place.start()
+        report = recovery(place)
+        check(report["segments_scanned"] == 1, report)
+        got = place.shmq("sub", "t", "--group", "g", "--exit-when-empty")
+        check(got == lines(0, 400), len(got.split()))
         place.stop(daemon)
 
 
@@ -146,5 +222,7 @@ def for_good():
 
 for kind in ("sync", "write"):
     once(kind)
+for damaged in (False, True):
+    os_topic(damaged)
 for_good()
 done()

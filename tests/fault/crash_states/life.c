@@ -208,9 +208,11 @@ static bool is_of(const struct shmqi_log_frame *f, uint32_t slot, uint8_t life)
         f->bytes, f->head.len_bytes, slot, 1, record_size(slot, life), life);
 }
 
-static void read_all(const struct sim_image *image, const struct oracle *o,
+/* Reads everything below `end`; whether damage was met. */
+static bool read_all(const struct sim_image *image, const struct oracle *o,
     uint32_t end, struct totals *t, const char *where)
 {
+    bool damage = false;
     struct shmqi_log_reader *r;
     struct shmqi_log_item item;
     uint32_t next = 0;
@@ -222,14 +224,14 @@ static void read_all(const struct sim_image *image, const struct oracle *o,
     if (dir < 0) {
         if (end)
             violation(t, &t->lost, where, "no directory", end, 0);
-        return;
+        return false;
     }
     int rc = shmqi_log_reader_open_files(&sim_files, (void *)(uintptr_t)image,
         image->names[dir].inode, NULL, &r);
     if (rc) {
         violation(
             t, &t->refused, where, "the reader refuses", 0, (uint32_t)-rc);
-        return;
+        return false;
     }
     rc = shmqi_log_reader_seek(r, 0);
     assert(rc == SHMQ_OK);
@@ -242,6 +244,7 @@ static void read_all(const struct sim_image *image, const struct oracle *o,
         }
         if (item.what == SHMQI_LOG_ITEM_GAP) {
             uint32_t to = slot_of(item.to);
+            damage |= item.reason == SHMQI_LOG_GAP_CORRUPT;
             for (; next < to; next++) {
                 bool given_up = next < o->est
                     ? o->life_of[next] == 0
@@ -265,6 +268,7 @@ static void read_all(const struct sim_image *image, const struct oracle *o,
     else if (next < end && violations(t) == 0)
         violation(t, &t->holes, where, "ends early", next, end);
     shmqi_log_reader_close(r);
+    return damage;
 }
 
 static int64_t real_ns(void)
@@ -299,9 +303,14 @@ void judge(const struct sim_image *image, const struct oracle *o,
         shmqd_store_abandon(store);
         if (end < must)
             violation(t, &t->lost, where, "acknowledged, and lost", end, must);
-        else if (found.degraded)
+        else if (found.degraded && !o->gaps)
             violation(t, &t->holes, where, "called damaged", end, must);
-        read_all(sim_disk_image(disk), o, end, t, where);
+        bool damage = read_all(sim_disk_image(disk), o, end, t, where);
+        /* What readers will miss recovery has told of, and nothing else. */
+        if (o->gaps && damage != found.degraded)
+            violation(t, &t->holes, where,
+                damage ? "missing, and not told" : "told, and not missing", end,
+                must);
     }
     sim_disk_free(disk);
     sim_trace_free(&trace);
