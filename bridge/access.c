@@ -216,10 +216,12 @@ const char *shmqz_access_user(
     return user;
 }
 
-bool shmqz_access_has_user(const struct shmqz_access *access, const char *user)
+bool shmqz_access_holds(
+    const struct shmqz_access *access, const char *key, const char *user)
 {
     for (uint32_t i = 0; i < access->key_cnt; i++)
-        if (strcmp(access->keys[i].user, user) == 0)
+        if (strcmp(access->keys[i].user, user) == 0 &&
+            strncmp(access->keys[i].key, key, KEY_CHARS) == 0)
             return true;
     return false;
 }

@@ -38,8 +38,9 @@ uint32_t shmqz_access_rule_cnt(const struct shmqz_access *access);
 const char *shmqz_access_user(
     const struct shmqz_access *access, const char *key);
 
-/* Whether some key still belongs to `user`. */
-bool shmqz_access_has_user(const struct shmqz_access *access, const char *user);
+/* Whether `key` still belongs to `user`. */
+bool shmqz_access_holds(
+    const struct shmqz_access *access, const char *key, const char *user);
 
 /* Whether `user` may do one of `verbs` (enum shmqz_verb) on `topic`. */
 bool shmqz_access_allows(const struct shmqz_access *access, const char *user,

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "maker.h"
 #include "server.h"
 #include "topics.h"
 
@@ -257,9 +258,10 @@ void shmqz_describe(struct shmqz_server *server, const struct shmqz_peer *peer,
 /* -- CREATE -----------------------------------------------------------------
  */
 
-void shmqz_create(struct shmqz_server *server, const struct shmqz_peer *peer,
+void shmqz_create(struct shmqz_session *session, const struct shmqz_peer *peer,
     const struct shmqw_message *request)
 {
+    struct shmqz_server *server = session->server;
     static const struct shmqw_done nothing;
     char name[SHMQ_TOPIC_MAX + 13], schema[SHMQ_SCHEMA_MAX + 1];
     struct shmqw_create b;
@@ -290,11 +292,14 @@ void shmqz_create(struct shmqz_server *server, const struct shmqz_peer *peer,
     a.timestamps = b.timestamps;
     if (shmqw_text(request, SHMQW_TLV_SCHEMA, schema, sizeof schema))
         a.schema = schema;
-    int rc = SHMQ_ERR_INVAL;
-    if (b.flags <= 0x1fu)
-        rc = a.durability
-            ? shmq_topic_create_durable(server->ns, name, &a, NULL)
-            : shmq_topic_create(server->ns, name, &a);
+    if (b.flags <= 0x1fu && a.durability) {
+        enum shmqw_status status = shmqz_make(session, request, name, &a);
+        if (status != SHMQW_OK)
+            shmqz_refuse(server, peer, request, status, NULL);
+        return;
+    }
+    int rc = b.flags <= 0x1fu ? shmq_topic_create(server->ns, name, &a)
+                              : SHMQ_ERR_INVAL;
     if (rc)
         shmqz_refuse(
             server, peer, request, shmqz_status_of(rc), shmq_error_text());

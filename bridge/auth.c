@@ -1,5 +1,6 @@
 #include "auth.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "denials.h"
@@ -23,11 +24,11 @@ static void text_of(const struct shmqz_part *part, char *ret, size_t room)
     ret[n] = '\0';
 }
 
-/* The user whose key it is, or NULL. */
-static const char *user_of(
-    struct shmqz_server *server, struct shmqz_message *message)
+/* The user whose key it is, or NULL; the key's printable form in `key`. */
+static const char *user_of(struct shmqz_server *server,
+    struct shmqz_message *message, char key[SHMQZ_KEY_TEXT])
 {
-    char key[SHMQZ_KEY_TEXT], address[64];
+    char address[64];
     const struct shmqz_part *parts = message->parts;
     const char *user = NULL;
     text_of(&parts[ADDRESS], address, sizeof address);
@@ -49,13 +50,15 @@ void shmqz_auth_message(
 {
     struct shmqz_part reply[6];
     const char *user = NULL;
+    char key[SHMQZ_KEY_TEXT], both[SHMQZ_KEY_TEXT + SHMQZ_USER_MAX + 1] = "";
     bool readable = message->part_cnt > ADDRESS && !message->cut;
     if (readable)
-        user = user_of(server, message);
+        user = user_of(server, message, key);
+    if (user)
+        (void)snprintf(both, sizeof both, SHMQZ_KEY_AND_USER, key, user);
     if (!user)
         server->counters.denied_keys++;
-    const char *texts[6] = {
-        "1.0", NULL, user ? "200" : "400", "", user ? user : "", ""};
+    const char *texts[6] = {"1.0", NULL, user ? "200" : "400", "", both, ""};
     for (int i = 0; i < 6; i++) {
         if (i == REQUEST_ID && message->part_cnt > REQUEST_ID)
             shmqz_part_move(&reply[i], &message->parts[REQUEST_ID]);

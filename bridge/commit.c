@@ -30,12 +30,16 @@ static bool look(struct shmqz_server *server, const struct shmqz_commit *c)
     struct shmqz_stream *s = session ? stream_of(session, c->stream_id) : NULL;
     struct shmqw_message request = {0};
     struct shmqw_committed reply = {0};
-    if (!s)
+    if (!session)
         return true;
     struct shmqz_peer peer = shmqz_session_peer(session);
     request.command = SHMQW_COMMIT;
     request.corr_id = c->corr_id;
     request.stream_id = c->stream_id;
+    if (!s) { /* detached or revoked meanwhile */
+        shmqz_refuse(server, &peer, &request, SHMQW_UNKNOWN_STREAM, NULL);
+        return true;
+    }
     int rc = shmq_consumer_commit_wait(s->consumer, 0, &reply.floor);
     if (rc == SHMQ_OK) {
         reply.level = (uint8_t)c->level;

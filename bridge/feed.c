@@ -341,9 +341,12 @@ static bool may(struct shmqz_server *server, const char *user,
 {
     if (!server->access)
         return true;
-    return kind == SHMQZ_WANT_TOPIC
-        ? shmqz_access_allows(server->access, user, SHMQZ_CONSUME, name)
-        : shmqz_access_allows_all(server->access, user, SHMQZ_CONSUME, name);
+    if (kind == SHMQZ_WANT_TOPIC)
+        return shmqz_access_allows(server->access, user, SHMQZ_CONSUME, name);
+    /* Without a first character ZeroMQ gives him system topics, too. */
+    return shmqz_access_allows_all(server->access, user, SHMQZ_CONSUME, name) &&
+        (name[0] ||
+            shmqz_access_allows_all(server->access, user, SHMQZ_CONSUME, "@"));
 }
 
 static void subscribe(
@@ -355,8 +358,7 @@ static void subscribe(
     bool admitted = kind == SHMQZ_WANT_WELCOME ||
         (kind != SHMQZ_WANT_NOTHING && may(server, user, kind, name));
     if (kind == SHMQZ_WANT_TOPIC || kind == SHMQZ_WANT_PREFIX)
-        admitted = shmqz_subscriptions_add(feed->subs, kind, name, admitted) &&
-            admitted;
+        admitted = shmqz_subscriptions_add(feed->subs, kind, name, admitted);
     if (!admitted) {
         shmqz_denied(user, "subscription", name);
         server->counters.denied_subscriptions++;
@@ -369,14 +371,18 @@ static void subscribe(
         (void)shmq_topic_list(server->ns, begin_if_wanted, feed);
 }
 
-static void unsubscribe(struct shmqz_feed *feed, const uint8_t *at, size_t len)
+/* Of a connection that ends nobody tells whose it was; a user without the right
+ * cannot have had an admitted one. */
+static void unsubscribe(
+    struct shmqz_feed *feed, const char *user, const uint8_t *at, size_t len)
 {
     char name[SHMQZ_NAME_ROOM];
     enum shmqz_wanted kind = shmqz_subscription_read(at, len, name);
     shmqz_net_unadmit(feed->server->net, at, len);
     if (kind != SHMQZ_WANT_TOPIC && kind != SHMQZ_WANT_PREFIX)
         return;
-    if (shmqz_subscriptions_remove(feed->subs, kind, name))
+    bool refused = user[0] && !may(feed->server, user, kind, name);
+    if (shmqz_subscriptions_remove(feed->subs, kind, name, refused))
         end_unwanted(feed);
 }
 
@@ -393,7 +399,7 @@ void shmqz_feed_message(
     if (at[0] == 1)
         subscribe(server->feed, message->user, at + 1, len - 1);
     else
-        unsubscribe(server->feed, at + 1, len - 1);
+        unsubscribe(server->feed, message->user, at + 1, len - 1);
 }
 
 /* -- the whole --------------------------------------------------------------

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define GONE_FEW 256u
+
 static bool is_gone(const struct shmqz_held_item *item)
 {
     return item->cnt == 0;
@@ -29,24 +31,29 @@ static uint32_t place_of(const struct shmqz_held *held, uint64_t pos)
     return low;
 }
 
-/* The same, or the place before when its records reach beyond `pos`. */
-static uint32_t place_around(const struct shmqz_held *held, uint64_t pos)
+/* The same, or the place before when its records reach beyond `pos`; nothing
+ * before `lowest` is looked at. */
+static uint32_t place_around(
+    const struct shmqz_held *held, uint64_t pos, uint32_t lowest)
 {
-    uint32_t at = place_of(held, pos), before = at;
-    while (before > held->first && is_gone(&held->items[before - 1]))
+    uint32_t at = place_of(held, pos);
+    if (at < lowest)
+        return lowest;
+    uint32_t before = at;
+    while (before > lowest && is_gone(&held->items[before - 1]))
         before--;
-    if (before > held->first && end_of(&held->items[before - 1]) > pos)
+    if (before > lowest && end_of(&held->items[before - 1]) > pos)
         return before - 1;
     return at;
 }
 
-static void squeeze(struct shmqz_held *held)
+void shmqz_held_squeeze(struct shmqz_held *held)
 {
     uint32_t n = 0;
     for (uint32_t i = held->first; i < held->cnt; i++)
         if (!is_gone(&held->items[i]))
             held->items[n++] = held->items[i];
-    held->first = 0;
+    held->first = held->gone = 0;
     held->cnt = n;
 }
 
@@ -65,7 +72,7 @@ static bool make_room(struct shmqz_held *held)
 {
     if (held->cnt < held->cap)
         return true;
-    squeeze(held);
+    shmqz_held_squeeze(held);
     return held->cnt < held->cap / 2 || grow(held);
 }
 
@@ -86,7 +93,8 @@ bool shmqz_held_add(
         return false;
     uint32_t at = held->cnt;
     if (at > held->first && held->items[at - 1].msg.position >= msg->position) {
-        squeeze(held); /* none that is gone may lie within the new ones */
+        shmqz_held_squeeze(
+            held); /* none that is gone may lie within the new ones */
         at = place_of(held, msg->position);
     }
     insert(held, at, &item);
@@ -95,10 +103,25 @@ bool shmqz_held_add(
 }
 
 struct shmqz_held_walk shmqz_held_walk(
-    const struct shmqz_held *held, uint64_t from, uint64_t to)
+    struct shmqz_held *held, uint64_t from, uint64_t to)
 {
-    struct shmqz_held_walk walk = {place_around(held, from), from, to};
+    /* What is gone is passed over each time: it may not become much. */
+    if (held->gone > GONE_FEW && held->gone > (held->cnt - held->first) / 8)
+        shmqz_held_squeeze(held);
+    struct shmqz_held_walk walk = {
+        place_around(held, from, held->first), from, to};
     return walk;
+}
+
+void shmqz_held_onward(const struct shmqz_held *held,
+    struct shmqz_held_walk *walk, uint64_t from, uint64_t to)
+{
+    uint32_t lowest = walk->at < held->first ? held->first : walk->at;
+    if (lowest > held->cnt)
+        lowest = held->cnt; /* all are gone */
+    walk->at = place_around(held, from, lowest);
+    walk->from = from;
+    walk->to = to;
 }
 
 /* Takes records [skip, skip + cnt) out of the item at `at`. What is left stands
@@ -121,6 +144,7 @@ static bool cut(
         item->cnt = skip;
     }
     held->live -= cnt;
+    held->gone += is_gone(&held->items[at]);
     return true;
 }
 
@@ -128,9 +152,10 @@ bool shmqz_held_next(struct shmqz_held *held, struct shmqz_held_walk *walk,
     struct shmq_message *ret, uint32_t *ret_cnt)
 {
     uint32_t at = walk->at;
-    while (at < held->cnt &&
+    while (at < held->cnt && held->items[at].msg.position < walk->to &&
         (is_gone(&held->items[at]) || end_of(&held->items[at]) <= walk->from))
         at++;
+    walk->at = at;
     if (at >= held->cnt || held->items[at].msg.position >= walk->to)
         return false;
     const struct shmqz_held_item *item = &held->items[at];
@@ -143,8 +168,9 @@ bool shmqz_held_next(struct shmqz_held *held, struct shmqz_held_walk *walk,
     *ret_cnt = cnt;
     walk->at = at;
     walk->from = from + skip + cnt;
-    while (held->first < held->cnt && is_gone(&held->items[held->first]))
-        held->first++;
+    for (; held->first < held->cnt && is_gone(&held->items[held->first]);
+         held->first++)
+        held->gone--;
     if (held->first == held->cnt)
         held->first = held->cnt = 0;
     return true;
@@ -174,7 +200,8 @@ uint64_t shmqz_held_count(
     const struct shmqz_held *held, uint64_t from, uint64_t to)
 {
     uint64_t n = 0;
-    for (uint32_t at = place_around(held, from); at < held->cnt; at++) {
+    for (uint32_t at = place_around(held, from, held->first); at < held->cnt;
+         at++) {
         const struct shmqz_held_item *item = &held->items[at];
         uint64_t low = item->msg.position, high = end_of(item);
         if (low >= to)

@@ -18,6 +18,7 @@ struct shmqz_held_item {
 struct shmqz_held {
     struct shmqz_held_item *items; /* by position */
     uint32_t first, cnt, cap; /* items [first, cnt) may be there */
+    uint32_t gone; /* of them are not there any more */
     uint64_t live; /* records */
 };
 
@@ -34,12 +35,19 @@ struct shmqz_held_walk {
 };
 
 struct shmqz_held_walk shmqz_held_walk(
-    const struct shmqz_held *held, uint64_t from, uint64_t to);
+    struct shmqz_held *held, uint64_t from, uint64_t to);
+/* Goes on with a range behind the one walked through: many ranges together
+ * cost one way through what is held. */
+void shmqz_held_onward(const struct shmqz_held *held,
+    struct shmqz_held_walk *walk, uint64_t from, uint64_t to);
 /* Takes out the next ones that follow each other in one frame: *ret_cnt records
  * from *ret on. False: none is left, or (where a piece has to be taken from the
  * middle of an entry) no memory. */
 bool shmqz_held_next(struct shmqz_held *held, struct shmqz_held_walk *walk,
     struct shmq_message *ret, uint32_t *ret_cnt);
+
+/* Forgets the places of those that were taken out. */
+void shmqz_held_squeeze(struct shmqz_held *held);
 
 /* Takes out the first record with a position in [from, to); false: none. */
 bool shmqz_held_take(struct shmqz_held *held, uint64_t from, uint64_t to,

@@ -7,7 +7,9 @@
 
 struct shmqz_lookback {
     struct shmq_consumer *consumer;
+    uint64_t producer; /* that asks */
     uint64_t seen_from, end;
+    bool forgot;
     struct shmqz_piece piece; /* the frame being looked at */
     uint32_t left; /* its records still to come */
 };
@@ -23,8 +25,8 @@ static bool lost_any(struct shmqz_topic *topic)
         stat.total_messages > stat.depth_messages;
 }
 
-int shmqz_lookback_begin(
-    struct shmqz_topic *topic, uint64_t from, struct shmqz_lookback **ret)
+int shmqz_lookback_begin(struct shmqz_topic *topic, uint64_t from,
+    uint64_t producer, struct shmqz_lookback **ret)
 {
     struct shmq_consumer_options o = {0};
     uint64_t earliest = shmqz_topic_earliest(topic), ring_low, end;
@@ -41,6 +43,7 @@ int shmqz_lookback_begin(
         free(look);
         return rc;
     }
+    look->producer = producer;
     look->seen_from = from;
     look->end = end;
     if (from < earliest && lost_any(topic))
@@ -73,18 +76,23 @@ static bool begins(const struct shmq_message *msg, struct shmqz_piece *ret)
 static void look_at(struct shmqz_lookback *look, struct shmqz_origins *origins,
     const struct shmq_message *msg)
 {
-    bool forgot = false;
     if (begins(msg, &look->piece))
         look->left = look->piece.record_cnt;
     if (look->left == 0)
         return;
     look->piece.end_pos = msg->position + 1;
-    if (--look->left == 0)
-        (void)shmqz_origins_add(origins, &look->piece, &forgot);
+    if (--look->left > 0)
+        return;
+    shmqz_origins_touch(origins, look->producer);
+    if (shmqz_origins_add(origins, &look->piece, &look->forgot))
+        return;
+    look->forgot = true;
+    if (look->piece.producer == look->producer)
+        look->seen_from = look->piece.end_pos;
 }
 
 bool shmqz_lookback_run(struct shmqz_lookback *look,
-    struct shmqz_origins *origins, uint64_t *ret_seen_from)
+    struct shmqz_origins *origins, struct shmqz_seen *ret)
 {
     for (uint32_t i = 0; i < RECORDS_A_RUN; i++) {
         struct shmq_message msg;
@@ -103,7 +111,9 @@ bool shmqz_lookback_run(struct shmqz_lookback *look,
             (void)shmq_consumer_release(look->consumer, &msg);
         }
         if (done) {
-            *ret_seen_from = look->seen_from;
+            ret->rc = rc == SHMQ_ERR_EMPTY ? SHMQ_OK : rc;
+            ret->from = look->seen_from;
+            ret->forgot = look->forgot;
             return true;
         }
     }

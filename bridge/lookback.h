@@ -8,16 +8,23 @@
 
 struct shmqz_lookback;
 
-/* Begins at position `from`; ends where the topic ends now. A result of the
- * library. */
-int shmqz_lookback_begin(
-    struct shmqz_topic *topic, uint64_t from, struct shmqz_lookback **ret);
+/* Begins at position `from`; ends where the topic ends now. `producer` is the
+ * one that asks: it is not forgotten for others. A result of the library. */
+int shmqz_lookback_begin(struct shmqz_topic *topic, uint64_t from,
+    uint64_t producer, struct shmqz_lookback **ret);
+
+/* What was seen. */
+struct shmqz_seen {
+    int rc; /* OK; else it could not be read to its end */
+    uint64_t from; /* from here on everything, above where it began when
+                      records are gone */
+    bool forgot; /* some other producer, to make room in the table */
+};
 
 /* Looks at some more records and adds what it finds. Returns whether it is
- * done; then *ret_seen_from is the position from which on everything was
- * seen, which lies above `from` when records are gone. */
+ * done; then *ret is filled. */
 bool shmqz_lookback_run(struct shmqz_lookback *look,
-    struct shmqz_origins *origins, uint64_t *ret_seen_from);
+    struct shmqz_origins *origins, struct shmqz_seen *ret);
 
 void shmqz_lookback_end(struct shmqz_lookback *look);
 

@@ -13,6 +13,7 @@
 #include "auth.h"
 #include "confine.h"
 #include "feed.h"
+#include "maker.h"
 #include "options.h"
 #include "pool.h"
 #include "publish.h"
@@ -27,6 +28,7 @@
 #define TICK_NS (100 * MS)
 #define MESSAGES_A_RUN 64u
 #define SHED_A_RUN 16384u
+#define RELIEF_TICKS 10u /* of shedding that did not help */
 #define NS_CHARS \
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
 
@@ -37,6 +39,7 @@ struct port {
     void (*message)(struct shmqz_server *, struct shmqz_message *);
     struct shmqz_task task;
     struct shmqz_source source;
+    bool down; /* its socket has to be opened again */
 };
 
 struct bridge {
@@ -50,8 +53,8 @@ struct bridge {
     uint32_t ticks;
     int statm_fd;
     uint64_t watchdog_ns, watched_ns;
+    uint32_t over_ticks; /* since too much memory is in use */
     bool ends;
-    bool feed_down; /* its socket has to be opened again */
 };
 
 /* -- tasks ------------------------------------------------------------------
@@ -100,31 +103,38 @@ static void look_again(struct bridge *bridge)
             shmqz_task_wake(bridge->server.loop, &bridge->ports[i].task);
 }
 
-static void open_feed_port(struct bridge *bridge)
+static void open_port_again(struct port *port)
 {
-    struct port *port = &bridge->ports[SHMQZ_FEED];
+    struct bridge *bridge = port->bridge;
     char error[SHMQZ_ERROR_ROOM];
-    if (shmqz_net_open_feed(bridge->server.net, &bridge->setup.net, error))
+    if (shmqz_net_open_port(
+            bridge->server.net, port->port, &bridge->setup.net, error))
         return; /* the next tick tries again */
-    bridge->feed_down = false;
-    port->source.fd = shmqz_net_fd(bridge->server.net, SHMQZ_FEED);
+    port->down = false;
+    port->source.fd = shmqz_net_fd(bridge->server.net, port->port);
     (void)shmqz_source_watch(bridge->server.loop, &port->source);
     shmqz_task_wake(bridge->server.loop, &port->task);
 }
 
-/* Which subscription is whose is not known, so all of them have to come again
- * and be admitted by the new list. Subscribers see what they missed. */
-static void end_feed(struct bridge *bridge)
+/* Ends all connections of a port, and what they had. Peers come again by
+ * themselves. */
+static void end_connections(struct bridge *bridge, enum shmqz_port which)
 {
-    struct port *port = &bridge->ports[SHMQZ_FEED];
-    if (!bridge->feed_down) {
-        shmqz_task_drop(bridge->server.loop, &port->task);
-        shmqz_source_drop(bridge->server.loop, &port->source);
-        shmqz_net_close_feed(bridge->server.net);
-        shmqz_feed_forget(&bridge->server);
+    struct port *port = &bridge->ports[which];
+    struct shmqz_server *server = &bridge->server;
+    if (!port->message)
+        return; /* there is no such port */
+    if (!port->down) {
+        shmqz_task_drop(server->loop, &port->task);
+        shmqz_source_drop(server->loop, &port->source);
+        shmqz_net_close_port(server->net, which);
+        if (which == SHMQZ_FEED)
+            shmqz_feed_forget(server);
+        while (which == SHMQZ_ROUTER && server->sessions)
+            shmqz_session_end(server->sessions, SHMQZ_END_LEFT);
     }
-    bridge->feed_down = true;
-    open_feed_port(bridge);
+    port->down = true;
+    open_port_again(port);
 }
 
 static void reload(struct bridge *bridge)
@@ -140,8 +150,11 @@ static void reload(struct bridge *bridge)
     shmqz_access_free(server->access);
     server->access = bridge->setup.access = access;
     shmqz_sessions_check_access(server);
+    /* Which subscription is whose is not known, so all of them have to come
+     * again and be admitted by the new list. Subscribers see what they missed.
+     */
     if (server->feed)
-        end_feed(bridge);
+        end_connections(bridge, SHMQZ_FEED);
     shmqs_log(SHMQS_INFO, "access list read: %u keys, %u rules",
         shmqz_access_key_cnt(access), shmqz_access_rule_cnt(access));
 }
@@ -173,6 +186,26 @@ static uint64_t memory_now(int fd)
     return (pages - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* What is thrown away does not help: ZeroMQ keeps what nobody can take from it
+ * (subscriptions, input of a peer that uses another's routing id, endless
+ * multipart messages). It goes with its connections. */
+static void relieve(struct bridge *bridge)
+{
+    uint32_t ticks = bridge->over_ticks % (2 * RELIEF_TICKS);
+    if (bridge->over_ticks == 0 || ticks % RELIEF_TICKS != 0)
+        return;
+    shmqs_log(SHMQS_WARNING,
+        "memory: still too much of it is in use: all connections of the %s "
+        "are ended",
+        ticks ? "live feed" : "reliable clients and of pull");
+    if (ticks) {
+        end_connections(bridge, SHMQZ_FEED);
+    } else {
+        end_connections(bridge, SHMQZ_ROUTER);
+        end_connections(bridge, SHMQZ_PULL);
+    }
+}
+
 static void watch_memory(struct bridge *bridge)
 {
     struct shmqz_server *server = &bridge->server;
@@ -185,6 +218,8 @@ static void watch_memory(struct bridge *bridge)
             "is thrown away for now",
             (unsigned long long)(now >> 20));
     server->shedding = shedding;
+    bridge->over_ticks = shedding ? bridge->over_ticks + 1 : 0;
+    relieve(bridge);
 }
 
 static void tick(void *ctx)
@@ -195,8 +230,9 @@ static void tick(void *ctx)
     bridge->tick.due_ns = now + TICK_NS;
     watch_memory(bridge);
     shmqz_sessions_tick(server);
-    if (bridge->feed_down)
-        open_feed_port(bridge);
+    for (int i = 0; i < SHMQZ_PORT_CNT; i++)
+        if (bridge->ports[i].down)
+            open_port_again(&bridge->ports[i]);
     if (++bridge->ticks % 10 == 0) {
         shmqz_feed_second(server);
         shmqz_topics_check(server);
@@ -280,6 +316,7 @@ static int open_rest(struct bridge *bridge)
     if (shmqz_source_watch(server->loop, &bridge->signal_source))
         return fail(bridge, SHMQS_EXIT_FAILED, strerror(errno));
     shmqz_timer_add(server->loop, &bridge->tick);
+    bridge->watchdog_ns = shmqs_notify_watchdog_ns();
     shmqz_publishers_open(server);
     shmqz_commits_open(server);
     if (shmqz_net_has(server->net, SHMQZ_FEED) && shmqz_feed_open(server))
@@ -378,6 +415,7 @@ static void close_all(struct bridge *bridge)
         shmqz_publishers_close(server);
         shmqz_sessions_close(server);
         shmqz_commits_close(server);
+        shmqz_maker_close(server);
         shmqz_feed_close(server);
         shmqz_topics_close(server);
     }

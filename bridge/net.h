@@ -25,6 +25,9 @@ enum shmqz_port {
 };
 #define SHMQZ_PORT_CNT 4
 
+/* The answer to a handshake, which comes with each message of the peer. */
+#define SHMQZ_KEY_AND_USER "%s %s"
+
 /* Most parts of a message that are kept; a message with more is cut. */
 #define SHMQZ_PARTS_MAX 16
 #define SHMQZ_USER_MAX 64
@@ -41,6 +44,7 @@ struct shmqz_message {
     uint32_t part_cnt; /* kept */
     bool cut; /* there were more */
     char user[SHMQZ_USER_MAX + 1]; /* as the handshake found; "" for none */
+    char key[SHMQZ_KEY_TEXT]; /* his, printable; "" for none */
 };
 
 struct shmqz_net_options {
@@ -82,11 +86,11 @@ int shmqz_net_fd(const struct shmqz_net *net, enum shmqz_port port);
  * was not looked at since. */
 bool shmqz_net_sent(struct shmqz_net *net, enum shmqz_port port);
 
-/* Ends all connections of the feed: closes its socket. And opens it again: 0;
- * or -1 with a sentence, for example while the old one still has the port: try
- * again soon. */
-void shmqz_net_close_feed(struct shmqz_net *net);
-int shmqz_net_open_feed(struct shmqz_net *net,
+/* Ends all connections of a socket: closes it. And opens it again where it was
+ * bound: 0; or -1 with a sentence, for example while the old one still has the
+ * port: try again soon. */
+void shmqz_net_close_port(struct shmqz_net *net, enum shmqz_port port);
+int shmqz_net_open_port(struct shmqz_net *net, enum shmqz_port port,
     const struct shmqz_net_options *options, char error[SHMQZ_ERROR_ROOM]);
 
 /* What an endpoint that was bound is called: "tcp://127.0.0.1:*" got a port.

@@ -160,6 +160,19 @@ static struct origin *add_origin(
     return o;
 }
 
+static void touch(struct shmqz_origins *origins, struct origin *o)
+{
+    unlink_origin(origins, o);
+    link_newest(origins, o);
+}
+
+void shmqz_origins_touch(struct shmqz_origins *origins, uint64_t producer)
+{
+    struct origin *o = find(origins, producer);
+    if (o)
+        touch(origins, o);
+}
+
 static bool keep_piece(struct shmqz_origins *origins, struct origin *o,
     const struct shmqz_piece *piece)
 {
@@ -185,8 +198,7 @@ bool shmqz_origins_add(struct shmqz_origins *origins,
         o = add_origin(origins, piece->producer, ret_forgot);
     if (!o)
         return false;
-    unlink_origin(origins, o);
-    link_newest(origins, o);
+    touch(origins, o);
     if (piece->epoch < o->epoch ||
         (piece->epoch == o->epoch && piece->sequence < o->next_seq))
         return true;

@@ -56,6 +56,9 @@ bool shmqz_origins_add(struct shmqz_origins *origins,
 void shmqz_origins_settle(
     struct shmqz_origins *origins, uint64_t producer, uint64_t settled);
 
+/* The producer, if it is there, was heard of. */
+void shmqz_origins_touch(struct shmqz_origins *origins, uint64_t producer);
+
 uint32_t shmqz_origins_cnt(const struct shmqz_origins *origins);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "digest.h"
 #include "lookback.h"
 #include "origins.h"
 #include "session.h"
@@ -26,6 +27,7 @@ struct item {
     uint64_t payload_bytes;
     uint64_t deadline_ns;
     bool looked_back;
+    uint64_t seen_from; /* then: of this producer everything from here on */
     bool repeated;
     uint64_t base_pos, end_pos, expected;
     uint64_t wait_pos; /* end that has to reach the level */
@@ -282,11 +284,17 @@ static int put_into_ring(
     return SHMQ_OK;
 }
 
+/* Those that are not in the table may have published up to now. */
+static void forgot_some(struct shmqz_publisher *p)
+{
+    uint64_t earliest;
+    (void)shmq_topic_range(p->topic->handle, &earliest, &p->known_from);
+}
+
 static void remember(struct shmqz_publisher *p, const struct item *item)
 {
     struct shmqz_piece piece = {0};
     bool forgot = false;
-    uint64_t earliest;
     piece.producer = item->body.producer_id;
     piece.epoch = item->body.epoch;
     piece.record_cnt = item->body.record_cnt;
@@ -295,7 +303,7 @@ static void remember(struct shmqz_publisher *p, const struct item *item)
     piece.end_pos = item->end_pos;
     bool kept = shmqz_origins_add(p->origins, &piece, &forgot);
     if (!kept || forgot)
-        (void)shmq_topic_range(p->topic->handle, &earliest, &p->known_from);
+        forgot_some(p);
 }
 
 static enum step take(struct shmqz_publisher *p, struct item *item)
@@ -335,6 +343,18 @@ static enum shmqw_status status_of_verdict(enum shmqz_verdict verdict)
     }
 }
 
+/* Behind the topic's end nothing can have been: it was another topic of that
+ * name, and of this one the producer knows nothing. */
+static uint64_t since_of(
+    struct shmqz_publisher *p, const struct shmqw_publish *b)
+{
+    uint64_t published, written, durable;
+    if (b->since == 0)
+        return 0;
+    shmqz_topic_ends(p->topic, &published, &written, &durable);
+    return b->since > published ? 0 : b->since;
+}
+
 static enum step decide(struct shmqz_publisher *p, struct item *item)
 {
     const struct shmqw_publish *b = &item->body;
@@ -345,11 +365,13 @@ static enum step decide(struct shmqz_publisher *p, struct item *item)
     piece.epoch = b->epoch;
     piece.record_cnt = b->record_cnt;
     piece.sequence = b->sequence;
+    uint64_t since = since_of(p, b);
     shmqz_origins_settle(p->origins, b->producer_id, b->settled);
     enum shmqz_verdict verdict = shmqz_origins_judge(
         p->origins, &piece, b->settled, &item->expected, &place);
     if (verdict == SHMQZ_UNKNOWN) {
-        if (b->since >= p->known_from)
+        if (since >= p->known_from ||
+            (item->looked_back && since >= item->seen_from))
             verdict =
                 shmqz_origins_judge_first(&piece, b->settled, &item->expected);
         else if (!item->looked_back)
@@ -416,23 +438,36 @@ static void wait_levels(struct shmqz_publisher *p)
 /* True while the topic is still being looked through. */
 static bool look_on(struct shmqz_publisher *p)
 {
-    uint64_t seen_from;
+    struct shmqz_seen seen;
     if (!p->look)
         return false;
-    if (!shmqz_lookback_run(p->look, p->origins, &seen_from))
+    if (!shmqz_lookback_run(p->look, p->origins, &seen))
         return true;
     shmqz_lookback_end(p->look);
     p->look = NULL;
-    if (seen_from < p->known_from)
-        p->known_from = seen_from;
-    if (p->room.first)
-        p->room.first->looked_back = true;
+    struct item *item = p->room.first;
+    if (seen.rc) {
+        if (item)
+            (void)pop(&p->room);
+        if (item)
+            refuse(p, item, shmqz_status_of(seen.rc));
+        return false;
+    }
+    if (seen.forgot)
+        forgot_some(p);
+    else if (seen.from < p->known_from)
+        p->known_from = seen.from;
+    if (item) {
+        item->looked_back = true;
+        item->seen_from = seen.from;
+    }
     return false;
 }
 
 static void begin_look(struct shmqz_publisher *p, struct item *item)
 {
-    int rc = shmqz_lookback_begin(p->topic, item->body.since, &p->look);
+    int rc = shmqz_lookback_begin(
+        p->topic, since_of(p, &item->body), item->body.producer_id, &p->look);
     if (rc == SHMQ_OK)
         return;
     (void)pop(&p->room);
@@ -575,6 +610,8 @@ void shmqz_publish(struct shmqz_session *session,
     item->session_id = session->id;
     item->corr_id = request->corr_id;
     shmqw_fixed(request, &item->body, sizeof item->body);
+    item->body.producer_id =
+        shmqz_producer_of(session->user, item->body.producer_id);
     item->payload_bytes = shmqz_part_bytes(payload);
     item->deadline_ns = deadline_of(server, &item->body);
     shmqz_part_move(&item->payload, payload);

@@ -52,6 +52,11 @@ void shmqz_pull_message(
         server->counters.bad_messages++;
         return;
     }
+    if (!shmqz_is_known(server, message->user, message->key)) {
+        shmqz_denied(message->user, "publishing to", name);
+        server->counters.pull_refused++;
+        return;
+    }
     if (!shmqz_allowed(server, message->user, SHMQZ_PUBLISH, name))
         return;
     int rc = shmqz_topic_use(server, name, &topic);

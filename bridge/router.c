@@ -20,6 +20,13 @@ uint64_t shmqz_random(void)
     return bits;
 }
 
+bool shmqz_is_known(
+    const struct shmqz_server *server, const char *user, const char *key)
+{
+    return !user[0] || !server->access ||
+        shmqz_access_holds(server->access, key, user);
+}
+
 bool shmqz_allowed(struct shmqz_server *server, const char *user,
     enum shmqz_verb verb, const char *topic)
 {
@@ -166,7 +173,7 @@ static void dispatch(struct shmqz_session *session,
         shmqz_describe(server, peer, request);
         break;
     case SHMQW_CREATE:
-        shmqz_create(server, peer, request);
+        shmqz_create(session, peer, request);
         break;
     case SHMQW_ATTACH:
         shmqz_attach(session, peer, request);
@@ -224,6 +231,7 @@ void shmqz_router_message(
     peer.route = shmqz_part_data(&message->parts[0]);
     peer.route_bytes = shmqz_part_bytes(&message->parts[0]);
     peer.user = message->user;
+    peer.key = message->key;
     if (message->part_cnt > 1 && shmqz_part_bytes(&message->parts[1]) == 0) {
         peer.delimiter = true;
         at = 2;

@@ -50,6 +50,7 @@ struct shmqz_session;
 struct shmqz_topic;
 struct shmqz_feed;
 struct shmqz_commit;
+struct shmqz_maker;
 
 struct shmqz_server {
     const char *ns;
@@ -70,6 +71,7 @@ struct shmqz_server {
     struct shmqz_timer publish_timer, commit_timer;
     struct shmqz_commit *commits; /* that wait for the disk */
     uint32_t commit_cnt;
+    struct shmqz_maker *maker; /* of durable topics; NULL: none was asked for */
     struct shmqz_records records; /* of the PUBLISH at hand */
     uint8_t *scratch; /* a payload frame in the making */
     size_t scratch_cap;
@@ -84,7 +86,12 @@ struct shmqz_peer {
     size_t route_bytes;
     bool delimiter; /* an empty part stands in front, as REQ sockets send */
     const char *user;
+    const char *key; /* the user's, printable; "" for none */
 };
+
+/* Whether the peer may still be who it was when its connection began. */
+bool shmqz_is_known(
+    const struct shmqz_server *server, const char *user, const char *key);
 
 /* Whether `user` may do `verb` on `topic`; counts a no. */
 bool shmqz_allowed(struct shmqz_server *server, const char *user,
@@ -122,7 +129,7 @@ void shmqz_list(struct shmqz_server *server, const struct shmqz_peer *peer,
     const struct shmqw_message *request);
 void shmqz_describe(struct shmqz_server *server, const struct shmqz_peer *peer,
     const struct shmqw_message *request);
-void shmqz_create(struct shmqz_server *server, const struct shmqz_peer *peer,
+void shmqz_create(struct shmqz_session *session, const struct shmqz_peer *peer,
     const struct shmqw_message *request);
 
 #endif

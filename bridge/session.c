@@ -11,7 +11,7 @@
 #define MS UINT64_C(1000000)
 #define LEASE_LEAST_MS 100u
 #define CREDIT_LEAST (UINT64_C(64) << 10)
-#define CREDIT_SHARE 4u /* of what is left goes to a new session at most */
+#define CREDIT_SHARE 16u /* of what is left goes to a new session at most */
 #define NAME_TLV_BYTES 4u
 #define ORIGIN_BYTES 28u /* of a record's attributes, for our own */
 #define ATTRS_MAX 65535u
@@ -59,7 +59,7 @@ struct shmqz_session *shmqz_session_by_id(
 struct shmqz_peer shmqz_session_peer(const struct shmqz_session *session)
 {
     struct shmqz_peer peer = {session->route, session->route_bytes,
-        session->delimiter, session->user};
+        session->delimiter, session->user, session->key};
     return peer;
 }
 
@@ -105,6 +105,26 @@ static void choose_lease(struct shmqz_session *s, uint32_t wished_ms)
     s->lease_ns = ms * MS;
 }
 
+/* Each session that may still come has its least; of the rest a new one gets a
+ * part, and a user with a name the less the more sessions he has. */
+static uint64_t credit_of(const struct shmqz_server *server, const char *user)
+{
+    const struct shmqz_limits *l = &server->limits;
+    uint64_t places = l->credit_total_bytes / CREDIT_LEAST;
+    uint64_t most = l->credit_bytes, rest = server->credit_left;
+    places = places < l->sessions ? places : l->sessions;
+    uint64_t others =
+        (places > server->session_cnt + 1 ? places - server->session_cnt - 1
+                                          : 0) *
+        CREDIT_LEAST;
+    rest = rest > others + CREDIT_LEAST ? rest - others - CREDIT_LEAST : 0;
+    uint64_t more = rest / CREDIT_SHARE;
+    if (user[0])
+        more = (more < most ? more : most) / (count_user(server, user) + 1);
+    uint64_t credit = CREDIT_LEAST + more;
+    return credit < most ? credit : most;
+}
+
 static struct shmqz_session *new_session(struct shmqz_server *server,
     const struct shmqz_peer *peer, const struct shmqw_hello *hello)
 {
@@ -116,6 +136,7 @@ static struct shmqz_session *new_session(struct shmqz_server *server,
     memcpy(s->route, peer->route, peer->route_bytes);
     s->delimiter = peer->delimiter;
     memcpy(s->user, peer->user, strnlen(peer->user, sizeof s->user - 1));
+    memcpy(s->key, peer->key, strnlen(peer->key, sizeof s->key - 1));
     s->id = shmqz_random();
     s->token = shmqz_random();
     s->seen_ns = shmqz_loop_now(server->loop);
@@ -126,10 +147,7 @@ static struct shmqz_session *new_session(struct shmqz_server *server,
         free(s);
         return NULL;
     }
-    uint64_t share = server->credit_left / CREDIT_SHARE;
-    s->credit_bytes = server->limits.credit_bytes < share
-        ? server->limits.credit_bytes
-        : share;
+    s->credit_bytes = credit_of(server, peer->user);
     server->credit_left -= s->credit_bytes;
     s->next = server->sessions;
     if (s->next)
@@ -204,16 +222,14 @@ void shmqz_hello(struct shmqz_server *server, const struct shmqz_peer *peer,
         return;
     }
     /* Its connection is older than the present list. */
-    if (peer->user[0] && server->access &&
-        shmqz_access_key_cnt(server->access) &&
-        !shmqz_access_has_user(server->access, peer->user)) {
+    if (!shmqz_is_known(server, peer->user, peer->key)) {
         shmqz_refuse(server, peer, request, SHMQW_UNAUTHENTICATED, NULL);
         return;
     }
     end_earlier(server, peer, &hello);
     if (server->session_cnt >= server->limits.sessions ||
         count_user(server, peer->user) >= server->limits.user_sessions ||
-        server->credit_left / CREDIT_SHARE < CREDIT_LEAST ||
+        server->credit_left < CREDIT_LEAST ||
         peer->route_bytes > SHMQZ_ROUTE_MAX) {
         shmqz_refuse(server, peer, request, SHMQW_LIMIT,
             "session: too many of them; close others or raise the limit");
@@ -276,11 +292,9 @@ void shmqz_sessions_tick(struct shmqz_server *server)
 
 void shmqz_sessions_check_access(struct shmqz_server *server)
 {
-    const struct shmqz_access *access = server->access;
     for (struct shmqz_session *s = server->sessions, *next; s; s = next) {
         next = s->next;
-        if (s->user[0] && access && shmqz_access_key_cnt(access) &&
-            !shmqz_access_has_user(access, s->user)) {
+        if (!shmqz_is_known(server, s->user, s->key)) {
             shmqz_session_end(s, SHMQZ_END_LEFT);
             continue;
         }

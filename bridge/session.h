@@ -15,6 +15,7 @@ struct shmqz_session {
     uint32_t route_bytes;
     bool delimiter;
     char user[SHMQZ_USER_MAX + 1];
+    char key[SHMQZ_KEY_TEXT]; /* his, printable; "" for none */
     char name[64]; /* what the client calls itself */
     uint64_t id, token;
     uint64_t lease_ns, seen_ns; /* heard of last */

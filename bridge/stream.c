@@ -296,6 +296,22 @@ static enum shmqw_status add_stream(struct shmqz_session *session,
     return SHMQW_OK;
 }
 
+/* What a member gives back often enough is published there: that takes the
+ * right to publish, and to make the topic when it is missing. */
+static bool may_dead_letter(struct shmqz_session *session, const char *name)
+{
+    struct shmqz_server *server = session->server;
+    struct shmqz_topic *topic;
+    if (!name[0] || !server->access)
+        return true;
+    if (!shmqz_allowed(server, session->user, SHMQZ_PUBLISH, name))
+        return false;
+    if (shmqz_topic_use(server, name, &topic) != SHMQ_OK)
+        return shmqz_allowed(server, session->user, SHMQZ_ADMIN, name);
+    shmqz_topic_unuse(topic);
+    return true;
+}
+
 void shmqz_attach(struct shmqz_session *session, const struct shmqz_peer *peer,
     const struct shmqw_message *request)
 {
@@ -306,6 +322,8 @@ void shmqz_attach(struct shmqz_session *session, const struct shmqz_peer *peer,
     enum shmqw_status status = read_attach(request, &a);
     if (status == SHMQW_OK &&
         !shmqz_allowed(server, session->user, SHMQZ_CONSUME, a.topic))
+        status = SHMQW_FORBIDDEN;
+    if (status == SHMQW_OK && !may_dead_letter(session, a.dead_letter))
         status = SHMQW_FORBIDDEN;
     if (status == SHMQW_OK && server->leaving)
         status = SHMQW_SHUTTING_DOWN;
@@ -358,35 +376,66 @@ static void credit(const struct command *c)
         shmqz_task_wake(c->server->loop, &c->stream->task);
 }
 
-/* Acknowledges what is held in [from, to). */
-static void ack_range(struct shmqz_stream *s, uint64_t from, uint64_t to,
+/* Ranges of a command in ascending order, without those that are in others:
+ * however many a client sends, they are one way through what it holds. */
+struct ranges {
+    uint32_t cnt;
+    struct shmqw_range at[SHMQW_CONTROL_MAX / sizeof(struct shmqw_range)];
+};
+
+static int by_begin(const void *a, const void *b)
+{
+    const struct shmqw_range *x = a, *y = b;
+    return (x->from > y->from) - (x->from < y->from);
+}
+
+static void read_ranges(const struct shmqw_message *request, struct ranges *ret)
+{
+    uint32_t n = shmqw_range_cnt(request), cnt = 0;
+    for (uint32_t i = 0; i < n && i < sizeof ret->at / sizeof *ret->at; i++)
+        ret->at[cnt++] = shmqw_range_at(request, i);
+    qsort(ret->at, cnt, sizeof *ret->at, by_begin);
+    ret->cnt = 0;
+    for (uint32_t i = 0; i < cnt; i++) {
+        struct shmqw_range *last = &ret->at[ret->cnt ? ret->cnt - 1 : 0];
+        if (ret->cnt && ret->at[i].from < last->to)
+            last->to = ret->at[i].to > last->to ? ret->at[i].to : last->to;
+        else
+            ret->at[ret->cnt++] = ret->at[i];
+    }
+}
+
+/* Acknowledges what is held in the ranges. */
+static void ack_ranges(struct shmqz_stream *s, const struct ranges *ranges,
     struct shmqw_acked *counts)
 {
-    struct shmqz_held_walk walk = shmqz_held_walk(&s->held, from, to);
-    struct shmq_message msg;
-    uint32_t cnt;
-    bool any = false;
-    while (shmqz_held_next(&s->held, &walk, &msg, &cnt)) {
-        int done = shmq_consumer_release_many(s->consumer, &msg, cnt);
-        any = true;
-        counts->done += done > 0 ? (uint32_t)done : 0;
-        counts->stale += cnt - (done > 0 ? (uint32_t)done : 0);
+    struct shmqz_held_walk walk = shmqz_held_walk(&s->held, 0, 0);
+    for (uint32_t i = 0; i < ranges->cnt; i++) {
+        struct shmq_message msg;
+        uint32_t cnt;
+        bool any = false;
+        shmqz_held_onward(
+            &s->held, &walk, ranges->at[i].from, ranges->at[i].to);
+        while (shmqz_held_next(&s->held, &walk, &msg, &cnt)) {
+            int done = shmq_consumer_release_many(s->consumer, &msg, cnt);
+            any = true;
+            counts->done += done > 0 ? (uint32_t)done : 0;
+            counts->stale += cnt - (done > 0 ? (uint32_t)done : 0);
+        }
+        counts->stale += !any;
     }
-    counts->stale += !any;
 }
 
 static void ack(const struct command *c)
 {
     struct shmqw_acked counts = {0, 0};
-    uint32_t n = shmqw_range_cnt(c->request);
+    struct ranges ranges;
     if (!c->stream->kind) {
         fail(c, SHMQW_INVALID);
         return;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        struct shmqw_range r = shmqw_range_at(c->request, i);
-        ack_range(c->stream, r.from, r.to, &counts);
-    }
+    read_ranges(c->request, &ranges);
+    ack_ranges(c->stream, &ranges, &counts);
     done(c, SHMQW_ACK, &counts, sizeof counts);
     shmqz_task_wake(c->server->loop, &c->stream->task);
 }
@@ -427,15 +476,15 @@ static void nack_shared(struct shmqz_stream *s, const struct shmq_message *msg,
 
 /* The reader goes back to the first record that nobody acknowledged: with the
  * new generation the client could not acknowledge any of them. */
-static void nack_exclusive(struct shmqz_stream *s,
-    const struct shmqw_message *request, struct shmqw_nacked *counts)
+static void nack_exclusive(struct shmqz_stream *s, const struct ranges *ranges,
+    struct shmqw_nacked *counts)
 {
     struct shmq_message first;
-    uint32_t n = shmqw_range_cnt(request);
     uint64_t done = 0;
-    for (uint32_t i = 0; i < n; i++) {
-        struct shmqw_range r = shmqw_range_at(request, i);
-        uint64_t found = shmqz_held_count(&s->held, r.from, r.to);
+    shmqz_held_squeeze(&s->held);
+    for (uint32_t i = 0; i < ranges->cnt; i++) {
+        uint64_t found =
+            shmqz_held_count(&s->held, ranges->at[i].from, ranges->at[i].to);
         done += found;
         counts->stale += found == 0;
     }
@@ -454,19 +503,20 @@ static void nack(const struct command *c)
     struct shmqz_stream *s = c->stream;
     struct shmqw_nacked counts = {0, 0, 0};
     struct shmqw_nack body;
-    uint32_t n = shmqw_range_cnt(c->request);
+    struct ranges ranges;
     shmqw_fixed(c->request, &body, sizeof body);
     if (!s->kind || body.delay_ns > SHMQW_DELAY_MAX_NS ||
         (body.delay_ns && s->kind != SHMQ_GROUP_SHARED)) {
         fail(c, SHMQW_INVALID);
         return;
     }
+    read_ranges(c->request, &ranges);
     if (s->kind == SHMQ_GROUP_EXCLUSIVE)
-        nack_exclusive(s, c->request, &counts);
-    for (uint32_t i = 0; s->kind == SHMQ_GROUP_SHARED && i < n; i++) {
-        struct shmqw_range r = shmqw_range_at(c->request, i);
-        struct shmqz_held_walk walk = shmqz_held_walk(&s->held, r.from, r.to);
+        nack_exclusive(s, &ranges, &counts);
+    struct shmqz_held_walk walk = shmqz_held_walk(&s->held, 0, 0);
+    for (uint32_t i = 0; s->kind == SHMQ_GROUP_SHARED && i < ranges.cnt; i++) {
         struct shmq_message msg;
+        shmqz_held_onward(&s->held, &walk, ranges.at[i].from, ranges.at[i].to);
         uint32_t cnt;
         bool any = false;
         while (shmqz_held_next(&s->held, &walk, &msg, &cnt)) {
@@ -496,7 +546,8 @@ static void commit(const struct command *c)
         fail(c, SHMQW_COMMIT_BEYOND_END);
         return;
     }
-    ack_range(c->stream, 0, body.position, &counts);
+    struct ranges all = {1, {{0, body.position}}};
+    ack_ranges(c->stream, &all, &counts);
     if (rc == SHMQ_OK)
         rc = shmq_consumer_position(c->stream->consumer, &reply.floor);
     if (rc) {

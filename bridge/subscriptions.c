@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Refused ones are counted by what their names hash to. */
+#define REFUSED_CNT 65536u
+
 struct wanted {
     uint32_t cnt;
-    bool wanted;
     char name[SHMQZ_NAME_ROOM];
     struct wanted *next; /* of the prefixes */
 };
@@ -15,7 +17,10 @@ struct shmqz_subscriptions {
     void *topics; /* entries by name */
     struct wanted *prefixes;
     uint32_t cnt, max;
-    bool inexact; /* one was not counted */
+    /* Nobody tells whose a subscription is that ends. As long as refused ones
+     * of such a name are there, it is taken for one of them: what is wanted may
+     * then be thought wanted for longer, and never for less long. */
+    uint32_t refused[REFUSED_CNT];
 };
 
 enum shmqz_wanted shmqz_subscription_read(
@@ -26,7 +31,7 @@ enum shmqz_wanted shmqz_subscription_read(
     ret_name[0] = '\0';
     if (left > 0 && at[0] == '\0') {
         if (left >= 2 && at[1] == 'W')
-            return SHMQZ_WANT_WELCOME;
+            return left == 2 ? SHMQZ_WANT_WELCOME : SHMQZ_WANT_NOTHING;
         if (left >= 2 && at[1] != 'H')
             return SHMQZ_WANT_NOTHING;
         if (left >= 3 && at[2] != 'B')
@@ -121,40 +126,54 @@ static struct wanted *add_entry(
     return e;
 }
 
+/* FNV-1a. */
+static uint32_t *refused_of(
+    struct shmqz_subscriptions *subs, enum shmqz_wanted kind, const char *name)
+{
+    uint32_t hash = 2166136261u ^ (uint32_t)kind;
+    for (const char *at = name; *at; at++)
+        hash = (hash ^ (uint8_t)*at) * 16777619u;
+    return &subs->refused[(hash ^ hash >> 16) % REFUSED_CNT];
+}
+
 bool shmqz_subscriptions_add(struct shmqz_subscriptions *subs,
     enum shmqz_wanted kind, const char *name, bool admitted)
 {
     struct wanted *e = NULL;
-    if (subs->cnt < subs->max) {
+    if (admitted && subs->cnt < subs->max) {
         e = find(subs, kind, name);
         e = e ? e : add_entry(subs, kind, name);
     }
     if (!e) {
-        subs->inexact = true;
+        uint32_t *refused = refused_of(subs, kind, name);
+        *refused += *refused < UINT32_MAX;
         return false;
     }
     e->cnt++;
-    e->wanted = e->wanted || admitted;
     subs->cnt++;
     return true;
 }
 
-bool shmqz_subscriptions_remove(
-    struct shmqz_subscriptions *subs, enum shmqz_wanted kind, const char *name)
+bool shmqz_subscriptions_remove(struct shmqz_subscriptions *subs,
+    enum shmqz_wanted kind, const char *name, bool refused)
 {
-    struct wanted *e = find(subs, kind, name);
-    if (!e || subs->inexact)
+    uint32_t *cnt = refused_of(subs, kind, name);
+    if (*cnt) {
+        *cnt -= *cnt < UINT32_MAX;
+        return false;
+    }
+    struct wanted *e = refused ? NULL : find(subs, kind, name);
+    if (!e)
         return false;
     subs->cnt--;
     if (--e->cnt > 0)
         return false;
-    bool wanted = e->wanted;
     if (kind == SHMQZ_WANT_TOPIC)
         tdelete(e, &subs->topics, by_name);
     else
         *find_prefix(subs, name) = e->next;
     free(e);
-    return wanted;
+    return true;
 }
 
 uint32_t shmqz_subscriptions_cnt(const struct shmqz_subscriptions *subs)
@@ -165,13 +184,11 @@ uint32_t shmqz_subscriptions_cnt(const struct shmqz_subscriptions *subs)
 bool shmqz_subscriptions_match(
     const struct shmqz_subscriptions *subs, const char *topic)
 {
-    const struct wanted *one = find_topic(subs, topic);
-    if (one && one->wanted)
+    if (find_topic(subs, topic))
         return true;
     for (const struct wanted *e = subs->prefixes; e; e = e->next) {
         bool system = topic[0] == '@' && e->name[0] != '@';
-        if (e->wanted && !system &&
-            strncmp(topic, e->name, strlen(e->name)) == 0)
+        if (!system && strncmp(topic, e->name, strlen(e->name)) == 0)
             return true;
     }
     return false;

@@ -25,22 +25,24 @@ enum shmqz_wanted {
 enum shmqz_wanted shmqz_subscription_read(
     const void *bytes, size_t len, char ret_name[SHMQZ_NAME_ROOM]);
 
-/* Counted subscriptions to topics and prefixes, `max` at most.
+/* Counted subscriptions to topics and prefixes, `max` admitted ones at most.
  *
- * Refused ones are counted like others: when a connection ends, ZeroMQ tells
- * the end of each of its subscriptions, refused or not, and not whose it was. A
- * topic or prefix is wanted from its first admitted subscription until as many
- * have ended as had begun. */
+ * When a connection ends, ZeroMQ tells the end of each of its subscriptions,
+ * refused or not, and not whose it was. So refused ones are counted, too, apart
+ * from the others and in memory that does not grow: ends of a name are taken
+ * for theirs first. A topic or prefix is wanted from its first admitted
+ * subscription until at least as many have ended as had begun. */
 struct shmqz_subscriptions;
 struct shmqz_subscriptions *shmqz_subscriptions_new(uint32_t max);
 void shmqz_subscriptions_free(struct shmqz_subscriptions *subs);
-/* Counts one more. False: there are too many, or no memory; then it is not
- * known any more whose end an end is, and what is wanted stays so for good. */
+/* Counts one more. False: it is a refused one; there are too many, or there is
+ * no memory: then it has to be refused. */
 bool shmqz_subscriptions_add(struct shmqz_subscriptions *subs,
     enum shmqz_wanted kind, const char *name, bool admitted);
-/* Counts one less; whether something that was wanted is not any more. */
-bool shmqz_subscriptions_remove(
-    struct shmqz_subscriptions *subs, enum shmqz_wanted kind, const char *name);
+/* Counts one less, of the refused ones only when it cannot be another's;
+ * whether something that was wanted is not any more. */
+bool shmqz_subscriptions_remove(struct shmqz_subscriptions *subs,
+    enum shmqz_wanted kind, const char *name, bool refused);
 uint32_t shmqz_subscriptions_cnt(const struct shmqz_subscriptions *subs);
 /* Whether anybody wants `topic`. */
 bool shmqz_subscriptions_match(

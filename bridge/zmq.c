@@ -21,7 +21,9 @@ struct shmqz_net {
     void *sockets[SHMQZ_PORT_CNT];
     int fds[SHMQZ_PORT_CNT];
     bool sent[SHMQZ_PORT_CNT];
-    char endpoints[SHMQZ_PORT_CNT][ENDPOINT_MAX];
+    bool asks; /* who a peer is, in its handshake */
+    char endpoints[SHMQZ_PORT_CNT][ENDPOINT_MAX]; /* bound last */
+    char *bound[SHMQZ_PORT_CNT]; /* all of them, as a list */
 };
 
 static zmq_msg_t *msg_of(const struct shmqz_part *part)
@@ -88,6 +90,24 @@ static bool set_security(void *socket, const struct shmqz_net_options *o)
             socket, ZMQ_CURVE_SECRETKEY, o->secret_key, SHMQZ_KEY_TEXT) == 0;
 }
 
+/* Notes what was bound last: a wildcard has got its port by then. */
+static int note_bound(
+    struct shmqz_net *net, enum shmqz_port port, char error[SHMQZ_ERROR_ROOM])
+{
+    size_t room = ENDPOINT_MAX;
+    size_t had = net->bound[port] ? strlen(net->bound[port]) : 0;
+    if (zmq_getsockopt(
+            net->sockets[port], ZMQ_LAST_ENDPOINT, net->endpoints[port], &room))
+        return failed(error, "endpoint");
+    char *more = realloc(net->bound[port], had + ENDPOINT_MAX + 1);
+    if (!more)
+        return failed(error, "endpoint");
+    net->bound[port] = more;
+    (void)snprintf(more + had, ENDPOINT_MAX + 1, "%s%s", had ? "," : "",
+        net->endpoints[port]);
+    return 0;
+}
+
 /* Binds each endpoint of a comma-separated list. */
 static int bind_all(struct shmqz_net *net, enum shmqz_port port,
     const char *list, char error[SHMQZ_ERROR_ROOM])
@@ -104,12 +124,10 @@ static int bind_all(struct shmqz_net *net, enum shmqz_port port,
         one[n] = '\0';
         if (zmq_bind(net->sockets[port], one))
             return failed(error, one);
+        if (note_bound(net, port, error))
+            return -1;
         at += n + (at[n] == ',');
     }
-    size_t room = ENDPOINT_MAX;
-    if (zmq_getsockopt(
-            net->sockets[port], ZMQ_LAST_ENDPOINT, net->endpoints[port], &room))
-        return failed(error, "endpoint");
     return 0;
 }
 
@@ -155,7 +173,8 @@ static int open_all(struct shmqz_net *net, const struct shmqz_net_options *o,
     if (zmq_ctx_set(net->context, ZMQ_IO_THREADS, (int)o->io_threads) ||
         zmq_ctx_set(net->context, ZMQ_MAX_SOCKETS, 64))
         return failed(error, "context");
-    if (o->secret_key && open_auth(net, error))
+    net->asks = o->secret_key != NULL;
+    if (net->asks && open_auth(net, error))
         return -1;
     for (enum shmqz_port p = SHMQZ_ROUTER; p <= SHMQZ_PULL; p++) {
         if (o->endpoints[p] && open_port(net, p, o, error))
@@ -201,30 +220,31 @@ void shmqz_net_close(struct shmqz_net *net)
             zmq_close(net->sockets[p]);
     while (zmq_ctx_term(net->context) && zmq_errno() == EINTR)
         continue;
+    for (int p = 0; p < SHMQZ_PORT_CNT; p++)
+        free(net->bound[p]);
     free(net);
 }
 
-void shmqz_net_close_feed(struct shmqz_net *net)
+void shmqz_net_close_port(struct shmqz_net *net, enum shmqz_port port)
 {
-    if (net->sockets[SHMQZ_FEED])
-        zmq_close(net->sockets[SHMQZ_FEED]);
-    net->sockets[SHMQZ_FEED] = NULL;
+    if (net->sockets[port])
+        zmq_close(net->sockets[port]);
+    net->sockets[port] = NULL;
 }
 
-int shmqz_net_open_feed(struct shmqz_net *net,
+int shmqz_net_open_port(struct shmqz_net *net, enum shmqz_port port,
     const struct shmqz_net_options *options, char error[SHMQZ_ERROR_ROOM])
 {
-    char endpoint[ENDPOINT_MAX];
-    memcpy(endpoint, net->endpoints[SHMQZ_FEED], sizeof endpoint);
-    if (open_port(net, SHMQZ_FEED, options, error) == 0 &&
-        bind_all(net, SHMQZ_FEED,
-            strchr(options->endpoints[SHMQZ_FEED], '*')
-                ? endpoint
-                : options->endpoints[SHMQZ_FEED],
-            error) == 0)
+    char *list = net->bound[port];
+    net->bound[port] = NULL;
+    if (open_port(net, port, options, error) == 0 &&
+        bind_all(net, port, list, error) == 0) {
+        free(list);
         return 0;
-    shmqz_net_close_feed(net);
-    memcpy(net->endpoints[SHMQZ_FEED], endpoint, sizeof endpoint);
+    }
+    shmqz_net_close_port(net, port);
+    free(net->bound[port]);
+    net->bound[port] = list;
     return -1;
 }
 
@@ -254,15 +274,19 @@ const char *shmqz_net_endpoint(
 /* -- receiving --------------------------------------------------------------
  */
 
-static void keep_user(struct shmqz_message *message, zmq_msg_t *msg)
+/* Only what our own side of the handshake has put there: without one, a peer
+ * may have sent a property of that name itself. */
+static void keep_user(
+    const struct shmqz_net *net, struct shmqz_message *message, zmq_msg_t *msg)
 {
-    const char *user = zmq_msg_gets(msg, "User-Id");
-    size_t n = user ? strlen(user) : 0;
-    if (n > SHMQZ_USER_MAX)
-        n = 0;
-    if (n)
-        memcpy(message->user, user, n);
-    message->user[n] = '\0';
+    const char *both = net->asks ? zmq_msg_gets(msg, "User-Id") : NULL;
+    size_t n = both ? strlen(both) : 0;
+    message->user[0] = message->key[0] = '\0';
+    if (n <= SHMQZ_KEY_TEXT || n > SHMQZ_KEY_TEXT + SHMQZ_USER_MAX)
+        return;
+    memcpy(message->key, both, SHMQZ_KEY_TEXT - 1);
+    message->key[SHMQZ_KEY_TEXT - 1] = '\0';
+    memcpy(message->user, both + SHMQZ_KEY_TEXT, n - SHMQZ_KEY_TEXT + 1);
 }
 
 bool shmqz_net_receive(
@@ -289,7 +313,7 @@ bool shmqz_net_receive(
         /* The last part is of the peer for sure; a router's first one, which
          * names the peer, has no properties. */
         if (!more)
-            keep_user(ret, msg);
+            keep_user(net, ret, msg);
         if (keep) {
             ret->part_cnt++;
         } else {

@@ -3,6 +3,7 @@
 #include "support/unit.h"
 
 #include "access.h"
+#include "digest.h"
 #include "feed.h"
 #include "held.h"
 #include "options.h"
@@ -11,6 +12,8 @@
 #include "subscriptions.h"
 
 #include <pthread.h>
+#include <stdio.h>
+#include <string.h>
 
 #define KEY_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa#"
 #define KEY_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
@@ -35,8 +38,9 @@ TEST(what_no_rule_allows_is_not_allowed)
     T_EQ(shmqz_access_rule_cnt(a), 3);
     T_EQ(strcmp(shmqz_access_user(a, KEY_A), "alice"), 0);
     T_TRUE(!shmqz_access_user(a, KEY_B));
-    T_TRUE(shmqz_access_has_user(a, "alice"));
-    T_TRUE(!shmqz_access_has_user(a, "bob"));
+    T_TRUE(shmqz_access_holds(a, KEY_A, "alice"));
+    T_TRUE(!shmqz_access_holds(a, KEY_B, "alice"));
+    T_TRUE(!shmqz_access_holds(a, KEY_A, "bob"));
     T_TRUE(shmqz_access_allows(a, "alice", SHMQZ_PUBLISH, "orders.eu"));
     T_TRUE(!shmqz_access_allows(a, "alice", SHMQZ_ADMIN, "orders.eu"));
     T_TRUE(!shmqz_access_allows(a, "alice", SHMQZ_PUBLISH, "order"));
@@ -346,7 +350,7 @@ TEST(subscriptions_say_what_they_want)
         {"\0HBor", 5, SHMQZ_WANT_PREFIX, "or"},
         {"\0HB", 3, SHMQZ_WANT_PREFIX, ""}, {"\0H", 2, SHMQZ_WANT_PREFIX, ""},
         {"\0", 1, SHMQZ_WANT_PREFIX, ""}, {"\0W", 2, SHMQZ_WANT_WELCOME, ""},
-        {"\0W123", 5, SHMQZ_WANT_WELCOME, ""},
+        {"\0W123", 5, SHMQZ_WANT_NOTHING, ""},
         {"\0X", 2, SHMQZ_WANT_NOTHING, ""}, {"\0HX", 3, SHMQZ_WANT_NOTHING, ""},
         {"a\0b", 3, SHMQZ_WANT_NOTHING, ""},
         {"\0HB\0", 4, SHMQZ_WANT_NOTHING, ""}};
@@ -363,28 +367,78 @@ TEST(subscriptions_say_what_they_want)
 TEST(refused_subscriptions_end_nobody_elses)
 {
     struct shmqz_subscriptions *s = shmqz_subscriptions_new(4);
+    enum shmqz_wanted topic = SHMQZ_WANT_TOPIC;
 
-    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "t", false));
+    T_TRUE(!shmqz_subscriptions_add(s, topic, "t", false));
     T_TRUE(!shmqz_subscriptions_match(s, "t"));
-    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "t", true));
+    T_TRUE(shmqz_subscriptions_add(s, topic, "t", true));
     T_TRUE(shmqz_subscriptions_match(s, "t"));
-    T_TRUE(!shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "t"));
+    /* Whose it was is not known: the refused one's. */
+    T_TRUE(!shmqz_subscriptions_remove(s, topic, "t", false));
     T_TRUE(shmqz_subscriptions_match(s, "t"));
-    T_TRUE(shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "t"));
+    /* One that can only have been refused ends nothing. */
+    T_TRUE(!shmqz_subscriptions_remove(s, topic, "t", true));
+    T_TRUE(shmqz_subscriptions_match(s, "t"));
+    T_TRUE(shmqz_subscriptions_remove(s, topic, "t", false));
     T_TRUE(!shmqz_subscriptions_match(s, "t"));
     T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_PREFIX, "a", true));
     T_TRUE(shmqz_subscriptions_match(s, "abc"));
     T_TRUE(!shmqz_subscriptions_match(s, "b"));
     T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_PREFIX, "", true));
     T_TRUE(!shmqz_subscriptions_match(s, "@dead.a"));
-    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "x", true));
-    T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "y", true));
-    /* One too many: from now on nothing that is wanted ends. */
-    T_TRUE(!shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "x", false));
-    T_TRUE(!shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "x"));
+    T_TRUE(shmqz_subscriptions_add(s, topic, "x", true));
+    T_TRUE(shmqz_subscriptions_add(s, topic, "y", true));
+    /* One too many: refused, and its end is no other's. */
+    T_TRUE(!shmqz_subscriptions_add(s, topic, "x", true));
+    T_TRUE(!shmqz_subscriptions_remove(s, topic, "x", false));
     T_TRUE(shmqz_subscriptions_match(s, "x"));
     T_EQ(shmqz_subscriptions_cnt(s), 4);
+    T_TRUE(shmqz_subscriptions_remove(s, topic, "x", false));
+    T_EQ(shmqz_subscriptions_cnt(s), 3);
     shmqz_subscriptions_free(s);
+}
+
+/* However many are refused, others find room, then and afterwards. */
+TEST(refused_subscriptions_take_nobodys_place)
+{
+    struct shmqz_subscriptions *s = shmqz_subscriptions_new(8);
+    char name[16];
+
+    for (int i = 0; i < 1000; i++) {
+        (void)snprintf(name, sizeof name, "n%d", i);
+        T_TRUE(!shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, name, false));
+    }
+    for (int round = 0; round < 100; round++) {
+        T_TRUE(shmqz_subscriptions_add(s, SHMQZ_WANT_TOPIC, "t", true));
+        T_TRUE(shmqz_subscriptions_remove(s, SHMQZ_WANT_TOPIC, "t", false));
+    }
+    T_EQ(shmqz_subscriptions_cnt(s), 0);
+    shmqz_subscriptions_free(s);
+}
+
+TEST(a_producer_is_its_users)
+{
+    static const uint8_t abc[32] = {0xba, 0x78, 0x16, 0xbf, 0x8f, 0x01, 0xcf,
+        0xea, 0x41, 0x41, 0x40, 0xde, 0x5d, 0xae, 0x22, 0x23, 0xb0, 0x03, 0x61,
+        0xa3, 0x96, 0x17, 0x7a, 0x9c, 0xb4, 0x10, 0xff, 0x61, 0xf2, 0x00, 0x15,
+        0xad};
+    static const uint8_t as[32] = {0x28, 0x16, 0x59, 0x78, 0x88, 0xe4, 0xa0,
+        0xd3, 0xa3, 0x6b, 0x82, 0xb8, 0x33, 0x16, 0xab, 0x32, 0x68, 0x0e, 0xb8,
+        0xf0, 0x0f, 0x8c, 0xd3, 0xb9, 0x04, 0xd6, 0x81, 0x24, 0x6d, 0x28, 0x5a,
+        0x0e};
+    char long_text[100];
+    uint8_t hash[32];
+
+    shmqz_sha256("abc", 3, hash);
+    T_TRUE(memcmp(hash, abc, 32) == 0);
+    memset(long_text, 'a', sizeof long_text);
+    shmqz_sha256(long_text, sizeof long_text, hash);
+    T_TRUE(memcmp(hash, as, 32) == 0);
+    T_EQ(shmqz_producer_of("", 7), 7);
+    T_EQ(shmqz_producer_of("alice", 0), 0); /* none */
+    T_TRUE(shmqz_producer_of("alice", 7) != 7);
+    T_TRUE(shmqz_producer_of("alice", 7) != shmqz_producer_of("bob", 7));
+    T_EQ(shmqz_producer_of("alice", 7), shmqz_producer_of("alice", 7));
 }
 
 TEST(the_feed_keeps_less_when_it_is_much)
@@ -422,6 +476,8 @@ static const struct CMUnitTest tests[] = {
     T(the_pool_is_for_several_threads),
     T(subscriptions_say_what_they_want),
     T(refused_subscriptions_end_nobody_elses),
+    T(refused_subscriptions_take_nobodys_place),
+    T(a_producer_is_its_users),
     T(the_feed_keeps_less_when_it_is_much),
     T(only_what_this_host_alone_reaches_is_local),
 };
