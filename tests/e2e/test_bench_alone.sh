@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The latency lab on a machine that has none of the peers: it builds, runs, and
-# says of each which package to install.
+# A machine that has none of the packages that are optional: library, command and
+# lab build, what is left out is named with its package, and the lab, which runs
+# without its peers, says of each which package to install.
 set -u
 source=$SHMQ_SOURCE_DIR
 work=$(mktemp -d)
@@ -12,13 +13,24 @@ fail() {
     failed=1
 }
 
-cmake -S "$source" -B "$work" -DSHMQ_BENCH=ON -DSHMQ_BENCH_PEERS=OFF \
-    -DBUILD_TESTING=OFF >"$work/log" 2>&1 &&
-    cmake --build "$work" -j "$(nproc)" --target shmq-bench >>"$work/log" 2>&1 || {
+machine=$(cc -dumpmachine)
+nothing="/usr/include;/usr/lib;/usr/lib/$machine;/lib;/lib/$machine"
+nothing="$nothing;/usr/local/include;/usr/local/lib"
+PKG_CONFIG_LIBDIR=/nonexistent cmake -S "$source" -B "$work" -DSHMQ_BENCH=ON \
+    "-DCMAKE_IGNORE_PATH=$nothing" >"$work/log" 2>&1 &&
+    cmake --build "$work" -j "$(nproc)" --target shmq-bench --target shmq \
+        >>"$work/log" 2>&1 || {
     tail -n 20 "$work/log"
-    fail "the lab does not build without its peers"
+    fail "without the optional packages it does not build"
     exit 1
 }
+for package in libinih-dev libzmq3-dev liburing-dev cmocka; do
+    grep -q "^-- shmq: no .*$package" "$work/log" ||
+        fail "nothing says that $package is missing"
+done
+"$work/bin/shmq" --version >/dev/null || fail "the command does not run"
+"$work/bin/shmq" --remote tcp://127.0.0.1:1 ls >"$work/out" 2>&1
+[ $? = 9 ] || fail "--remote without libzmq: $(cat "$work/out")"
 bench=$work/bin/shmq-bench
 
 if ldd "$bench" | grep -E 'rte_|zmq|boost'; then

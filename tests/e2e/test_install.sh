@@ -23,6 +23,14 @@ die() {
 
 cmake --install "$BUILD" --prefix "$DIR/inst" >"$DIR/log" 2>&1 ||
     die "cmake --install"
+# What a program can see of the shared library: its functions, each with a version.
+if command -v nm >/dev/null; then
+    so=$(find "$DIR/inst" -name libshmq.so)
+    nm -D --defined-only --with-symbol-versions "$so" >"$DIR/symbols" || die "nm"
+    strays=$(awk '$2 != "A" && $3 !~ /^shmq_[a-z0-9_]+@@SHMQ_[0-9.]+$/' "$DIR/symbols")
+    [ -z "$strays" ] || die "symbols that should be hidden, or have no version: $strays"
+    [ "$(grep -c '@@SHMQ_' "$DIR/symbols")" -gt 100 ] || die "no symbols"
+fi
 mkdir "$DIR/user"
 cat >"$DIR/user/user.c" <<'EOF'
 #include <shmq.h>

@@ -207,11 +207,17 @@ TEST(a_record_arrives_although_its_publisher_was_killed_before_the_wake)
 TEST(a_record_arrives_although_its_publisher_was_stopped_before_the_wake)
 {
     lose_wakes(false, false, true);
+    lose_wakes(true, false, true);
 }
 
 TEST(a_descriptor_becomes_ready_although_the_publisher_was_killed)
 {
     lose_wakes(false, true, false);
+}
+
+TEST(a_descriptor_becomes_ready_although_the_publisher_was_stopped)
+{
+    lose_wakes(false, true, true);
 }
 
 /* -- room that nobody tells of ------------------------------------------- */
@@ -278,6 +284,7 @@ static const struct CMUnitTest tests[] = {
     T(a_record_arrives_although_its_publisher_was_killed_before_the_wake),
     T(a_record_arrives_although_its_publisher_was_stopped_before_the_wake),
     T(a_descriptor_becomes_ready_although_the_publisher_was_killed),
+    T(a_descriptor_becomes_ready_although_the_publisher_was_stopped),
     T(a_sleeping_publisher_finds_a_dead_reader_by_itself),
 };
 T_MAIN(tests)
