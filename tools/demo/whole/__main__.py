@@ -36,8 +36,8 @@ def arguments():
     parser.add_argument("files", nargs="*", metavar="FILE",
                         help="publish their lines (text found on the machine)")
     parser.add_argument("--bin", default="build/bin", help="where the programs are")
-    parser.add_argument("--lines", type=int, default=17000,
-                        help="lines of each publisher (17000)")
+    parser.add_argument("--lines", type=int, default=14000,
+                        help="lines of each publisher (14000)")
     parser.add_argument("--keep", action="store_true",
                         help="keep the data directory and the outputs")
     return parser.parse_args()
