@@ -237,10 +237,28 @@ static bool keep(struct shmqz_stream *s, struct shmq_message *msg, uint32_t cnt)
 
 enum outcome { MORE, NOTHING, WAIT_ACK, GAP, UNTIL, BROKEN };
 
+/* Whether all below `until` has reached the level that the stream reads. To be
+ * looked at before the record that is not there: then there is none. */
+static bool until_reached(struct shmqz_stream *s)
+{
+    uint64_t published, written, durable;
+    if (!s->until_known || s->until_reached)
+        return s->until_reached;
+    shmqz_topic_ends(s->topic, &published, &written, &durable);
+    uint64_t end = published;
+    if (s->read_level == SHMQW_LEVEL_DURABLE && durable != SHMQW_NONE)
+        end = durable;
+    else if (s->read_level > SHMQW_LEVEL_PUBLISHED)
+        end = written;
+    s->until_reached = s->until <= end;
+    return s->until_reached;
+}
+
 static enum outcome next(
     struct shmqz_stream *s, struct shmq_message *ret, int *ret_rc)
 {
     int rc = SHMQ_OK;
+    bool at_end = until_reached(s);
     if (s->has_ahead) {
         *ret = s->ahead;
         s->has_ahead = false;
@@ -255,7 +273,7 @@ static enum outcome next(
         (void)shmq_consumer_release(s->consumer, ret);
         return UNTIL;
     case SHMQ_ERR_EMPTY:
-        return s->until_known ? UNTIL : NOTHING;
+        return at_end ? UNTIL : NOTHING;
     case SHMQ_ERR_LIMIT:
         return WAIT_ACK;
     case SHMQ_ERR_GAP:

@@ -95,21 +95,21 @@ static void uncount(void *data, void *hint)
         free(c);
 }
 
-static bool payload_part(struct shmqz_feed *feed, struct shmqz_part *part,
-    const struct shmq_message *msg)
+static bool counted_part(struct shmqz_feed *feed, struct shmqz_part *part,
+    const void *data, uint64_t size)
 {
-    if (msg->size < COUNTED_FROM)
-        return shmqz_part_copy(part, msg->data, msg->size);
-    size_t bytes = sizeof(struct counted) + msg->size;
+    if (size < COUNTED_FROM)
+        return shmqz_part_copy(part, data, size);
+    size_t bytes = sizeof(struct counted) + size;
     struct counted *c =
-        msg->size >= SHMQZ_POOL_LEAST ? shmqz_pool_take(bytes) : malloc(bytes);
+        size >= SHMQZ_POOL_LEAST ? shmqz_pool_take(bytes) : malloc(bytes);
     if (!c)
         return false;
     c->feed = feed;
-    c->bytes = msg->size;
-    memcpy(c->data, msg->data, msg->size);
+    c->bytes = size;
+    memcpy(c->data, data, size);
     atomic_fetch_add_explicit(&feed->queued, c->bytes, memory_order_relaxed);
-    if (shmqz_part_wrap(part, c->data, msg->size, uncount, c))
+    if (shmqz_part_wrap(part, c->data, size, uncount, c))
         return true;
     uncount(c->data, c);
     return false;
@@ -140,12 +140,15 @@ static void send_record(struct reader *r, const struct shmq_message *msg)
     if (msg->attr_bytes)
         head.flags |= SHMQW_FEED_ATTRS;
     if (!(omitted ? shmqz_part_copy(&parts[2], NULL, 0)
-                  : payload_part(feed, &parts[2], msg)))
+                  : counted_part(feed, &parts[2], msg->data, msg->size)))
         return;
+    if (msg->attr_bytes &&
+        !counted_part(feed, &parts[n++], msg->attrs, msg->attr_bytes)) {
+        shmqz_part_close(&parts[2]);
+        return;
+    }
     (void)shmqz_part_copy(&parts[0], r->mark + MARK_BYTES, r->first_bytes);
     (void)shmqz_part_copy(&parts[1], &head, sizeof head);
-    if (msg->attr_bytes)
-        (void)shmqz_part_copy(&parts[n++], msg->attrs, msg->attr_bytes);
     (void)shmqz_net_send(server->net, SHMQZ_FEED, parts, n);
     server->counters.feed_records++;
     server->counters.feed_omitted += omitted;
@@ -189,9 +192,11 @@ static void take(struct reader *r, struct shmq_message *msg)
 {
     struct shmqz_feed *feed = r->feed;
     if (msg->position >= r->begin) {
-        if (msg->size > feed->largest &&
-            msg->size <= feed->server->limits.feed_max_bytes) {
-            feed->largest = msg->size;
+        uint64_t sent = msg->attr_bytes;
+        if (msg->size <= feed->server->limits.feed_max_bytes)
+            sent += msg->size;
+        if (sent > feed->largest) {
+            feed->largest = sent;
             adapt_hwm(feed);
         }
         send_record(r, msg);

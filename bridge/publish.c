@@ -524,6 +524,31 @@ static void retry_all(void *ctx)
             shmqz_task_wake(server->loop, &t->publisher->task);
 }
 
+/* What waits for room and whose session has ended: nobody would hear of it, and
+ * its client publishes it again. The one that is being looked for stays. */
+static void drop_items(struct shmqz_publisher *p, uint64_t session_id)
+{
+    struct queue still = {NULL, NULL};
+    bool keep = p->look != NULL;
+    while (p->room.first) {
+        struct item *item = pop(&p->room);
+        struct answer nobody = {SHMQW_OVERLOADED, 0, NULL};
+        if (keep || item->session_id != session_id)
+            push(&still, item);
+        else
+            answer(p->topic->server, item, &nobody, true);
+        keep = false;
+    }
+    p->room = still;
+}
+
+void shmqz_publishers_drop(struct shmqz_server *server, uint64_t session_id)
+{
+    for (struct shmqz_topic *t = server->topics; t; t = t->next)
+        if (t->publisher && t->publisher->room.first)
+            drop_items(t->publisher, session_id);
+}
+
 void shmqz_publishers_open(struct shmqz_server *server)
 {
     server->publish_timer = (struct shmqz_timer){

@@ -30,6 +30,9 @@ void shmqz_publishers_close(struct shmqz_server *server);
 /* Ends it when it was not used for long. */
 void shmqz_publisher_idle(struct shmqz_topic *topic);
 
+/* A session has ended: what it wanted published and is not yet is dropped. */
+void shmqz_publishers_drop(struct shmqz_server *server, uint64_t session_id);
+
 /* Tries again what waits; the timer of all publishers. */
 void shmqz_publishers_open(struct shmqz_server *server);
 

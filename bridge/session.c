@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "publish.h"
 #include "service/service_log.h"
 #include "stream.h"
 
@@ -263,6 +264,7 @@ void shmqz_session_end(struct shmqz_session *s, enum shmqz_end how)
     if (s->next)
         s->next->previous = s->previous;
     server->session_cnt--;
+    shmqz_publishers_drop(server, s->id);
     server->credit_left += s->credit_bytes;
     free(s);
 }

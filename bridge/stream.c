@@ -236,6 +236,7 @@ static enum shmqw_status begin(
         return shmqz_status_of(rc);
     s->until = a->body.until;
     s->until_known = !a->has_group && s->until <= published;
+    s->read_level = a->body.read_level;
     s->max_batch = a->body.max_batch;
     s->prev_pos = SHMQW_NONE;
     s->generation = ++server->generations;

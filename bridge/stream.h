@@ -27,6 +27,8 @@ struct shmqz_stream {
     uint64_t prev_pos; /* handed out last; NONE */
     uint64_t until; /* records from there on are not wanted; NONE */
     bool until_known; /* the topic had got there when the stream began */
+    bool until_reached; /* and what the stream reads has got there */
+    uint8_t read_level;
     uint64_t max_batch;
     struct shmqz_held held;
     struct shmq_message ahead; /* received, but not sent yet */

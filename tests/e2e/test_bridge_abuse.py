@@ -309,6 +309,28 @@ def test_making_a_durable_topic_holds_nobody_up():
         assert p.puback(p.publish("d2", [b"x"])).status == "OK"
 
 
+def test_an_end_waits_for_what_is_read():
+    with Disk() as w:
+        p = w.peer()
+        assert p.ask(CREATE, CREATE_DISK, tlv(TOPIC, "d")).status == "OK"
+        for i in range(3):
+            assert p.puback(p.publish("d", [b"%d" % i])).status == "OK"
+        w.daemon.send_signal(signal.SIGSTOP)
+        for i in range(3, 6):
+            answer = p.puback(p.publish("d", [b"%d" % i], level=1))
+            assert answer.status == "OK", answer.status
+        s = Stream(p, p.ask(ATTACH, struct.pack(
+            "<IBBBBQQQIIQQII", 0, 0, 0, 1, 3, 0, answer.end, 0, 0, 64, 1 << 20,
+            100, 0, 0), tlv(TOPIC, "d")), 1 << 20, 100)
+        got = [r[1] for r in s.collect(3)]
+        assert got == [b"0", b"1", b"2"], got
+        assert s.next(0.3) is None
+        w.daemon.send_signal(signal.SIGCONT)
+        got = [r[1] for r in s.collect(3)]
+        assert got == [b"3", b"4", b"5"], got
+        assert s.next().command == END
+
+
 def test_a_commit_is_answered_whatever_becomes_of_its_stream():
     with Disk() as w:
         p = w.peer()
@@ -350,6 +372,22 @@ def test_a_producer_is_found_behind_thousands_of_others():
                 (producer, again.status, again.dup)
         new = publish(p, 5)
         assert (new.status, new.dup) == ("OK", False)
+
+
+def test_what_an_ended_session_wanted_is_not_kept():
+    with World() as w:
+        w.shmq("create", "small", "--capacity", "2")
+        w.shmq("group", "create", "small", "g")
+        p = w.peer()
+        corrs = [p.publish("small", [b"%d" % i], timeout_ms=60000)
+                 for i in range(6)]
+        assert [p.puback(c).status for c in corrs[:2]] == ["OK", "OK"]
+        assert p.ask(PING, bytes(8)).command == PONG
+        assert p.hello(session=p.session).command == WELCOME
+        w.shmq("sub", "small", "--group", "g", "--count", "2")
+        assert p.puback(p.publish("small", [b"new"])).status == "OK"
+        lines = w.shmq("sub", "small", "--group", "g", "--exit-when-empty")
+        assert lines.split() == [b"new"], lines
 
 
 # -- memory --------------------------------------------------------------------
