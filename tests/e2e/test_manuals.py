@@ -130,17 +130,17 @@ def check_headers(out):
 def check_named_tests():
     """Every test that a document names is there, and so is its case."""
     text = (SOURCE / "docs/failure-modes.md").read_text()
-    names = re.findall(r"`((?:unit|crash|stress|e2e|model)_\w+)(?:: (\w+))?`",
-                       text)
-    check(len(names) > 30, len(names))
+    names = re.findall(r"`((?:unit|crash|stress|e2e|model|fault|chaos|hostile)"
+                       r"_\w+)(?:: (\w+))?`", text)
+    check(len(names) > 100, len(names))
     for name, case in names:
         tier, _, short = name.partition("_")
         found = [p for p in (SOURCE / "tests" / tier).glob("test_%s.*" % short)]
         found += [p for p in (SOURCE / "tests" / tier).glob(short)]
         check(found, name)
         if case:
-            check(re.search(r"\bT\(%s\)" % case, found[0].read_text()), name,
-                  case)
+            check(re.search(r"\bT\(%s\)|^def (test_)?%s\(" % (case, case),
+                            found[0].read_text(), re.M), name, case)
     return len(names)
 
 
