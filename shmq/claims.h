@@ -239,6 +239,9 @@ static inline bool shmqi_claim_buried(const struct shmqi_claims *c,
         next.state = SHMQI_CLAIM_DONE;
         next.done = 0;
     }
+#ifdef SHMQ_BUG_BURIED_UNTOLD
+    return shm_cas(S9, shmqi_claim_at(c, seq), held, shmqi_claim_pack(next));
+#endif
     shmqi_freeing_begin(c, endpoint);
     bool mine =
         shm_cas(S9, shmqi_claim_at(c, seq), held, shmqi_claim_pack(next));

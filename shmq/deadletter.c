@@ -100,6 +100,9 @@ void shmqi_dead_letter(
     }
     if (copy) {
         d.record_cnt = f.head.record_cnt;
+#ifdef SHMQ_BUG_BURIED_FIRST
+        shmqi_dead_end(c, seq, d.claim, d.record_cnt, true);
+#endif
         sent = send(c, copy, f.head.len_bytes, seq, was, &d.at);
     }
     free(copy);

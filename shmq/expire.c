@@ -50,6 +50,9 @@ bool shmqi_expire(struct shmq_consumer *c, struct shmq_message *msg)
          * than lost. */
         if (sent == SHMQI_SENT_REFUSED)
             return false;
+#ifdef SHMQ_BUG_EXPIRED_FIRST
+        sent = SHMQI_SENT_SAFE;
+#endif
         if (sent == SHMQI_SENT_WAITS) {
             d.expired = true;
             d.msg = *msg;

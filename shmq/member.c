@@ -493,7 +493,12 @@ void shmqi_member_delayed(struct shmq_consumer *c, bool all)
     uint32_t kept = 0;
     if (!all && now < c->delayed_next_ns)
         return;
+#ifdef SHMQ_BUG_DELAYED_UNTOLD
     shmqi_freeing_begin(&c->find.claims, c->idx);
+    shmqi_freeing_end(&c->find.claims, c->idx);
+#else
+    shmqi_freeing_begin(&c->find.claims, c->idx);
+#endif
     for (uint32_t i = 0; i < c->delayed_cnt; i++) {
         struct shmqi_delayed *d = &c->delayed[i];
         if (!all && d->due_ns > now) {
@@ -504,7 +509,9 @@ void shmqi_member_delayed(struct shmq_consumer *c, bool all)
         (void)shm_cas(S9, shmqi_claim_at(&c->find.claims, d->seq), d->claim,
             shmqi_claim_freed(d->claim));
     }
+#ifndef SHMQ_BUG_DELAYED_UNTOLD
     shmqi_freeing_end(&c->find.claims, c->idx);
+#endif
     c->delayed_cnt = kept;
     c->delayed_next_ns = next;
     count_holds(c);

@@ -26,6 +26,8 @@
 
 /* -- scenarios ------------------------------------------------------------ */
 
+#define X_TTL_NS 1000000u
+
 /* The topic of a scenario. Arenas and rings may be smaller than a real topic
  * allows, so that reuse happens after few records. */
 struct x_setup {
@@ -34,7 +36,7 @@ struct x_setup {
     uint32_t slots;
     uint32_t arena_bytes;
     uint32_t producers, members, groups;
-    uint32_t flags;
+    uint32_t flags; /* SHMQ_TOPIC_TTL_DEAD_LETTER: of X_TTL_NS */
     uint64_t start_seq;
     uint32_t claims; /* per group; 0: as many as slots */
 };

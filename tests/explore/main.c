@@ -21,20 +21,21 @@
 extern const struct x_scenario x_spsc_wrap, x_spsc_wrap_32, x_spsc_join,
     x_spsc_overwrite, x_spsc_takeover, x_mpmc_2p2c, x_mpmc_2p2c_wrap,
     x_mpmc_3p1c, x_loans, x_arena_adopt, x_mpmc_join, x_drop_old, x_shared_reap,
-    x_shared_reap_wrap, x_shared_window, x_nack, x_nack_frames, x_lease,
-    x_group_cycle, x_group_cycle_x, x_group_create, x_half_made,
-    x_half_made_spsc, x_group_reset, x_absent, x_takeover, x_takeover_spsc,
-    x_evict, x_evict_shared, x_wait_mpmc, x_wait_spsc, x_wait_asymmetric,
-    x_attach, x_delete;
+    x_shared_reap_wrap, x_shared_window, x_nack, x_nack_frames, x_lease, x_bury,
+    x_bury_late, x_nack_later, x_expire, x_group_cycle, x_group_cycle_x,
+    x_group_create, x_half_made, x_half_made_spsc, x_group_reset, x_absent,
+    x_takeover, x_takeover_spsc, x_evict, x_evict_shared, x_wait_mpmc,
+    x_wait_spsc, x_wait_asymmetric, x_attach, x_delete;
 
 const struct x_scenario *const x_scenarios[] = {&x_spsc_wrap, &x_spsc_wrap_32,
     &x_spsc_join, &x_spsc_overwrite, &x_spsc_takeover, &x_mpmc_2p2c,
     &x_mpmc_2p2c_wrap, &x_mpmc_3p1c, &x_loans, &x_arena_adopt, &x_mpmc_join,
     &x_drop_old, &x_shared_reap, &x_shared_reap_wrap, &x_shared_window, &x_nack,
-    &x_nack_frames, &x_lease, &x_group_cycle, &x_group_cycle_x, &x_group_create,
-    &x_half_made, &x_half_made_spsc, &x_group_reset, &x_absent, &x_takeover,
-    &x_takeover_spsc, &x_evict, &x_evict_shared, &x_wait_mpmc, &x_wait_spsc,
-    &x_wait_asymmetric, &x_attach, &x_delete, NULL};
+    &x_nack_frames, &x_lease, &x_bury, &x_bury_late, &x_nack_later, &x_expire,
+    &x_group_cycle, &x_group_cycle_x, &x_group_create, &x_half_made,
+    &x_half_made_spsc, &x_group_reset, &x_absent, &x_takeover, &x_takeover_spsc,
+    &x_evict, &x_evict_shared, &x_wait_mpmc, &x_wait_spsc, &x_wait_asymmetric,
+    &x_attach, &x_delete, NULL};
 
 #define CALIBRATION 200u
 

@@ -177,7 +177,7 @@ int o_commit(struct shmq_producer *p, uint32_t author, struct shmq_loan *loan,
 /* -- receiving ------------------------------------------------------------ */
 
 /* The payload is whole, and says who wrote it. */
-static void check_payload(const struct shmq_message *msg, uint64_t *ret_tag)
+void o_payload(const struct shmq_message *msg, uint64_t *ret_tag)
 {
     uint64_t words[16];
     if (x_fetching) {
@@ -238,7 +238,7 @@ static void check_order(struct o_reader *r, const struct o_hand *h)
 static void check_hand(struct o_reader *r, struct o_hand *h)
 {
     uint64_t tag;
-    check_payload(&h->msg, &tag);
+    o_payload(&h->msg, &tag);
     h->author = (uint32_t)(tag >> 8) & 0xff;
     h->number = (uint32_t)tag & 0xff;
     if (h->author >= O_AUTHORS || h->number >= O_RECORDS)
@@ -341,7 +341,7 @@ int o_seek_back(struct o_reader *r)
 static void look_again(const struct o_hand *h)
 {
     uint64_t tag;
-    check_payload(&h->msg, &tag);
+    o_payload(&h->msg, &tag);
     if (tag != tag_of(h->author, h->number))
         x_fail(
             "record %u of author %u has become another", h->number, h->author);

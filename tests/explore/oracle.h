@@ -39,7 +39,21 @@ struct o_group {
     bool flux; /* not one group all the time */
 };
 
+/* A copy in the dead-letter topic. Its place there is its index. */
+struct o_letter {
+    uint64_t position;
+    uint32_t author, number, group;
+};
+
+#define O_LETTERS 64u
+
 struct oracle {
+    struct o_letter letters[O_LETTERS];
+    uint32_t letter_cnt, letters_safe;
+    uint32_t letters_refused; /* so many more are refused, perhaps */
+    uint32_t dead_ring; /* number of the dead-letter topic's ring */
+    bool dead_is_late; /* copies are safe when somebody says so */
+    uint32_t attempts; /* of the groups */
     struct o_record records[O_AUTHORS][O_RECORDS];
     uint32_t cnt[O_AUTHORS]; /* tried so far */
     uint64_t identity[O_AUTHORS];
@@ -110,6 +124,26 @@ uint32_t o_drain(struct o_reader *r);
 void o_peek(struct o_reader *r, uint32_t group, uint32_t cnt);
 /* A handler for shmq_consumer_poll(); ctx is a struct o_reader. */
 int o_handle(void *ctx, const struct shmq_message *msg);
+
+/* -- the dead-letter topic (oracle_dead.c), made up -------------------------
+ */
+
+/* As o_receive() of a topic whose dead letters take their time. */
+int o_receive_late(struct o_reader *r, struct o_hand *ret);
+int o_nack_later(struct o_reader *r, struct o_hand *h, uint64_t delay_ns);
+/* All copies become as safe as they should be, or those that are not are lost
+ * with their ring. */
+void o_letters_safe(void);
+void o_letters_lost(void);
+/* A DEADLETTER claim may move on: its record is safe. */
+bool o_buried(const void *claim, uint32_t lap, uint32_t done);
+/* Were the host to go down now: what group `group` is done with was done by a
+ * reader, or is safe. */
+void o_check_buried(uint32_t group);
+/* What became a dead letter counts as done by its group. */
+void o_count_letters(void);
+/* The record is whole; its name. */
+void o_payload(const struct shmq_message *msg, uint64_t *ret_tag);
 
 /* Every published record at or above `from` is done by the group; nothing
  * else was handed out. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "endpoint.h"
+#include "words.h"
 
 void p_produce(
     struct shmq_producer *p, uint32_t author, uint32_t cnt, uint32_t words)
@@ -153,6 +154,25 @@ void p_finish_shared(struct o_reader *r)
     (void)o_drain(r);
     o_check_done(r->group, 0);
     o_check_positions();
+}
+
+void p_check_found(struct o_reader *r, uint32_t attempts)
+{
+    struct shmqi_ring *ring = x_ring();
+    const struct shmqi_group_shm *g = &ring->groups[r->group];
+    (void)o_drain(r);
+    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(
+        x_memory_newest(&g->floor), x_memory_newest(&ring->data->tail)));
+    uint64_t next = shmqi_seq_expand(x_memory_newest(&g->next), floor);
+    for (uint64_t q = floor; q < next; q++) {
+        uint64_t k =
+            x_memory_newest(&ring->claims[q & ((1u << ring->claim_lg2) - 1)]);
+        struct shmqi_claim u = shmqi_claim_unpack(k);
+        if (u.lap == shmqi_claim_lap(q, ring->claim_lg2) &&
+            u.state == SHMQI_CLAIM_FREE && u.attempt < attempts)
+            x_fail("the free claim of frame %llu is not found",
+                (unsigned long long)q);
+    }
 }
 
 void p_fill(struct o_reader *r, uint32_t author)

@@ -27,6 +27,10 @@ void p_close(uint32_t who, struct o_reader *r);
 void p_bury(void);
 /* end(): the group's role passes, and what is left is drained and all done. */
 void p_finish_exclusive(const char *name, uint32_t group);
+/* end(): a claim that was given back is found by a member that looks on, even
+ * while its giver stands still before having told so. Not those with so many
+ * attempts: for them it may wait. */
+void p_check_found(struct o_reader *r, uint32_t attempts);
 /* end(): drained by a member that was there all the time. */
 void p_finish_shared(struct o_reader *r);
 /* end(): a new producer gets room for as many frames as there are slots, so

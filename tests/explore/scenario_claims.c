@@ -1,7 +1,6 @@
 /* scenario_claims.c - claims of shared groups: the dead, the stopped, those who
  * give back, and those whose lease ends. */
 #include "parts.h"
-#include "words.h"
 
 static struct {
     struct shmq_producer *producer;
@@ -32,29 +31,9 @@ static void members_begin(uint32_t flags, uint64_t lease_ns)
         (void)o_publish(side.producer, 0, 2);
 }
 
-/* A claim that was given back is found by a member that looks on, even while
- * its giver stands still before having told so. */
-static void check_found(void)
-{
-    struct shmqi_ring *r = x_ring();
-    const struct shmqi_group_shm *g = &r->groups[0];
-    (void)o_drain(&side.reader[0]);
-    uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(
-        x_memory_newest(&g->floor), x_memory_newest(&r->data->tail)));
-    uint64_t next = shmqi_seq_expand(x_memory_newest(&g->next), floor);
-    for (uint64_t q = floor; q < next; q++) {
-        uint64_t k =
-            x_memory_newest(&r->claims[q & ((1u << r->claim_lg2) - 1)]);
-        if ((uint32_t)(k >> 32) == shmqi_claim_lap(q, r->claim_lg2) &&
-            shmqi_claim_unpack(k).state == SHMQI_CLAIM_FREE)
-            x_fail("the free claim of frame %llu is not found",
-                (unsigned long long)q);
-    }
-}
-
 static void finish(void)
 {
-    check_found();
+    p_check_found(&side.reader[0], UINT32_MAX);
     for (uint32_t i = 1; i <= 3; i++)
         p_close(i, &side.reader[i]);
     p_finish_shared(&side.reader[0]);

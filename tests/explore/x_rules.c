@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#include "explore.h"
+#include "oracle.h"
 #include "words.h"
 
 enum class {
@@ -130,6 +130,9 @@ static bool claim_may(const void *word, uint64_t old, uint64_t value)
                     b.state == SHMQI_CLAIM_DONE);
     if (a.state == SHMQI_CLAIM_DONE)
         return being_made(word, 1);
+    if (a.state == SHMQI_CLAIM_DEADLETTER && b.attempt == 0 &&
+        (b.state == SHMQI_CLAIM_DONE || b.done > a.done))
+        return o_buried(word, a.lap, a.done);
     if (a.state == SHMQI_CLAIM_FREE && b.state == SHMQI_CLAIM_DONE)
         return being_made(word, 1);
     if (a.state == SHMQI_CLAIM_CLAIMED && b.state == SHMQI_CLAIM_CLAIMED)

@@ -92,6 +92,7 @@ void x_world_open(const struct x_setup *setup)
     a.max_groups = setup->groups;
     a.max_members = setup->members;
     a.flags = setup->flags;
+    a.ttl_ns = setup->flags & SHMQ_TOPIC_TTL_DEAD_LETTER ? X_TTL_NS : 0;
     char ns[32];
     (void)snprintf(ns, sizeof ns, "explore%d", (int)getpid());
     /* Who is told to end just now ends without leaving files. */
