@@ -35,7 +35,7 @@ class Remote:
         self.endpoint, self.timeout = endpoint, timeout
         self.engine = Engine(name, lease)
         self.keys = make_keys(server_key, public_key, secret_key)
-        self._context = zmq.Context()
+        self._context: Any = zmq.Context()
         self._socket: Any = None
         self._monitor: Any = None
         self._retry_at = self._opened_at = 0.0
@@ -156,7 +156,7 @@ class Remote:
             poller.register(self._monitor, zmq.POLLIN)
         if other is not None:
             poller.register(other, zmq.POLLIN)
-        poller.poll(max(0.0, min(due, until) - now) * 1000 + 1)
+        poller.poll(int(max(0.0, min(due, until) - now) * 1000) + 1)
         self._read()
         self._look_at_events()
         self._do_due()

@@ -487,6 +487,7 @@ class ConsumerCore:
             prefetch_frames=prefetch)
         self._bytes = Credit(options.get("window_bytes") or 1 << 20)
         self._records = Credit(options.get("window_records") or 4096)
+        self._looked: Optional[Tuple[int, ...]] = None
         self._again_at = 0.0
         self.state = "detached"  # attaching, attached, leaving, ended
         self.error: Optional[RemoteError] = None
@@ -546,6 +547,7 @@ class ConsumerCore:
         for credit, window in zip((self._bytes, self._records),
                                   self._windows()):
             credit.granted = credit.total(window)
+        self._looked = None
         self._corr_id = self.engine.corr()
         tlvs = [(wire.TOPIC, self.topic.encode()),
                 (wire.MEMBER, self.engine.name.encode())]
@@ -574,6 +576,13 @@ class ConsumerCore:
         return float("inf")
 
     def _grant(self) -> None:
+        # Windows are looked at again when something has been taken: else
+        # each stream would look at all others for each message.
+        looked = (self._bytes.done, self._bytes.left, self._records.done,
+                  self._records.left)
+        if looked == self._looked:
+            return
+        self._looked = looked
         windows = self._windows()
         totals = (self._bytes.total(windows[0]),
                   self._records.total(windows[1]))
@@ -589,6 +598,7 @@ class ConsumerCore:
         it had been, that does no harm.)"""
         for credit in (self._bytes, self._records):
             credit.granted = min(credit.granted, credit.came)
+        self._looked = None
         self._again_at = self.engine.now + AGAIN_PAUSE
 
     def lost(self) -> None:

@@ -36,6 +36,11 @@ class Gap:
     reason: str
 
 
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
 class Message:
     """A received record, held until it is released or given back."""
 
@@ -257,8 +262,8 @@ class Consumer(Handle):
             message = self.receive_nowait()
             if message is not None:
                 return message
-            ready = loop.create_future()
-            loop.add_reader(fd, lambda: ready.done() or ready.set_result(None))
+            ready: "asyncio.Future[None]" = loop.create_future()
+            loop.add_reader(fd, _wake, ready)
             try:
                 await ready
             finally:

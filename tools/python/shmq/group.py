@@ -45,7 +45,10 @@ def _name_of(words: Dict[Any, int], value: int) -> str:
 class Admin:
     """What a Topic can do with its groups."""
 
-    handle: ctypes.c_void_p
+    @property
+    def handle(self) -> ctypes.c_void_p:
+        """Its topic's."""
+        raise NotImplementedError
 
     def _all(self, function: Any, kind: Any) -> List[Any]:
         cap = 16
@@ -61,8 +64,9 @@ class Admin:
         shmq_group_stat."""
         groups = []
         for stat in self._all(n.lib.shmq_topic_groups, n.GroupStat):
-            group = {name: getattr(stat, name)
-                     for name, _ in n.GroupStat._fields_ if name != "reserved"}
+            group = {field[0]: getattr(stat, field[0])
+                     for field in n.GroupStat._fields_
+                     if field[0] != "reserved"}
             group.update(name=stat.name.decode(), gates=bool(stat.gates),
                          dead_letter=stat.dead_letter.decode(),
                          kind=_name_of(KINDS, stat.kind),
@@ -75,9 +79,9 @@ class Admin:
         holds up, see struct shmq_endpoint_stat."""
         endpoints = []
         for stat in self._all(n.lib.shmq_topic_endpoints, n.EndpointStat):
-            one = {name: getattr(stat, name)
-                   for name, _ in n.EndpointStat._fields_
-                   if name != "block_cnt"}
+            one = {field[0]: getattr(stat, field[0])
+                   for field in n.EndpointStat._fields_
+                   if field[0] != "block_cnt"}
             one.update(comm=stat.comm.decode(errors="replace"),
                        group=stat.group.decode() or None,
                        role=ROLES.get(stat.role, "unknown"),

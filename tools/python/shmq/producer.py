@@ -45,8 +45,8 @@ class Records:
             attrs.append((KEY, None, key))
         if content_type is not None:
             attrs.append((CONTENT_TYPE, None, text(content_type)))
-        for name, value in (headers or {}).items():
-            attrs.append((HEADER, name, value))
+        for header, header_value in (headers or {}).items():
+            attrs.append((HEADER, header, header_value))
         self._keep: List[object] = []
         self.attrs = (n.Attr * max(1, len(attrs)))()
         self.attr_cnt = len(attrs)
@@ -80,7 +80,8 @@ class Loan:
         return self._view.data
 
     def _end(self) -> None:
-        self.data  # ValueError when it is over
+        if self._view is None:
+            raise ValueError("this loan is over")
         self._view.end()  # BufferError while parts of it are in use
         self._view = None
 

@@ -119,8 +119,8 @@ class Topic(Handle, Admin):
         attrs = n.TopicAttrs(struct_bytes=ctypes.sizeof(n.TopicAttrs))
         check(n.lib.shmq_topic_attrs(self.handle, ctypes.byref(attrs)))
         found: Dict[str, Any] = {
-            name: getattr(attrs, name) for name, _ in n.TopicAttrs._fields_
-            if name not in ("struct_bytes", "reserved")}
+            field[0]: getattr(attrs, field[0]) for field in n.TopicAttrs._fields_
+            if field[0] not in ("struct_bytes", "reserved")}
         found["schema"] = attrs.schema.decode() if attrs.schema else None
         return found
 
