@@ -13,11 +13,19 @@ struct pwritev2_io {
     struct shmqd_io_op *head, **tail; /* done, not told yet */
 };
 
+/* Where writes that are flushed at once are not known (an emulator, a file
+ * system that refuses flags), the flush is a call of its own. */
 static int64_t run_write(const struct shmqd_io_op *op)
 {
     struct iovec iov = {(void *)(uintptr_t)op->buf, (size_t)op->len};
-    int flags = op->flags & SHMQD_IO_DSYNC ? RWF_DSYNC : 0;
-    ssize_t n = pwritev2(op->file, &iov, 1, (off_t)op->off, flags);
+    bool dsync = (op->flags & SHMQD_IO_DSYNC) != 0;
+    ssize_t n =
+        pwritev2(op->file, &iov, 1, (off_t)op->off, dsync ? RWF_DSYNC : 0);
+    if (n < 0 && dsync && (errno == EOPNOTSUPP || errno == ENOSYS)) {
+        n = pwrite(op->file, op->buf, (size_t)op->len, (off_t)op->off);
+        if (n >= 0 && fdatasync(op->file))
+            n = -1;
+    }
     return n < 0 ? -errno : (int64_t)n;
 }
 

@@ -1,9 +1,11 @@
 /* The storage engine on a real file system, by both back ends. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -39,6 +41,40 @@ static void what_was_added_is_read_back(void **state)
     store_case_read(&c, 0, 15, 100, UINT64_MAX);
     store_case_read(&c, 7, 15, 100, UINT64_MAX);
     store_case_close(&c, true);
+}
+
+/* In place of the C library's: as in emulators and on file systems that know
+ * no flags. */
+static bool flags_are_refused;
+static unsigned refused_cnt, flushed_cnt;
+
+ssize_t pwritev2(int fd, const struct iovec *iov, int cnt, off_t at, int flags)
+{
+    if (flags == 0)
+        return pwritev(fd, iov, cnt, at);
+    if (flags_are_refused) {
+        refused_cnt++;
+        errno = EOPNOTSUPP;
+        return -1;
+    }
+    ssize_t n = pwritev(fd, iov, cnt, at);
+    return n >= 0 && fdatasync(fd) != 0 ? -1 : n;
+}
+
+int fdatasync(int fd)
+{
+    flushed_cnt++;
+    return fsync(fd);
+}
+
+static void where_no_flags_are_known_flushes_are_calls(void **state)
+{
+    flags_are_refused = true;
+    refused_cnt = flushed_cnt = 0;
+    what_was_added_is_read_back(state);
+    flags_are_refused = false;
+    assert_true(refused_cnt > 0);
+    assert_true(flushed_cnt >= refused_cnt);
 }
 
 static void segments_follow_each_other(void **state)
@@ -329,6 +365,8 @@ int main(void)
                                 pwritev2 = SHMQD_IO_PWRITEV2;
     const struct CMUnitTest tests[] = {
         BOTH(what_was_added_is_read_back),
+        {"where_no_flags_are_known_flushes_are_calls",
+            where_no_flags_are_known_flushes_are_calls, NULL, NULL, &pwritev2},
         BOTH(segments_follow_each_other),
         BOTH(after_a_clean_close_nothing_is_scanned),
         BOTH(after_an_unclean_end_everything_durable_is_there),
