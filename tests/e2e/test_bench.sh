@@ -140,7 +140,7 @@ for transport in spsc boost-mq posix-mq; do
     "$bench" run --quiet --modes stream --slice 20s --repeats 1 \
         --transports $transport >/dev/null 2>&1 &
     pid=$!
-    for _ in $(seq 1200); do
+    for _ in $(seq 100); do # where it is not shown it is just a moment
         ls /dev/shm /dev/mqueue 2>/dev/null | grep -q "bench-$pid-" && break
         sleep 0.05
     done
