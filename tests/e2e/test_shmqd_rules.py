@@ -269,6 +269,41 @@ def a_ring_that_is_deleted_is_made_anew():
         place.stop(daemon)
 
 
+def watches(daemon, pid):
+    """Whether the daemon holds a pidfd of that process."""
+    folder = "/proc/%d/fdinfo" % daemon.pid
+    try:
+        for name in os.listdir(folder):
+            try:
+                with open(os.path.join(folder, name)) as file:
+                    if "\nPid:\t%d\n" % pid in file.read():
+                        return True
+            except FileNotFoundError:
+                pass
+    except PermissionError:
+        return True  # only root may look
+    return False
+
+
+def the_dead_are_cleared_away():
+    """By shmqd itself: nobody else looks at the topic."""
+    with Place("reap") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        for number in range(1, 3):
+            reader = place.begin("sub", "t", "--group", "g%d" % number)
+            eventually(lambda: len(place.stat("t")["groups"]) == number,
+                       "it reads")
+            eventually(lambda: watches(daemon, reader.pid), "it is watched")
+            reader.kill()
+            begin = time.monotonic()
+            eventually(lambda: place.logged(
+                "cleared away after 1 dead endpoints", number), "reaped")
+            print("reaped after %.0f ms" % ((time.monotonic() - begin) * 1000))
+            reader.wait()
+        place.stop(daemon)
+
+
 def the_socket_takes_nonsense():
     with Place("socket") as place:
         daemon = place.start()
@@ -414,6 +449,7 @@ CASES = [
     topics_of_the_settings_are_made,
     a_memory_topic_of_the_name_is_left_alone,
     a_ring_that_is_deleted_is_made_anew,
+    the_dead_are_cleared_away,
     the_socket_takes_nonsense,
     two_signals_and_a_hangup,
     readiness_is_told,
