@@ -395,6 +395,9 @@ class World:
             if self.bridge and self.bridge.process.poll() is None:
                 self.bridge.kill()
             shmq(self.ns, "rm", "--all", "--force")
+            for name in os.listdir("/dev/shm"):  # a killed daemon's socket
+                if name.startswith(f"shmq.{self.ns}."):
+                    os.unlink("/dev/shm/" + name)
             self.dir.cleanup()
 
     def peer(self, hello=True, lease_ms=0, **kwargs):
