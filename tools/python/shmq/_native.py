@@ -6,6 +6,7 @@ import ctypes.util
 import os
 from ctypes import (CFUNCTYPE, POINTER, Structure, byref, c_char, c_char_p,
                     c_int, c_int32, c_int64, c_uint32, c_uint64, c_void_p)
+from typing import Any
 
 FOREVER = 2**64 - 1
 
@@ -14,7 +15,7 @@ def _load() -> ctypes.CDLL:
     """SHMQ_LIBRARY names the library; else the one that is installed."""
     name = os.environ.get("SHMQ_LIBRARY")
     for candidate in ([name] if name else
-                      ["libshmq.so.0", ctypes.util.find_library("shmq")]):
+                      ["libshmq.so.0", ctypes.util.find_library("shmq") or ""]):
         if candidate:
             try:
                 return ctypes.CDLL(candidate, use_errno=True)
@@ -164,7 +165,7 @@ P = c_void_p  # handles
 lib = _load()
 
 
-def _declare(name: str, result, *args) -> None:
+def _declare(name: str, result: Any, *args: Any) -> None:
     function = getattr(lib, name)
     function.restype = result
     function.argtypes = args
@@ -252,4 +253,4 @@ for _name, _result, *_args in (
         ("shmq_server_receive_wait", c_int, P, c_uint64, POINTER(Message)),
         ("shmq_server_reply", c_int, P, POINTER(Message), POINTER(Record)),
         ("shmq_server_nack", c_int, P, POINTER(Message))):
-    _declare(_name, _result, *_args)
+    _declare(str(_name), _result, *_args)
