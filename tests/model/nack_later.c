@@ -14,7 +14,6 @@
  * ok: -DKILL=1
  * ok: -DLEASE=1 -DPOLLS=0
  * ok: -DSTOP=1
- * big: -DLEASE=1
  * big: -DKILL=1 -DLEASE=1 -DPOLLS=0
  * bad: -DPOLLS=2 -DBAD=1
  * bad: -DSTOP=1 -DBAD=2
