@@ -146,7 +146,15 @@ static bool make_ring(
     uint64_t end = recovery->dropped_end_pos > recovery->end_pos
         ? recovery->dropped_end_pos
         : recovery->end_pos;
-    uint64_t start = shmqi_durable_start(attrs, end);
+    /* Nor may a group of the journal stand beyond the new records: it would
+     * pass over them. */
+    uint64_t reached = shmqd_topic_reached(topic, end);
+    uint64_t start = shmqi_durable_start(attrs, reached);
+    if (reached > shmqi_durable_start(attrs, end))
+        shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
+            "the log ends at %" PRIu64 " although a group had come to %" PRIu64
+            "; what lies between is lost",
+            end, reached);
     if (!begin_log(topic, start))
         return false;
     struct shmqi_durable_make make = {

@@ -87,6 +87,10 @@ void shmqd_topic_places_free(struct shmqd_topic *topic);
  * was told. */
 bool shmqd_topic_groups(
     struct shmqd_topic *topic, uint64_t now_ns, bool flushed);
+/* How far groups had come as the journal knows it, or `end_pos` if that is
+ * more. The journal is flushed always, the log of an os topic is not: after a
+ * power cut they may stand beyond its end. */
+uint64_t shmqd_topic_reached(const struct shmqd_topic *topic, uint64_t end_pos);
 /* Makes the groups of the journal anew in a ring that was made anew. Records
  * below `handed_pos` may have been handed out since the journal was written. */
 void shmqd_topic_restore_groups(struct shmqd_topic *topic, uint64_t handed_pos);

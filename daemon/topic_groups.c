@@ -8,6 +8,7 @@
  * it. */
 #include "topic.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,9 @@
 
 #define LOOK_NS 50000000ull
 #define WITH_FLUSH_NS 5000000ull
+/* More than any power cut takes of a log. Members can scribble on what the
+ * journal was told: a place further beyond the log's end is not believed. */
+#define LOST_MAX (1ull << 40)
 
 /* A group as the journal knows it. */
 struct known {
@@ -86,13 +90,45 @@ bool shmqd_topic_places_open(struct shmqd_topic *topic)
     return true;
 }
 
+struct reach {
+    uint64_t most, pos;
+};
+
+static void take_reach(void *ctx, const struct shmqi_group_place *place)
+{
+    struct reach *reach = ctx;
+    const uint64_t seen[] = {place->floor, place->next};
+    for (int i = 0; i < 2; i++) {
+        if (seen[i] > reach->pos && seen[i] <= reach->most)
+            reach->pos = seen[i];
+    }
+}
+
+uint64_t shmqd_topic_reached(const struct shmqd_topic *topic, uint64_t end_pos)
+{
+    struct reach reach = {
+        end_pos < UINT64_MAX - LOST_MAX ? end_pos + LOST_MAX : end_pos,
+        end_pos,
+    };
+    shmqd_journal_each(topic->daemon->journal, topic->uuid, take_reach, &reach);
+    return reach.pos;
+}
+
 void shmqd_topic_restore_groups(struct shmqd_topic *topic, uint64_t handed_pos)
 {
     struct shmqd_places *places = topic->places;
+    const uint64_t start = shmqi_drain_start(topic->drain);
     for (uint32_t i = 0; i < places->cnt; i++) {
         struct shmqi_group_place *place = &places->known[i].place;
         if (place->next < handed_pos)
             place->next = handed_pos;
+        if (place->floor > start) { /* would pass over records to come */
+            shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
+                "group %s stood at %" PRIu64
+                ", where nothing can have been; it goes on at %" PRIu64,
+                place->name, place->floor, start);
+            place->floor = place->next = start;
+        }
         int rc = shmqi_drain_restore(topic->drain, place);
         if (rc != 0 && rc != SHMQ_ERR_EXISTS)
             shmqs_log_about(SHMQS_ERROR, "topic", topic->name,

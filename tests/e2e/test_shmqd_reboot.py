@@ -5,6 +5,7 @@ the same one; a group that had done everything is handed nothing again."""
 import glob
 import json
 import os
+import shutil
 import signal
 import time
 
@@ -173,6 +174,45 @@ def killed_before_the_groups_are_there():
         place.stop(daemon)
 
 
+def the_log_lost_more_than_a_ring(ring, *attrs):
+    """A power cut takes what an os topic had not flushed, but nothing of the
+    journal: the group stands far beyond the log's end. It is handed all that is
+    published then, at positions of which none was there before."""
+    place = Place("reboot-short")
+    more = ["--exclusive"] if ring == "spsc" else []
+    with place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "os", "--ring", ring, *attrs)
+        place.shmq("group", "create", "t", "g", *more)
+        place.shmq("pub", "t", "--wait", "written", stdin=b"old\n" * 20)
+        place.stop(daemon)
+        flushed = os.path.join(place.work, "flushed")
+        shutil.copytree(os.path.join(place.dir, "topics"), flushed)
+        daemon = place.start()
+        place.shmq("pub", "t", "--wait", "written", stdin=b"lost\n" * 4000)
+        before = read(place, "g", 4020, *more)
+        place.stop(daemon)
+
+        place.empty_shm()
+        shutil.rmtree(os.path.join(place.dir, "topics"))
+        shutil.copytree(flushed, os.path.join(place.dir, "topics"))
+        for marker in glob.glob(os.path.join(place.dir, "topics/*/clean")):
+            os.unlink(marker)
+        daemon = place.start()
+        place.shmq("pub", "t", "--wait", "written", stdin=b"new\n" * 100)
+        lines = [json.loads(line) for line in place.shmq(
+            "sub", "t", "--group", "g", "--format", "json", "--timeout", "60",
+            "--exit-when-empty", *more).splitlines()]
+        after = [int(one["position"]) for one in lines if "gap" not in one]
+        check(len(after) == 100, ring, "all that is new", len(after), lines[:2])
+        check(min(after) > max(p for p, _ in before), "at positions of its own")
+        check(any("gap" in one for one in lines), "what was lost is told")
+        place.stop(daemon)
+    print("%s: a log that lost more than a ring: %d of 100" % (ring, len(after)))
+
+
+the_log_lost_more_than_a_ring("mpmc", "--capacity", "64")
+the_log_lost_more_than_a_ring("spsc", "--arena", "64K", "--max-message", "1K")
 who_waits_comes_after_the_groups()
 killed_before_the_groups_are_there()
 read_on_without_daemon(signal.SIGKILL, "reboot-killed")
