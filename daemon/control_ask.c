@@ -103,10 +103,8 @@ static void answer_retain(
         ret->rc = SHMQ_ERR_NOENT;
         return;
     }
-    ret->rc = shmqd_topic_set_retention(topic, &change);
-    if (ret->rc != 0)
-        snprintf(ret->text, sizeof(ret->text), "%s: %s", ask->topic,
-            shmqd_store_error(daemon->store));
+    ret->rc =
+        shmqd_topic_set_retention(topic, &change, ret->text, sizeof(ret->text));
 }
 
 void shmqd_control_answer(

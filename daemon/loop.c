@@ -170,6 +170,8 @@ static uint64_t earliest(const struct shmqd *daemon, uint64_t now)
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         const struct shmqd_topic *topic = daemon->topics[i];
         bool served = topic->state == SHMQD_TOPIC_SERVED;
+        if (!shmqd_topic_is_known(topic))
+            continue; /* nobody tries it again */
         uint64_t mine = served ? topic->look_ns : topic->retry_ns;
         when = mine < when ? mine : when;
         if (served && topic->groups_ns < when)

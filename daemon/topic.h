@@ -52,6 +52,13 @@ struct shmqd_topic {
     struct shmqd_places *places; /* of its groups, as journaled */
 };
 
+/* False: what its meta file says is of a later version, so `meta` is empty. It
+ * is neither opened nor described anew; it can be removed. */
+static inline bool shmqd_topic_is_known(const struct shmqd_topic *topic)
+{
+    return topic->meta.attrs.durability != SHMQ_DURABILITY_NONE;
+}
+
 /* -- topic.c --------------------------------------------------------------- */
 
 /* Opens log and ring, making the ring when it is not there. Sets state and
@@ -105,9 +112,10 @@ bool shmqd_topic_note_groups(struct shmqd_topic *topic);
  * it did: there may be more. */
 bool shmqd_topic_keep(struct shmqd_topic *topic);
 /* Takes the fields that `change->flags` names, and makes them durable. Returns
- * 0 or enum shmq_err with its text in shmq_error_text() or the store's. */
-int shmqd_topic_set_retention(
-    struct shmqd_topic *topic, const struct shmq_retention *change);
+ * 0 or enum shmq_err with a sentence in `text`; then nothing has changed.
+ * LAYOUT: the topic is not known (shmqd_topic_is_known()). */
+int shmqd_topic_set_retention(struct shmqd_topic *topic,
+    const struct shmq_retention *change, char *text, size_t text_room);
 /* Publishes what `stat` shows of the topic's place on the disk. */
 void shmqd_topic_figures(struct shmqd_topic *topic);
 
@@ -122,8 +130,8 @@ int shmqd_meta_decode(const char *text, size_t len, struct shmqd_meta *ret);
 void shmqd_meta_retain(
     struct shmqd_meta *meta, const struct shmq_retention *retain);
 void shmqd_meta_init(struct shmqd_meta *meta);
-/* Checks name and attributes, and fills in all defaults: those of a later
- * version may be others. INVAL with shmq_error_text(). */
+/* Checks name, attributes and retention, and fills in all defaults: those of a
+ * later version may be others. INVAL with shmq_error_text(). */
 int shmqd_meta_complete(const char *name, struct shmqd_meta *meta);
 /* The copy's texts are its own. */
 void shmqd_meta_copy(struct shmqd_meta *to, const struct shmqd_meta *from);

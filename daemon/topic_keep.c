@@ -1,6 +1,7 @@
 /* topic_keep.c - how much history a topic keeps. */
 #include "topic.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <shmq.h>
@@ -73,20 +74,30 @@ bool shmqd_topic_keep(struct shmqd_topic *topic)
     return shmqd_log_retain(topic->log, &policy) == 1;
 }
 
-int shmqd_topic_set_retention(
-    struct shmqd_topic *topic, const struct shmq_retention *change)
+int shmqd_topic_set_retention(struct shmqd_topic *topic,
+    const struct shmq_retention *change, char *text, size_t text_room)
 {
-    char text[4096];
+    char written[4096];
     struct shmqd_meta meta;
+    /* Writing what we know of it would be the end of its description. */
+    if (!shmqd_topic_is_known(topic)) {
+        snprintf(text, text_room, "%s: %s", topic->name, topic->why);
+        return SHMQ_ERR_LAYOUT;
+    }
     shmqd_meta_copy(&meta, &topic->meta);
     shmqd_meta_retain(&meta, change);
-    size_t len = shmqd_meta_encode(&meta, text, sizeof(text));
-    if (len == 0)
+    size_t len = shmqd_meta_encode(&meta, written, sizeof(written));
+    if (len == 0) {
+        snprintf(text, text_room, "%s: cannot be described", topic->name);
         return SHMQ_ERR_INVAL;
+    }
     int rc = shmqd_meta_write(
-        topic->daemon->store, topic->uuid, topic->name, text, len);
-    if (rc != 0)
+        topic->daemon->store, topic->uuid, topic->name, written, len);
+    if (rc != 0) {
+        snprintf(text, text_room, "%s: %s", topic->name,
+            shmqd_store_error(topic->daemon->store));
         return rc;
+    }
     shmqd_meta_retain(&topic->meta, change);
     topic->look_ns = 0; /* applied in the next turn */
     return 0;

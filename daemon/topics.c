@@ -76,7 +76,8 @@ static void take_meta(void *ctx, const uint8_t uuid[16], const char *name,
             "the data directory holds two topics of this name; one is served");
         return;
     }
-    bool known = shmqd_meta_decode(text, len, &meta) == 0;
+    bool known = shmqd_meta_decode(text, len, &meta) == 0 &&
+        meta.attrs.durability != SHMQ_DURABILITY_NONE;
     struct shmqd_topic *topic = add(daemon, name, uuid, known ? &meta : NULL);
     if (topic == NULL)
         shmqs_log_about(
@@ -103,7 +104,7 @@ int shmqd_topics_open(struct shmqd *daemon)
             daemon->dir, "%s", shmqd_store_error(daemon->store));
     shmqd_journal_prune(daemon->journal);
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
-        if (daemon->topics[i]->meta.attrs.durability != SHMQ_DURABILITY_NONE)
+        if (shmqd_topic_is_known(daemon->topics[i]))
             shmqd_topic_open(daemon->topics[i]);
     }
     return 0;
@@ -214,7 +215,8 @@ int shmqd_topics_remove(struct shmqd *daemon, const char *name, uint32_t flags,
     if (rc != 0) {
         snprintf(
             text, text_room, "%s: %s", name, shmqd_store_error(daemon->store));
-        shmqd_topic_open(topic);
+        if (shmqd_topic_is_known(topic))
+            shmqd_topic_open(topic);
         return rc;
     }
     shmqs_log_about(SHMQS_INFO, "topic", name, "removed with its history");
@@ -227,7 +229,7 @@ void shmqd_topics_retry(struct shmqd *daemon, uint64_t now_ns)
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         struct shmqd_topic *topic = daemon->topics[i];
         if (topic->state != SHMQD_TOPIC_SERVED && now_ns >= topic->retry_ns &&
-            topic->meta.attrs.durability != SHMQ_DURABILITY_NONE) {
+            shmqd_topic_is_known(topic)) {
             topic->retry_ns = now_ns + 1000000000;
             shmqd_topic_open(topic);
         }

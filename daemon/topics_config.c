@@ -62,6 +62,8 @@ static int configure(struct shmqd *daemon, const struct shmqs_values *section)
                 shmqs_section_place(section), "%s", text);
         return 0;
     }
+    if (!shmqd_topic_is_known(topic))
+        return 0; /* which was said when it was set aside */
     const char *key = shmqd_meta_complete(name, &meta) == 0
         ? difference(section, &topic->meta.attrs, &meta.attrs)
         : NULL;
@@ -71,10 +73,9 @@ static int configure(struct shmqd *daemon, const struct shmqs_values *section)
             "effect",
             shmqs_section_place(section), key);
     if (meta.retain.flags != 0 &&
-        shmqd_topic_set_retention(topic, &meta.retain) != 0)
+        shmqd_topic_set_retention(topic, &meta.retain, text, sizeof(text)) != 0)
         return shmqs_settings_fail(daemon->settings, SHMQS_EXIT_FAILED,
-            shmqs_section_place(section), "%s",
-            shmqd_store_error(daemon->store));
+            shmqs_section_place(section), "%s", text);
     return 0;
 }
 

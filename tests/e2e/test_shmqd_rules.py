@@ -242,6 +242,83 @@ def a_memory_topic_of_the_name_is_left_alone():
         place.stop(daemon)
 
 
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+def describe_as_later(place):
+    """Adds a line of a later version to the description of the only topic;
+    returns the file's name and what it holds then."""
+    folder = os.path.join(place.dir, "topics")
+    path = os.path.join(folder, os.listdir(folder)[0], "meta")
+    with open(path, "rb") as file:
+        head, text = file.read().split(b"\n", 1)
+    words = head.split()
+    topic = words[3]
+    check(words[5] == b"%08x" % crc32c(topic + text), head)
+    text += b"later=1\n"
+    words[4:] = [b"%x" % len(text), b"%08x" % crc32c(topic + text)]
+    with open(path, "wb") as file:
+        file.write(b" ".join(words) + b"\n" + text)
+    with open(path, "rb") as file:
+        return path, file.read()
+
+
+def a_topic_of_a_later_version_is_kept_as_it_is():
+    """Who does not know what it means neither serves nor describes it."""
+    with Place("later") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        place.stop(daemon)
+        place.empty_shm()
+        path, meta = describe_as_later(place)
+        conf = os.path.join(place.work, "shmq.conf")
+        with open(conf, "w") as file:
+            file.write("[topic t]\nretain-age = 1h\n")
+
+        def is_kept():
+            with open(path, "rb") as file:
+                return file.read() == meta
+
+        daemon = place.start("--config", conf)
+        check(place.logged("of a later version"))
+        check(is_kept(), "a section [topic t] changes nothing")
+        place.shmq("set", "t", "retain-bytes=1G", status=8)
+        check("of a later version" in place.said, place.said)
+        check(is_kept(), "shmq set changes nothing")
+        place.shmq("health", status=1)
+        place.stop(daemon, status=1)
+
+
+def processor_seconds(process):
+    with open("/proc/%d/stat" % process.pid) as file:
+        words = file.read().rsplit(")", 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def a_topic_that_is_not_known_keeps_nobody_awake():
+    with Place("awake") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        place.stop(daemon)
+        describe_as_later(place)
+        daemon = place.start()
+        time.sleep(1.2)  # until then others would be tried again
+
+        def sleeps():
+            begin = processor_seconds(daemon)
+            time.sleep(1)
+            return processor_seconds(daemon) - begin < 0.1
+
+        eventually(sleeps, "it sleeps when there is nothing to do")
+        place.stop(daemon, status=1)
+
+
 def a_ring_that_is_deleted_is_made_anew():
     """Somebody empties /dev/shm under a running shmqd; it goes on in a new ring,
     behind all positions that were used."""
@@ -448,6 +525,8 @@ CASES = [
     settings_are_checked,
     topics_of_the_settings_are_made,
     a_memory_topic_of_the_name_is_left_alone,
+    a_topic_of_a_later_version_is_kept_as_it_is,
+    a_topic_that_is_not_known_keeps_nobody_awake,
     a_ring_that_is_deleted_is_made_anew,
     the_dead_are_cleared_away,
     the_socket_takes_nonsense,
