@@ -6,6 +6,7 @@
 
 #include <shmq.h>
 
+#include "control.h"
 #include "service/service_log.h"
 
 enum { GROUPS_CAP = 256 };
@@ -84,6 +85,11 @@ int shmqd_topic_set_retention(struct shmqd_topic *topic,
         snprintf(text, text_room, "%s: %s", topic->name, topic->why);
         return SHMQ_ERR_LAYOUT;
     }
+    int rc = shmqi_retention_check(change);
+    if (rc != 0) {
+        snprintf(text, text_room, "%s: %s", topic->name, shmq_error_text());
+        return rc;
+    }
     shmqd_meta_copy(&meta, &topic->meta);
     shmqd_meta_retain(&meta, change);
     size_t len = shmqd_meta_encode(&meta, written, sizeof(written));
@@ -91,7 +97,7 @@ int shmqd_topic_set_retention(struct shmqd_topic *topic,
         snprintf(text, text_room, "%s: cannot be described", topic->name);
         return SHMQ_ERR_INVAL;
     }
-    int rc = shmqd_meta_write(
+    rc = shmqd_meta_write(
         topic->daemon->store, topic->uuid, topic->name, written, len);
     if (rc != 0) {
         snprintf(text, text_room, "%s: %s", topic->name,

@@ -16,6 +16,7 @@
 
 #include <shmq.h>
 
+#include "control.h"
 #include "files.h"
 #include "service/units.h"
 #include "topic_impl.h"
@@ -102,9 +103,21 @@ static bool set(
     return true;
 }
 
+/* A line of its own would be taken for a key of a later version. */
+static bool is_one_line(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
+    }
+    return true;
+}
+
 size_t shmqd_meta_encode(const struct shmqd_meta *meta, char *text, size_t room)
 {
     size_t len = 0;
+    if (!is_one_line(meta->schema) || !is_one_line(meta->consumed))
+        return 0;
     int n = snprintf(text, room, "%s", first_line);
     for (size_t i = 0; i < FIELD_CNT && n >= 0 && (size_t)n < room - len; i++) {
         len += (size_t)n;
@@ -193,6 +206,12 @@ int shmqd_meta_complete(const char *name, struct shmqd_meta *meta)
     int rc = shmqi_topic_name_check(name, true);
     if (rc == 0)
         rc = shmqi_topic_constants(name, attrs, &c);
+    if (rc == 0) {
+        struct shmq_retention retain = meta->retain;
+        retain.flags = SHMQ_RETAIN_AGE | SHMQ_RETAIN_CONSUMED;
+        retain.consumed = meta->consumed;
+        rc = shmqi_retention_check(&retain);
+    }
     if (rc != 0)
         return rc;
     attrs->ring = c.ring;

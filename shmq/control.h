@@ -65,6 +65,12 @@ int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
 int shmqi_control_ask_once(const char *ns, struct shmqi_ask *ask,
     uint64_t answer_ns, struct shmqi_answer *ret);
 
+/* Both sides: whether the fields that `retention->flags` names can be meant.
+ * INVAL: `consumed` must be "", "all" or names of groups, each once, separated
+ * by single commas (anything else would match no group, and so keep history
+ * for ever); an age must fit a signed number. */
+int shmqi_retention_check(const struct shmq_retention *retention);
+
 /* The daemon's side: whether `bytes` received bytes are a legal question; texts
  * are terminated. */
 int shmqi_ask_check(struct shmqi_ask *ask, uint64_t bytes);

@@ -1,5 +1,7 @@
 /* durable_topic.c - durable topics are made, changed and removed by shmqd; this
  * is how it is asked. */
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,12 +10,54 @@
 #include "control.h"
 #include "error.h"
 #include "files.h"
+#include "groups.h"
 #include "process.h"
 #include "topic_impl.h"
 
 static uint64_t soon(void)
 {
     return shmqi_now_monotonic() + SHMQI_CONTROL_WAIT_NS;
+}
+
+static bool is_named_before(const char *list, const char *name, size_t len)
+{
+    for (; list < name; list += strcspn(list, ",") + 1)
+        if (strcspn(list, ",") == len && memcmp(list, name, len) == 0)
+            return true;
+    return false;
+}
+
+static bool is_list_of_groups(const char *list)
+{
+    char name[SHMQ_GROUP_MAX + 1];
+    const char *at = list;
+    while (true) {
+        size_t len = strcspn(at, ",");
+        if (len >= sizeof name || is_named_before(list, at, len))
+            return false;
+        memcpy(name, at, len);
+        name[len] = '\0';
+        if (shmqi_group_name_check(name) != SHMQ_OK)
+            return false;
+        if (at[len] == '\0')
+            return true;
+        at += len + 1;
+    }
+}
+
+int shmqi_retention_check(const struct shmq_retention *retention)
+{
+    const char *groups = retention->consumed;
+    if ((retention->flags & SHMQ_RETAIN_AGE) &&
+        retention->retain_age_ns > INT64_MAX)
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "retention: an age of more than 292 years; 0 keeps all");
+    if ((retention->flags & SHMQ_RETAIN_CONSUMED) && groups && *groups &&
+        !is_list_of_groups(groups))
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "retention: consumed: give all, or names of groups as "
+            "GROUP,GROUP, each once and without blanks");
+    return SHMQ_OK;
 }
 
 static int set_retention(
@@ -28,6 +72,9 @@ static int set_retention(
         return shmqi_fail(SHMQ_ERR_INVAL,
             "retention: set struct_bytes, and flags of enum "
             "shmq_retention_flags");
+    int rc = shmqi_retention_check(retention);
+    if (rc)
+        return rc;
     ask->retain = *retention;
     ask->retain.consumed = NULL;
     if (!(retention->flags & SHMQ_RETAIN_CONSUMED))

@@ -319,6 +319,24 @@ def a_topic_that_is_not_known_keeps_nobody_awake():
         place.stop(daemon, status=1)
 
 
+def only_names_of_groups_are_consumed():
+    """Other texts would keep history for ever, or end the description."""
+    with Place("consumed") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        for words in ("a\nb=c", "a,a", "a, b", "a,", "\x01"):
+            place.shmq("set", "t", "retain-consumed=" + words, status=2)
+            check(place.said.count("\n") == 1, place.said)
+            place.shmq("create", "u", "--durability", "disk",
+                       "--retain-consumed", words, status=2)
+        place.shmq("set", "t", "retain-consumed=a,b")
+        place.stop(daemon)
+        daemon = place.start()
+        check(place.shmq("ls") == b"t\n")
+        place.shmq("health")
+        place.stop(daemon)
+
+
 def a_ring_that_is_deleted_is_made_anew():
     """Somebody empties /dev/shm under a running shmqd; it goes on in a new ring,
     behind all positions that were used."""
@@ -527,6 +545,7 @@ CASES = [
     a_memory_topic_of_the_name_is_left_alone,
     a_topic_of_a_later_version_is_kept_as_it_is,
     a_topic_that_is_not_known_keeps_nobody_awake,
+    only_names_of_groups_are_consumed,
     a_ring_that_is_deleted_is_made_anew,
     the_dead_are_cleared_away,
     the_socket_takes_nonsense,

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "control.h"
 #include "journal_entry.h"
 #include "topic.h"
 
@@ -81,6 +82,54 @@ TEST(only_the_named_parts_of_a_retention_are_taken)
     T_TRUE(strcmp(meta.consumed, "all") == 0);
 }
 
+TEST(only_names_of_groups_are_consumed)
+{
+    static const char *const good[] = {
+        "", "all", "a", "a,b", "a,aa,aaa", "billing,audit.2,@x-_"};
+    static const char *const bad[] = {"a\nb=c", "a\n", "\na", "a,a", "b,a,b",
+        "a,", ",a", ",", "a,,b", "a, b", " a", "a\tb", "a\x7f", "a/b"};
+    char text[4096];
+    char longest[SHMQ_GROUP_MAX + 2];
+    struct shmqd_meta meta;
+    struct shmq_retention change = {.flags = SHMQ_RETAIN_CONSUMED};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        change.consumed = good[i];
+        T_OK(shmqi_retention_check(&change));
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        change.consumed = bad[i];
+        T_EQ(shmqi_retention_check(&change), SHMQ_ERR_INVAL);
+        T_TRUE(strchr(shmq_error_text(), '\n') == NULL);
+        fill_meta(&meta);
+        strcpy(meta.consumed, bad[i]);
+        meta.attrs.ring = SHMQ_RING_MPMC;
+        T_EQ(shmqd_meta_complete("t", &meta), SHMQ_ERR_INVAL);
+    }
+    memset(longest, 'g', sizeof(longest));
+    longest[SHMQ_GROUP_MAX + 1] = '\0';
+    change.consumed = longest;
+    T_EQ(shmqi_retention_check(&change), SHMQ_ERR_INVAL);
+    longest[SHMQ_GROUP_MAX] = '\0';
+    T_OK(shmqi_retention_check(&change));
+    /* Nothing that would not come back is written. */
+    fill_meta(&meta);
+    strcpy(meta.consumed, "a\nb=c");
+    T_EQ(shmqd_meta_encode(&meta, text, sizeof(text)), 0);
+}
+
+TEST(an_age_is_a_time)
+{
+    struct shmq_retention change = {.flags = SHMQ_RETAIN_AGE};
+    change.retain_age_ns = INT64_MAX;
+    T_OK(shmqi_retention_check(&change));
+    change.retain_age_ns = UINT64_C(1) << 63;
+    T_EQ(shmqi_retention_check(&change), SHMQ_ERR_INVAL);
+    change.retain_age_ns = UINT64_MAX;
+    T_EQ(shmqi_retention_check(&change), SHMQ_ERR_INVAL);
+    change.flags = SHMQ_MAX_LAG; /* not meant */
+    T_OK(shmqi_retention_check(&change));
+}
+
 static void fill_entry(struct shmqd_entry *entry, size_t name, size_t dead)
 {
     memset(entry, 0, sizeof(*entry));
@@ -140,6 +189,8 @@ int main(void)
         T(a_description_comes_back),
         T(a_description_that_is_not_understood_is_refused),
         T(only_the_named_parts_of_a_retention_are_taken),
+        T(only_names_of_groups_are_consumed),
+        T(an_age_is_a_time),
         T(a_place_comes_back),
         T(bytes_that_are_no_place_are_refused),
     };
