@@ -155,8 +155,10 @@ static bool may_be_deleted(const struct shmqd_log *log,
         return true;
     if (p->consumed && seg->end_pos <= p->consumed_pos)
         return true;
-    return p->age_ns && seg->max_ts_ns > 0 &&
-        shmqd_realtime(log->store) - seg->max_ts_ns > (int64_t)p->age_ns;
+    if (!p->age_ns || seg->max_ts_ns <= 0)
+        return false;
+    int64_t age_ns = shmqd_realtime(log->store) - seg->max_ts_ns;
+    return age_ns > 0 && (uint64_t)age_ns > p->age_ns;
 }
 
 int shmqd_log_retain(struct shmqd_log *log, const struct shmqd_retention *p)

@@ -228,10 +228,16 @@ static void the_oldest_segments_are_deleted(void **state)
     struct shmqi_log_reader *r;
     struct shmqi_log_item item;
     struct shmqd_retention keep = {.bytes = 3 << 20};
+    struct shmqd_retention for_ever = {.age_ns = UINT64_MAX};
     store_case_open(
         &c, log_temporary_dir(), back_end(state), SHMQD_LEVEL_DISK, 1 << 20);
     store_case_add(&c, 8000, 1000);
     store_case_settle(&c);
+    shmqd_log_status(c.log, &st);
+    uint32_t before = st.segment_cnt;
+    assert_int_equal(shmqd_log_retain(c.log, &for_ever), 0);
+    shmqd_log_status(c.log, &st);
+    assert_int_equal(st.segment_cnt, before);
     for (int i = 0; i < 100; i++) {
         int rc = shmqd_log_retain(c.log, &keep);
         assert_true(rc >= 0);
