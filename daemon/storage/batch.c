@@ -394,7 +394,7 @@ void shmqd_batches_idle(struct shmqd_log *log)
         log->active->step != SEGMENT_LIVE ||
         log->stamped_pos >= log->durable_pos ||
         shmqd_now(log->store) - log->idle_since_ns < IDLE_NS ||
-        log->active->capacity - log->active->used < SHMQI_LOG_BLOCK)
+        log->active->used + SHMQI_LOG_BLOCK > log->active->capacity)
         return;
     struct shmqd_batch *b = new_batch(log, 0);
     if (!b)

@@ -23,6 +23,14 @@ static uint64_t least_capacity(const struct shmqd_log *log)
     return least > want ? least : want;
 }
 
+/* A batch has to fit into a segment of its own, however small segments are
+ * asked to be. */
+static uint64_t largest_capacity(const struct shmqd_log *log)
+{
+    uint64_t least = least_capacity(log);
+    return log->segment_bytes > least ? log->segment_bytes : least;
+}
+
 static struct shmqd_segment *free_slot(struct shmqd_log *log)
 {
     for (int i = 0; i < 3; i++)
@@ -305,10 +313,9 @@ static bool roll(
     log->active = seg;
     log->spare = NULL;
     log->next_number++;
-    if (log->next_capacity < log->segment_bytes)
-        log->next_capacity *= 2;
-    if (log->next_capacity > log->segment_bytes)
-        log->next_capacity = log->segment_bytes;
+    log->next_capacity *= 2;
+    if (log->next_capacity > largest_capacity(log))
+        log->next_capacity = largest_capacity(log);
     fill_head(log, seg, prev_end_pos, base_pos);
     seg->used = SHMQI_LOG_BLOCK;
     seg->step = SEGMENT_HEADER;
@@ -322,7 +329,7 @@ static bool roll(
 struct shmqd_segment *shmqd_segment_for(struct shmqd_log *log, uint64_t bytes)
 {
     struct shmqd_segment *seg = log->active;
-    if (seg && !seg->failed && seg->capacity - seg->used >= bytes)
+    if (seg && !seg->failed && seg->used + bytes <= seg->capacity)
         return seg;
     want_spare(log, true);
     /* Only begin() may leave positions out. */

@@ -258,6 +258,47 @@ static void the_oldest_segments_are_deleted(void **state)
     store_case_close(&c, true);
 }
 
+/* Frames that are larger than segments are asked to be: those that follow the
+ * first one are large enough, too. */
+static void a_batch_larger_than_segments_has_room(void **state)
+{
+    enum { CNT = 8, SIZE = 1500000 };
+    struct store_case c = {.next_slot = 0};
+    struct shmqd_log_status st;
+    struct shmqd_retention keep = {.bytes = 1 << 20};
+    char text[256];
+    struct shmqd_store_options o = {.namespace_name = "test",
+        .io = back_end(state),
+        .segment_bytes = 1 << 20,
+        .min_free_bytes = 0};
+    struct shmqd_log_options l = {.kind = SHMQI_LOG_MPMC,
+        .level = SHMQD_LEVEL_DISK,
+        .frame_bytes_max = 2 << 20};
+    memset(l.uuid, 0xab, sizeof l.uuid);
+    assert_int_equal(
+        shmqd_store_open(log_temporary_dir(), &o, &c.store, text, sizeof text),
+        0);
+    assert_int_equal(shmqd_log_open(c.store, &l, &c.log, &c.found), 0);
+    assert_int_equal(shmqd_meta_path(c.store, l.uuid, c.dir, sizeof c.dir), 0);
+    assert_int_equal(shmqd_log_begin(c.log, 0), 0);
+    for (int i = 0; i < CNT; i++) {
+        store_case_add(&c, 1, SIZE);
+        store_case_settle(&c);
+    }
+    shmqd_log_status(c.log, &st);
+    assert_int_equal(st.segment_cnt, CNT);
+    assert_true(st.log_bytes >= (uint64_t)CNT * SIZE);
+    store_case_read(&c, 0, CNT, SIZE, UINT64_MAX);
+    for (int i = 0; i < 10000 && st.segment_cnt > 2; i++) {
+        assert_true(shmqd_log_retain(c.log, &keep) >= 0);
+        if (shmqd_store_turn(c.store, 1000000) == 0)
+            usleep(100);
+        shmqd_log_status(c.log, &st);
+    }
+    assert_true(st.segment_cnt <= 2);
+    store_case_close(&c, true);
+}
+
 /* Adds one frame and turns; whether it became durable. */
 static bool takes_a_frame(struct shmqd_store *store, struct shmqd_log *log)
 {
@@ -380,6 +421,7 @@ int main(void)
         BOTH(positions_given_up_are_a_gap),
         BOTH(a_time_is_found),
         BOTH(the_oldest_segments_are_deleted),
+        BOTH(a_batch_larger_than_segments_has_room),
         BOTH(the_journal_uses_what_topics_leave),
         BOTH(a_second_daemon_is_refused),
         BOTH(meta_is_kept_and_removed),
