@@ -33,25 +33,39 @@ static void put(struct text *text, const char *format, ...)
         text->to[text->len] = '\0';
 }
 
-static void put_names(struct text *text, const struct shmqd *daemon,
-    const char *key, enum shmqd_topic_state state)
+static void put_name(struct text *text, const char **comma, const char *name)
 {
     enum { TAIL = 200 }; /* for what follows */
+    if (text->len + strlen(name) + TAIL > text->room)
+        return;
+    put(text, "%s\"%s\"", *comma, name);
+    *comma = ",";
+}
+
+static void put_names(struct text *text, struct shmqd *daemon, const char *key,
+    enum shmqd_topic_state state)
+{
     const char *comma = "";
     put(text, ",\"%s\":[", key);
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
-        const struct shmqd_topic *topic = daemon->topics[i];
-        if (topic->state != state ||
-            text->len + strlen(topic->name) + TAIL > text->room)
-            continue;
-        put(text, "%s\"%s\"", comma, topic->name);
-        comma = ",";
+        if (daemon->topics[i]->state == state)
+            put_name(text, &comma, daemon->topics[i]->name);
+    }
+    for (uint32_t i = 0; state == SHMQD_TOPIC_FAILED && i < daemon->unmade_cnt;
+         i++) {
+        const char *name = shmqd_topics_unmade(daemon, i);
+        if (name != NULL)
+            put_name(text, &comma, name);
     }
     put(text, "]");
 }
 
-static bool is_well(const struct shmqd *daemon)
+static bool is_well(struct shmqd *daemon)
 {
+    for (uint32_t i = 0; i < daemon->unmade_cnt; i++) {
+        if (shmqd_topics_unmade(daemon, i) != NULL)
+            return false;
+    }
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         const struct shmqd_topic *topic = daemon->topics[i];
         if (topic->state != SHMQD_TOPIC_SERVED ||

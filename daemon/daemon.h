@@ -43,6 +43,9 @@ struct shmqd {
     struct shmqd_store *store;
     struct shmqd_topic **topics; /* in order of their names */
     uint32_t topic_cnt;
+    const char **unmade; /* names of the settings' topics that could not be
+                            made at start */
+    uint32_t unmade_cnt;
     struct shmqd_control *control;
     struct shmqd_reaper *reaper;
     struct shmqd_journal *journal;

@@ -171,10 +171,10 @@ static int serve(struct shmqd *daemon)
         status = shmqd_journal_open(daemon);
     if (status == 0)
         status = shmqd_topics_open(daemon);
-    if (status == 0)
-        status = shmqd_topics_configure(daemon);
-    if (status == 0)
+    if (status == 0) {
+        shmqd_topics_configure(daemon);
         status = shmqd_control_open(daemon);
+    }
     if (status != 0)
         return status;
     int fd = shmqd_store_fd(daemon->store);

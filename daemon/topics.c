@@ -249,5 +249,8 @@ bool shmqd_topics_close(struct shmqd *daemon, bool clean)
     }
     free(daemon->topics);
     daemon->topics = NULL;
+    free(daemon->unmade);
+    daemon->unmade = NULL;
+    daemon->unmade_cnt = 0;
     return all;
 }

@@ -10,8 +10,13 @@
 int shmqd_topics_open(struct shmqd *daemon);
 
 /* Makes those of the configuration's [topic NAME] sections that are not there,
- * and gives the others their retention. 0 or an exit status. */
-int shmqd_topics_configure(struct shmqd *daemon);
+ * and gives the others their retention. What cannot be done is logged, and
+ * told by `health`; the other topics are served all the same. */
+void shmqd_topics_configure(struct shmqd *daemon);
+
+/* Name `i` of the sections whose topic could not be made and is not there now
+ * either, or NULL; i < daemon->unmade_cnt. */
+const char *shmqd_topics_unmade(struct shmqd *daemon, uint32_t i);
 
 /* Checks those sections without making anything. 0 or an exit status. */
 int shmqd_topics_check(const struct shmqs_settings *settings);

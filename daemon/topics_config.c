@@ -1,6 +1,8 @@
 /* topics_config.c - the [topic NAME] sections of the settings. */
 #include "topics.h"
 
+#include <stdlib.h>
+
 #include <shmq.h>
 
 #include "options.h"
@@ -49,7 +51,23 @@ static const char *difference(const struct shmqs_values *section,
     return NULL;
 }
 
-static int configure(struct shmqd *daemon, const struct shmqs_values *section)
+static void set_unmade(struct shmqd *daemon, const char *name)
+{
+    const char **more = realloc(
+        daemon->unmade, (daemon->unmade_cnt + 1) * sizeof(const char *));
+    if (more == NULL)
+        return;
+    daemon->unmade = more;
+    daemon->unmade[daemon->unmade_cnt++] = name;
+}
+
+const char *shmqd_topics_unmade(struct shmqd *daemon, uint32_t i)
+{
+    const char *name = daemon->unmade[i];
+    return shmqd_topics_find(daemon, name) == NULL ? name : NULL;
+}
+
+static void configure(struct shmqd *daemon, const struct shmqs_values *section)
 {
     const char *name = shmqs_section_name(section);
     struct shmqd_topic *topic = shmqd_topics_find(daemon, name);
@@ -57,13 +75,16 @@ static int configure(struct shmqd *daemon, const struct shmqs_values *section)
     char text[512];
     shmqd_options_topic(section, &meta);
     if (topic == NULL) {
-        if (shmqd_topics_make(daemon, name, &meta, text, sizeof(text)) != 0)
-            return shmqs_settings_fail(daemon->settings, SHMQS_EXIT_FAILED,
-                shmqs_section_place(section), "%s", text);
-        return 0;
+        if (shmqd_topics_make(daemon, name, &meta, text, sizeof(text)) == 0)
+            return;
+        shmqs_log_about(SHMQS_ERROR, "topic", name,
+            "%s: not made: %s; put that right and restart",
+            shmqs_section_place(section), text);
+        set_unmade(daemon, name);
+        return;
     }
     if (!shmqd_topic_is_known(topic))
-        return 0; /* which was said when it was set aside */
+        return; /* which was said when it was set aside */
     const char *key = shmqd_meta_complete(name, &meta) == 0
         ? difference(section, &topic->meta.attrs, &meta.attrs)
         : NULL;
@@ -74,19 +95,15 @@ static int configure(struct shmqd *daemon, const struct shmqs_values *section)
             shmqs_section_place(section), key);
     if (meta.retain.flags != 0 &&
         shmqd_topic_set_retention(topic, &meta.retain, text, sizeof(text)) != 0)
-        return shmqs_settings_fail(daemon->settings, SHMQS_EXIT_FAILED,
-            shmqs_section_place(section), "%s", text);
-    return 0;
+        shmqs_log_about(SHMQS_ERROR, "topic", name,
+            "%s: its retention stays what it was: %s",
+            shmqs_section_place(section), text);
 }
 
-int shmqd_topics_configure(struct shmqd *daemon)
+void shmqd_topics_configure(struct shmqd *daemon)
 {
     const struct shmqs_values *section;
     for (uint32_t i = 0;
-         (section = shmqs_settings_section(daemon->settings, i)) != NULL; i++) {
-        int status = configure(daemon, section);
-        if (status != 0)
-            return status;
-    }
-    return 0;
+         (section = shmqs_settings_section(daemon->settings, i)) != NULL; i++)
+        configure(daemon, section);
 }

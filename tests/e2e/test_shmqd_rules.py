@@ -242,6 +242,28 @@ def a_memory_topic_of_the_name_is_left_alone():
         place.stop(daemon)
 
 
+def a_section_whose_name_is_taken_harms_no_other():
+    with Place("taken") as place:
+        conf = os.path.join(place.work, "shmq.conf")
+        with open(conf, "w") as file:
+            file.write("[topic x]\n[topic y]\n")
+        place.shmq("create", "x")
+        daemon = place.start("--config", conf)
+        check(place.logged("not made: x: exists already"))
+        place.shmq("pub", "y", "--wait", "durable", stdin=b"a\n")
+        said = place.shmq("doctor", status=1)
+        check(b'"failed":["x"]' in said, said)
+        place.shmq("health", status=1)
+        place.shmq("rm", "x")
+        place.shmq("create", "x", "--durability", "disk")
+        place.shmq("health")
+        place.stop(daemon)
+        daemon = place.start("--config", conf)
+        check(place.shmq("ls") == b"x\ny\n")
+        place.shmq("health")
+        place.stop(daemon)
+
+
 def crc32c(data):
     crc = 0xffffffff
     for byte in data:
@@ -543,6 +565,7 @@ CASES = [
     settings_are_checked,
     topics_of_the_settings_are_made,
     a_memory_topic_of_the_name_is_left_alone,
+    a_section_whose_name_is_taken_harms_no_other,
     a_topic_of_a_later_version_is_kept_as_it_is,
     a_topic_that_is_not_known_keeps_nobody_awake,
     only_names_of_groups_are_consumed,
