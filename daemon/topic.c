@@ -195,6 +195,38 @@ static bool open_ring(struct shmqd_topic *topic)
     return true;
 }
 
+/* False: the log was found to end beyond all that the ring holds (the header of
+ * its last segment is lost, and none of the positions that it may have held
+ * comes again). On such a ring every record would count as written already. */
+static bool ring_fits(
+    const struct shmqd_topic *topic, const struct shmqd_recovery *recovery)
+{
+    return recovery->end_pos <= shmqi_drain_published(topic->drain);
+}
+
+/* What the ring held beyond the true end of the log is lost with it. Killed
+ * inside: the ring is there or gone; the next start decides again. */
+static bool drop_ring(
+    struct shmqd_topic *topic, const struct shmqd_recovery *recovery)
+{
+    shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
+        "the log is damaged and ends at %" PRIu64
+        " only, beyond the ring's end, %" PRIu64
+        ": the ring is made anew; what it held is lost",
+        recovery->end_pos, shmqi_drain_published(topic->drain));
+    /* Its groups are newer than the journal, unless they are not there yet. */
+    if (!shmqi_drain_making(topic->drain) && shmqd_topic_places_open(topic))
+        (void)shmqd_topic_note_groups(topic);
+    shmqi_drain_close(topic->drain);
+    topic->drain = NULL;
+    if (shmq_topic_unlink(topic->daemon->ns, topic->name, SHMQ_UNLINK_FORCE) ==
+        0)
+        return true;
+    shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
+        "its ring cannot be removed: %s", shmq_error_text());
+    return false;
+}
+
 /* A ring that was there already: the log goes on where it ended. Memory below
  * `drained` may have been used again: if the log ends before it (a directory
  * restored from an old copy), what lies between is lost. */
@@ -273,6 +305,11 @@ void shmqd_topic_open(struct shmqd_topic *topic)
         return;
     if (!open_log(topic, &recovery))
         return;
+    if (ring == 1 && !ring_fits(topic, &recovery)) {
+        if (!drop_ring(topic, &recovery))
+            return;
+        ring = 0;
+    }
     bool ok = ring == 1 ? resume_log(topic, &recovery)
                         : make_ring(topic, &recovery) && open_ring(topic);
     if (ok)

@@ -218,7 +218,7 @@ static bool tell(struct shmqd_topic *topic)
 
 bool shmqd_topic_note_groups(struct shmqd_topic *topic)
 {
-    return topic->state != SHMQD_TOPIC_SERVED || look(topic, true);
+    return topic->drain == NULL || look(topic, true);
 }
 
 bool shmqd_topic_groups(

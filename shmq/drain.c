@@ -227,6 +227,12 @@ void shmqi_drain_marks(const struct shmqi_drain *d, struct shmq_watermarks *ret)
     ret->served = 1;
 }
 
+uint64_t shmqi_drain_published(const struct shmqi_drain *d)
+{
+    /* Nobody writes over what is not drained. */
+    return shmqi_ring_end_from(d->ring, shm_ld(N1, &d->marks->drained));
+}
+
 int shmqi_drain_check(struct shmqi_drain *d)
 {
     if (shmqi_segment_deleted(d->segment))

@@ -67,6 +67,8 @@ uint64_t shmqi_drain_start(const struct shmqi_drain *d);
 /* Marks as they stand (after a restart: as the last daemon left them). */
 void shmqi_drain_marks(
     const struct shmqi_drain *d, struct shmq_watermarks *ret);
+/* End of what the ring holds, looked for from what was drained on. */
+uint64_t shmqi_drain_published(const struct shmqi_drain *d);
 /* OK, or CLOSED when the topic was removed, CORRUPT when a file was cut. */
 int shmqi_drain_check(struct shmqi_drain *d);
 

@@ -223,7 +223,43 @@ def in_the_middle():
         place.stop(daemon)
 
 
+def headless(ring):
+    """The header of the last segment rots while the ring lives: how far the log
+    went nobody can tell. What is acknowledged from then on is on the disk, and
+    a group is handed it, also after the loss of the ring."""
+    more = ["--exclusive"] if ring == "spsc" else []
+    with Place("headless") as place:
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk", "--ring", ring)
+        place.shmq("group", "create", "t", "g", *more)
+        fill(place, 0, 200)
+        place.shmq("sub", "t", "--group", "g", "--count", "200", "--timeout",
+                   "60", *more)
+        daemon.send_signal(signal.SIGKILL)
+        daemon.wait()
+        check(len(segments(place)) == 1)
+        with open(segments(place)[0], "r+b") as file:
+            file.write(bytes(4096))
+        daemon = place.start()
+        fill(place, 1000, 200)
+        records, _ = read_all(place, "1199 of a record")
+        check(records == ["%d of a record" % i for i in range(1000, 1200)],
+              len(records))
+        out = place.shmq("sub", "t", "--group", "g", "--format", "json",
+                         "--exit-when-empty", *more)
+        check(out.count(b" of a record") == 200, ring, out[:200])
+        check(b'"reason":"lost"' in out, out[:200])
+        place.stop(daemon)
+        place.empty_shm()
+        daemon = place.start()
+        records, _ = read_all(place, "1199 of a record")
+        check(len(records) == 200, len(records))
+        place.stop(daemon)
+
+
 rot()
+headless("mpmc")
+headless("spsc")
 to_a_reader()
 at_the_end(True)
 at_the_end(False)
