@@ -274,7 +274,9 @@ void shmqd_journal_prune(struct shmqd_journal *journal)
         for (uint32_t k = 0; k < daemon->topic_cnt && !known; k++)
             known = memcmp(journal->entries[i].uuid, daemon->topics[k]->uuid,
                         16) == 0;
-        if (!known)
+        /* One that this start cannot read may be put right. */
+        if (!known &&
+            shmqd_meta_is_gone(daemon->store, journal->entries[i].uuid))
             journal->entries[i--] = journal->entries[--journal->cnt];
     }
 }

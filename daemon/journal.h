@@ -32,7 +32,8 @@ uint64_t shmqd_journal_remove(
 void shmqd_journal_forget(
     struct shmqd_journal *journal, const uint8_t uuid[16]);
 
-/* The places of topics that the daemon does not know are no more. */
+/* The places of topics whose directory is gone are no more. Those of a topic
+ * that cannot be read now are kept. */
 void shmqd_journal_prune(struct shmqd_journal *journal);
 
 /* Tickets below this are on disk. */

@@ -182,6 +182,16 @@ int shmqd_meta_remove(struct shmqd_store *s, const uint8_t uuid[16])
         : SHMQ_OK;
 }
 
+bool shmqd_meta_is_gone(struct shmqd_store *s, const uint8_t uuid[16])
+{
+    char name[33];
+    shmqd_uuid_text(uuid, name);
+    int dir = s->ops->open(s->io, s->topics, name, SHMQD_OPEN_DIR);
+    if (dir >= 0)
+        s->ops->close(s->io, dir);
+    return dir == -ENOENT;
+}
+
 int shmqd_meta_path(const struct shmqd_store *s, const uint8_t uuid[16],
     char *path, size_t room)
 {

@@ -104,6 +104,9 @@ int shmqd_meta_list(struct shmqd_store *s,
     void (*damaged)(void *ctx, const char *dir_name), void *ctx);
 /* Deletes a topic with all its history. Waits. */
 int shmqd_meta_remove(struct shmqd_store *s, const uint8_t uuid[16]);
+/* True: the topic has no directory (any more). Anything else that keeps it from
+ * being opened is false. Waits. */
+bool shmqd_meta_is_gone(struct shmqd_store *s, const uint8_t uuid[16]);
 /* Path of the topic's directory for log readers, into `path`. The zero uuid
  * means the journal of groups. */
 int shmqd_meta_path(const struct shmqd_store *s, const uint8_t uuid[16],

@@ -211,6 +211,58 @@ def the_log_lost_more_than_a_ring(ring, *attrs):
     print("%s: a log that lost more than a ring: %d of 100" % (ring, len(after)))
 
 
+def segments_of_the_journal(place):
+    return sorted(glob.glob(os.path.join(place.dir, "groups", "*.seg")))
+
+
+def unreadable_for_a_while():
+    """A topic whose description is damaged during two runs, while the journal
+    is shortened: when it is well again, its group goes on where it was."""
+    place = Place("reboot-unread")
+    with place:
+        daemon = place.start()
+        for topic in ("t", "u"):
+            place.shmq("create", topic, "--durability", "disk")
+            place.shmq("pub", topic, "--wait", "durable", stdin=b"1\n" * 100)
+        check(len(read(place, "g", 100)) == 100)
+        place.stop(daemon)
+        place.empty_shm()
+        first = segments_of_the_journal(place)[-1]
+        metas = []
+        for path in glob.glob(os.path.join(place.dir, "topics", "*", "meta")):
+            with open(path, "rb") as file:
+                metas.append((path, file.read()))
+        path, good = next(one for one in metas if b" t " in one[1])
+        with open(path, "wb") as file:
+            file.write(good[:-1] + b"X")
+
+        # Killed, it leaves a journal that is to be shortened at once.
+        daemon = place.start()
+        place.shmq("sub", "u", "--group", "h", "--count", "100", "--timeout",
+                   "60", "--from", "earliest")
+        eventually(lambda: segments_of_the_journal(place)[-1] != first,
+                   "the journal goes on")
+        daemon.kill()
+        daemon.wait()
+        daemon = place.start()
+        place.shmq("group", "create", "u", "i")
+        eventually(lambda: first not in segments_of_the_journal(place),
+                   "the journal is shortened")
+        place.stop(daemon)
+        place.empty_shm()
+        with open(path, "wb") as file:
+            file.write(good)
+
+        daemon = place.start()
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"2\n")
+        out = place.shmq("sub", "t", "--group", "g", "--from", "earliest",
+                         "--timeout", "60", "--exit-when-empty")
+        check(out == b"2\n", "from its place on", out.count(b"\n"))
+        place.stop(daemon)
+    print("a topic that was unreadable for a while: its group goes on")
+
+
+unreadable_for_a_while()
 the_log_lost_more_than_a_ring("mpmc", "--capacity", "64")
 the_log_lost_more_than_a_ring("spsc", "--arena", "64K", "--max-message", "1K")
 who_waits_comes_after_the_groups()
