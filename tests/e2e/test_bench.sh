@@ -82,8 +82,12 @@ grep -q '^ops *memcpy' "$work/out" || fail "no comparison of runs"
 sed 's/"values": \[[^]]*\]/"values": [9e9, 9e9, 9e9, 9e9, 9e9, 9e9, 9e9, 9e9]/' "$work/a" >"$work/b"
 expect 1 compare "$work/a" "$work/b"
 grep -q 'WORSE' "$work/out" || fail "a slower run is not told"
-# shellcheck disable=SC2086
-expect 0 compare "$bench" "$bench" --quiet --repeats 2 --slice 5ms --modes solo
+# Repetitions of different moods of the machine are not compared: on a busy one
+# there may be none left.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    expect 0 compare "$bench" "$bench" --quiet --repeats 2 --slice 5ms --modes solo
+    grep -q '^solo *spsc' "$work/out" && break
+done
 grep -q '^solo *spsc' "$work/out" || fail "no comparison of builds"
 
 echo "== threads, fan-in, fan-out, large messages"
