@@ -50,12 +50,22 @@ static struct shmqd_entry *find(const struct shmqd_journal *journal,
     return NULL;
 }
 
+/* The others keep their order: a snapshot that runs has put those before
+ * snapshot_idx and comes to the rest. */
+static void forget_entry(struct shmqd_journal *journal, uint32_t idx)
+{
+    struct shmqd_entry *at = &journal->entries[idx];
+    memmove(at, at + 1, (--journal->cnt - idx) * sizeof(*at));
+    if (idx < journal->snapshot_idx)
+        journal->snapshot_idx--;
+}
+
 static bool remember(
     struct shmqd_journal *journal, const struct shmqd_entry *entry)
 {
     struct shmqd_entry *known = find(journal, entry->uuid, entry->place.name);
     if (known != NULL && entry->gone) {
-        *known = journal->entries[--journal->cnt];
+        forget_entry(journal, (uint32_t)(known - journal->entries));
         return true;
     }
     if (entry->gone)
@@ -262,7 +272,7 @@ void shmqd_journal_forget(struct shmqd_journal *journal, const uint8_t uuid[16])
 {
     for (uint32_t i = 0; i < journal->cnt; i++) {
         if (memcmp(journal->entries[i].uuid, uuid, 16) == 0)
-            journal->entries[i--] = journal->entries[--journal->cnt];
+            forget_entry(journal, i--);
     }
 }
 
@@ -277,7 +287,7 @@ void shmqd_journal_prune(struct shmqd_journal *journal)
         /* One that this start cannot read may be put right. */
         if (!known &&
             shmqd_meta_is_gone(daemon->store, journal->entries[i].uuid))
-            journal->entries[i--] = journal->entries[--journal->cnt];
+            forget_entry(journal, i--);
     }
 }
 
