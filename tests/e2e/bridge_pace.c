@@ -1,8 +1,8 @@
 /* bridge_pace.c - publishes RATE x SECONDS records to a topic at a steady pace,
- * however long that takes, and tells how long each publish took: TOPIC BYTES RATE
- * SECONDS -> "p50 p99 max count all" in ns. The payload begins with
- * CLOCK_MONOTONIC in ns. A publish that finds no room for a minute is a failure.
- * For the tests of the bridge. */
+ * however long that takes, and tells how long each publish took: TOPIC BYTES
+ * RATE SECONDS -> "p50 p99 max count all" in ns. The payload begins with
+ * CLOCK_MONOTONIC in ns. A publish that finds no room for a minute is a
+ * failure. For the tests of the bridge. */
 #include <shmq.h>
 
 #include <stdio.h>
@@ -70,8 +70,7 @@ int main(int argc, char **argv)
     qsort(took, cnt, sizeof *took, by_size);
     printf("%llu %llu %llu %u %llu\n", (unsigned long long)took[cnt / 2],
         (unsigned long long)took[(uint64_t)cnt * 99 / 100],
-        (unsigned long long)took[cnt - 1], cnt,
-        (unsigned long long)took_all);
+        (unsigned long long)took[cnt - 1], cnt, (unsigned long long)took_all);
     shmq_producer_close(producer);
     shmq_topic_close(topic);
     free(data);
