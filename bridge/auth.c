@@ -45,6 +45,14 @@ static const char *user_of(struct shmqz_server *server,
     return user;
 }
 
+/* Without keys everybody on this host may come in, without a name. */
+static bool needs_no_key(
+    const struct shmqz_server *server, const struct shmqz_message *message)
+{
+    return !shmqz_net_needs_key(server->net) && message->part_cnt > MECHANISM &&
+        says(&message->parts[MECHANISM], "NULL");
+}
+
 void shmqz_auth_message(
     struct shmqz_server *server, struct shmqz_message *message)
 {
@@ -52,13 +60,15 @@ void shmqz_auth_message(
     const char *user = NULL;
     char key[SHMQZ_KEY_TEXT], both[SHMQZ_KEY_TEXT + SHMQZ_USER_MAX + 1] = "";
     bool readable = message->part_cnt > ADDRESS && !message->cut;
-    if (readable)
+    bool anybody = readable && needs_no_key(server, message);
+    if (readable && !anybody)
         user = user_of(server, message, key);
+    bool may = user || anybody;
     if (user)
         (void)snprintf(both, sizeof both, SHMQZ_KEY_AND_USER, key, user);
-    if (!user)
+    if (!may)
         server->counters.denied_keys++;
-    const char *texts[6] = {"1.0", NULL, user ? "200" : "400", "", both, ""};
+    const char *texts[6] = {"1.0", NULL, may ? "200" : "400", "", both, ""};
     for (int i = 0; i < 6; i++) {
         if (i == REQUEST_ID && message->part_cnt > REQUEST_ID)
             shmqz_part_move(&reply[i], &message->parts[REQUEST_ID]);

@@ -21,7 +21,7 @@ enum shmqz_port {
     SHMQZ_ROUTER = 0, /* reliable clients; first part: which one */
     SHMQZ_FEED = 1, /* the live feed; receives subscriptions */
     SHMQZ_PULL = 2, /* records that nobody acknowledges */
-    SHMQZ_AUTH = 3, /* requests of the handshake: may this key come in? */
+    SHMQZ_AUTH = 3, /* requests of the handshake: may this peer come in? */
 };
 #define SHMQZ_PORT_CNT 4
 
@@ -50,8 +50,8 @@ struct shmqz_message {
 struct shmqz_net_options {
     /* Comma-separated endpoints, by port; NULL: that socket is not opened. */
     const char *endpoints[3];
-    const char *secret_key; /* 40 characters; NULL: no encryption, and nobody is
-                               asked who he is */
+    const char *secret_key; /* 40 characters; NULL: no encryption, and everybody
+                               may come in who speaks ZMTP 3 */
     uint32_t io_threads;
     uint32_t handshake_ms, heartbeat_ms, heartbeat_timeout_ms;
     uint32_t router_send_hwm, feed_send_hwm; /* messages for one peer */
@@ -81,6 +81,9 @@ void shmqz_net_close(struct shmqz_net *net);
  * nothing, and again after each send on the same socket, before waiting. */
 bool shmqz_net_has(const struct shmqz_net *net, enum shmqz_port port);
 int shmqz_net_fd(const struct shmqz_net *net, enum shmqz_port port);
+
+/* Whether a peer comes in by a key only. */
+bool shmqz_net_needs_key(const struct shmqz_net *net);
 
 /* Whether something was sent on the socket since this was asked last, and it
  * was not looked at since. */

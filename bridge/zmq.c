@@ -21,7 +21,7 @@ struct shmqz_net {
     void *sockets[SHMQZ_PORT_CNT];
     int fds[SHMQZ_PORT_CNT];
     bool sent[SHMQZ_PORT_CNT];
-    bool asks; /* who a peer is, in its handshake */
+    bool needs_key; /* to come in */
     char endpoints[SHMQZ_PORT_CNT][ENDPOINT_MAX]; /* bound last */
     char *bound[SHMQZ_PORT_CNT]; /* all of them, as a list */
 };
@@ -81,13 +81,16 @@ static bool set_own(
 
 static bool set_security(void *socket, const struct shmqz_net_options *o)
 {
-    if (!o->secret_key)
-        return true;
-    return set_int(socket, ZMQ_CURVE_SERVER, 1) &&
-        zmq_setsockopt(
-            socket, ZMQ_ZAP_DOMAIN, AUTH_DOMAIN, sizeof AUTH_DOMAIN - 1) == 0 &&
-        zmq_setsockopt(
-            socket, ZMQ_CURVE_SECRETKEY, o->secret_key, SHMQZ_KEY_TEXT) == 0;
+    /* Also without keys: where somebody is asked, libzmq refuses peers of
+     * ZMTP 1, who have no handshake and no heartbeat that could ever end them
+     * (4.3.5 counts every peer whose first byte is not 0xff as one). */
+    if (zmq_setsockopt(
+            socket, ZMQ_ZAP_DOMAIN, AUTH_DOMAIN, sizeof AUTH_DOMAIN - 1))
+        return false;
+    return !o->secret_key ||
+        (set_int(socket, ZMQ_CURVE_SERVER, 1) &&
+            zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, o->secret_key,
+                SHMQZ_KEY_TEXT) == 0);
 }
 
 /* Notes what was bound last: a wildcard has got its port by then. */
@@ -173,8 +176,8 @@ static int open_all(struct shmqz_net *net, const struct shmqz_net_options *o,
     if (zmq_ctx_set(net->context, ZMQ_IO_THREADS, (int)o->io_threads) ||
         zmq_ctx_set(net->context, ZMQ_MAX_SOCKETS, 64))
         return failed(error, "context");
-    net->asks = o->secret_key != NULL;
-    if (net->asks && open_auth(net, error))
+    net->needs_key = o->secret_key != NULL;
+    if (open_auth(net, error))
         return -1;
     for (enum shmqz_port p = SHMQZ_ROUTER; p <= SHMQZ_PULL; p++) {
         if (o->endpoints[p] && open_port(net, p, o, error))
@@ -255,6 +258,11 @@ bool shmqz_net_sent(struct shmqz_net *net, enum shmqz_port port)
     return sent;
 }
 
+bool shmqz_net_needs_key(const struct shmqz_net *net)
+{
+    return net->needs_key;
+}
+
 bool shmqz_net_has(const struct shmqz_net *net, enum shmqz_port port)
 {
     return net->sockets[port] != NULL;
@@ -279,7 +287,7 @@ const char *shmqz_net_endpoint(
 static void keep_user(
     const struct shmqz_net *net, struct shmqz_message *message, zmq_msg_t *msg)
 {
-    const char *both = net->asks ? zmq_msg_gets(msg, "User-Id") : NULL;
+    const char *both = net->needs_key ? zmq_msg_gets(msg, "User-Id") : NULL;
     size_t n = both ? strlen(both) : 0;
     message->user[0] = message->key[0] = '\0';
     if (n <= SHMQZ_KEY_TEXT || n > SHMQZ_KEY_TEXT + SHMQZ_USER_MAX)
@@ -295,6 +303,7 @@ bool shmqz_net_receive(
     void *socket = net->sockets[port];
     zmq_msg_t surplus;
     bool more = true;
+    zmq_msg_init(&surplus);
     ret->part_cnt = 0;
     ret->cut = false;
     while (more) {

@@ -79,6 +79,27 @@ def test_bytes_that_are_no_zeromq():
         serves(w)
 
 
+def test_peers_older_than_zmtp_3():
+    """They know no handshake and no heartbeat: nothing would ever end one that
+    is silent. So they are refused at once, keys or not."""
+    with tcp_world("--handshake-timeout", "60s") as w:
+        w.shmq("create", "t")
+        fds = fd_cnt(w)
+        # No name and its flags; an HTTP request reads the same to ZeroMQ.
+        for start in (b"\x01\x00", b"\x01\x00\x05\x00head",
+                      b"GET / HTTP/1.1\r\n\r\n"):
+            with net.create_connection(("127.0.0.1", w.port)) as s:
+                s.settimeout(PATIENCE)
+                s.sendall(start)
+                try:
+                    while s.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    pass
+        serves(w)
+        until(lambda: fd_cnt(w) <= fds + 2, what="the end of old peers")
+
+
 class Honest:
     """A client that goes on working, and how long its publishes took."""
 
