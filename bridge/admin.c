@@ -140,7 +140,9 @@ static int fill_described(
     ret->total_messages = st.total_messages;
     ret->total_bytes = st.total_bytes;
     ret->dropped_new = st.dropped_new;
-    ret->dropped_old = st.dropped_old;
+    /* All that is missing and not damaged, in one number. */
+    ret->dropped_old =
+        st.dropped_old + st.gap_retention + st.gap_truncated + st.gap_lost;
     ret->dropped_corrupt = st.dropped_corrupt;
     ret->expired = st.expired;
     ret->reaped = st.reaped;

@@ -201,6 +201,8 @@ void shmqi_reader_saw(struct shmq_consumer *c);
 struct shmqi_held *shmqi_reader_new_held(
     struct shmq_consumer *c, uint32_t *ret_slot);
 void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx);
+/* What counts frames that readers miss for `reason`. */
+shmqi_word *shmqi_gap_counter(const struct shmq_consumer *c, uint32_t reason);
 int shmqi_reader_gap(
     struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason);
 void shmqi_reader_set_next(

@@ -121,6 +121,8 @@ struct shmqi_arena_shm {
  *   dropped_old, dropped_corrupt    counted by readers
  *   reaped       counted by reapers
  *   expired      counted by readers
+ *   gap_retention, gap_truncated, gap_lost  durable topics, counted by readers:
+ *                 frames of their history that are no more
  *   commits      members of durable topics, add: a place is to be journaled */
 struct shmqi_control_shm {
     struct shmqi_constants_shm constants;
@@ -132,6 +134,9 @@ struct shmqi_control_shm {
     shmqi_word reaped;
     shmqi_word expired;
     shmqi_word commits;
+    shmqi_word gap_retention;
+    shmqi_word gap_truncated;
+    shmqi_word gap_lost;
 };
 #define SHMQI_DELETED (1ull << 63)
 #define SHMQI_READ_ONLY (1ull << 62) /* durable topics: refuses records now */
@@ -270,6 +275,9 @@ AT(shmqi_control_shm, dropped_corrupt, 520);
 AT(shmqi_control_shm, reaped, 528);
 AT(shmqi_control_shm, expired, 536);
 AT(shmqi_control_shm, commits, 544);
+AT(shmqi_control_shm, gap_retention, 552);
+AT(shmqi_control_shm, gap_truncated, 560);
+AT(shmqi_control_shm, gap_lost, 568);
 _Static_assert(sizeof(struct shmqi_control_shm) == 640, "control header");
 AT(shmqi_endpoint_shm, pid, 16);
 AT(shmqi_endpoint_shm, image, 32);

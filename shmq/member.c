@@ -154,10 +154,7 @@ void shmqi_member_discard(
     }
     c->gap = g;
     c->gap_pending = c->gap_known = true;
-    (void)shm_add(N3,
-        reason == SHMQ_GAP_CORRUPT ? &c->ring->control->dropped_corrupt
-                                   : &c->ring->control->dropped_old,
-        1);
+    (void)shm_add(N3, shmqi_gap_counter(c, reason), 1);
 }
 
 static enum shmqi_taken fill(struct shmq_consumer *c, uint64_t seq,

@@ -47,13 +47,14 @@ static void jump(struct shmq_consumer *c, const struct shmq_gap *g)
     gap.from = floor;
     gap.frames = shmqi_pos_seq(to) - shmqi_pos_seq(floor);
     gap.reason = reason_for(c, g);
+    uint64_t frames = gap.frames;
     if (c->gap_pending && c->gap.to == gap.from) {
         gap.from = c->gap.from;
         gap.frames += c->gap.frames;
     }
     c->gap = gap;
     c->gap_pending = c->gap_known = true;
-    (void)shm_add(N3, &c->ring->control->dropped_old, gap.frames);
+    (void)shm_add(N3, shmqi_gap_counter(c, gap.reason), frames);
 }
 
 /* Frames of the gap within the window, from `seq` on, are done: as one gap. */

@@ -388,6 +388,24 @@ void shmqi_reader_rewind(
 /* -- gaps
  * ---------------------------------------------------------------------------*/
 
+shmqi_word *shmqi_gap_counter(const struct shmq_consumer *c, uint32_t reason)
+{
+    struct shmqi_control_shm *control = c->ring->control;
+    switch ((enum shmq_gap_reason)reason) {
+    case SHMQ_GAP_CORRUPT:
+        return &control->dropped_corrupt;
+    case SHMQ_GAP_RETENTION:
+        return &control->gap_retention;
+    case SHMQ_GAP_TRUNCATED:
+        return &control->gap_truncated;
+    case SHMQ_GAP_LOST:
+        return &control->gap_lost;
+    case SHMQ_GAP_DROPPED:
+        break;
+    }
+    return &control->dropped_old;
+}
+
 int shmqi_reader_gap(
     struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason)
 {
@@ -395,10 +413,7 @@ int shmqi_reader_gap(
     struct shmq_gap g = {from, to_pos, frames, UINT64_MAX, reason, 0};
     c->gap = g;
     c->gap_known = true;
-    shmqi_word *counter = reason == SHMQ_GAP_CORRUPT
-        ? &c->ring->control->dropped_corrupt
-        : &c->ring->control->dropped_old;
-    (void)shm_add(N3, counter, frames ? frames : 1);
+    (void)shm_add(N3, shmqi_gap_counter(c, reason), frames ? frames : 1);
     bool nothing_held = c->first == c->last;
     uint64_t freeze = c->freeze, done = c->done_pos;
     shmqi_reader_set_next(c, to_pos, c->skip_before);

@@ -199,6 +199,9 @@ int shmq_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
     st.dropped_new = shm_ld(N1, &r->data->dropped_new);
     st.dropped_old = shm_ld(N1, &r->control->dropped_old);
     st.dropped_corrupt = shm_ld(N1, &r->control->dropped_corrupt);
+    st.gap_retention = shm_ld(N1, &r->control->gap_retention);
+    st.gap_truncated = shm_ld(N1, &r->control->gap_truncated);
+    st.gap_lost = shm_ld(N1, &r->control->gap_lost);
     st.expired = shm_ld(N1, &r->control->expired);
     st.reaped = shm_ld(N1, &r->control->reaped);
     st.segment_bytes = file_bytes(shmqi_segment_data_fd(s)) +

@@ -40,6 +40,12 @@ struct shmq_topic_stat {
     uint64_t leaked_loan_bytes; /* lent by living producers, not committed */
     uint32_t producer_cnt, member_cnt, group_cnt;
     uint32_t ring_full; /* 1: a gating group holds producers up now */
+    /* Durable topics: frames that readers found missing in the history, by
+     * enum shmq_gap_reason. Each group, and each reader without one, counts for
+     * itself; where the number of frames is not known, 1. */
+    uint64_t gap_retention;
+    uint64_t gap_truncated;
+    uint64_t gap_lost;
 };
 
 struct shmq_group_stat {

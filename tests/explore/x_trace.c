@@ -42,7 +42,10 @@ static const struct field control_fields[] = {FIELD(shmqi_control_shm, version),
     FIELD(shmqi_control_shm, armed_members),
     FIELD(shmqi_control_shm, armed_producers),
     FIELD(shmqi_control_shm, dropped_old),
-    FIELD(shmqi_control_shm, dropped_corrupt), {0, NULL}};
+    FIELD(shmqi_control_shm, dropped_corrupt),
+    FIELD(shmqi_control_shm, gap_retention),
+    FIELD(shmqi_control_shm, gap_truncated), FIELD(shmqi_control_shm, gap_lost),
+    {0, NULL}};
 static const struct field endpoint_fields[] = {
     FIELD(shmqi_endpoint_shm, identity),
     FIELD(shmqi_endpoint_shm, pid_namespace), FIELD(shmqi_endpoint_shm, pid),

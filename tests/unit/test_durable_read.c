@@ -142,6 +142,20 @@ TEST(named_groups_of_disk_topics_wait_for_durable)
 }
 
 /* Positions go on, the hole is told, nothing comes twice or is skipped. */
+/* One gap of so many frames, and none of another kind. */
+static void expect_counted(
+    struct shmq_topic *t, uint32_t reason, uint64_t frames)
+{
+    struct shmq_topic_stat st = t_stat(t);
+    if (frames == 0) /* spsc: how many is not known */
+        frames = 1;
+    T_EQ(st.gap_retention, reason == SHMQ_GAP_RETENTION ? frames : 0);
+    T_EQ(st.gap_truncated, reason == SHMQ_GAP_TRUNCATED ? frames : 0);
+    T_EQ(st.gap_lost, reason == SHMQ_GAP_LOST ? frames : 0);
+    T_EQ(st.dropped_corrupt, reason == SHMQ_GAP_CORRUPT ? frames : 0);
+    T_EQ(st.dropped_old, 0);
+}
+
 static void reboots(const struct shmq_topic_attrs *a, uint32_t kind)
 {
     struct small *d = small_start("t", a);
@@ -178,6 +192,7 @@ static void reboots(const struct shmq_topic_attrs *a, uint32_t kind)
     T_EQ(g.reason, SHMQ_GAP_LOST);
     T_EQ(g.from, end);
     T_EQ(g.to, again);
+    expect_counted(t, g.reason, g.frames);
     take_all(c, 20, 1);
     t_expect_empty(c);
     shmq_consumer_close(c);
@@ -230,6 +245,7 @@ static void truncates(uint32_t kind)
     struct shmq_gap g = gap_of(c);
     T_EQ(g.reason, SHMQ_GAP_TRUNCATED);
     T_EQ(g.from, end);
+    expect_counted(t, g.reason, g.frames);
     t_expect_empty(c);
     shmq_consumer_close(c);
     shmq_topic_close(t);
@@ -261,7 +277,7 @@ static void five_segments(
 
 /* From `next` on what was read ahead, one gap up to where the log begins, and
  * from `behind` on the rest. */
-static void take_past_a_gap(struct small *d, struct shmq_consumer *c,
+static struct shmq_gap take_past_a_gap(struct small *d, struct shmq_consumer *c,
     uint64_t next, uint64_t behind, uint64_t end)
 {
     struct shmq_gap g = {0, 0, 0, 0, 0, 0};
@@ -284,6 +300,7 @@ static void take_past_a_gap(struct small *d, struct shmq_consumer *c,
     T_EQ(gaps, 1);
     T_EQ(next, end);
     T_EQ(g.to, d->begin[d->low_no]);
+    return g;
 }
 
 static void retains(
@@ -296,7 +313,8 @@ static void retains(
     five_segments(d, p, per);
     take_all(c, 0, 10);
     small_retain(d, 3);
-    take_past_a_gap(d, c, 10, 3 * per, 5 * per);
+    struct shmq_gap g = take_past_a_gap(d, c, 10, 3 * per, 5 * per);
+    expect_counted(t, g.reason, g.frames);
     shmq_consumer_close(c);
     shmq_producer_close(p);
     shmq_topic_close(t);

@@ -154,12 +154,16 @@ static bool process_is_gone(const struct shmq_endpoint_stat *e)
     return e->pid > 0 && kill(e->pid, 0) != 0 && errno == ESRCH;
 }
 
-static bool was_reaped(
-    const struct gone *gone, const struct shmq_endpoint_stat *e)
+/* Of several that are gone, and whose processes are, too, as many died as were
+ * reaped. */
+static bool was_reaped(struct gone *gone, const struct shmq_endpoint_stat *e)
 {
     if (gone->reaped == 0)
         return false;
-    return gone->reaped >= gone->unclear || process_is_gone(e);
+    bool died = gone->reaped >= gone->unclear || process_is_gone(e);
+    gone->unclear--;
+    gone->reaped -= died;
+    return died;
 }
 
 static void tell_gone(struct events *events, const char *topic,
@@ -290,6 +294,11 @@ static void on_look(void *ctx, const struct watch_topic *topic)
         b->dropped_old);
     tell_count(events, "gap", name, "corrupt", "frames", a->dropped_corrupt,
         b->dropped_corrupt);
+    tell_count(events, "gap", name, "retention", "frames", a->gap_retention,
+        b->gap_retention);
+    tell_count(events, "gap", name, "truncated", "frames", a->gap_truncated,
+        b->gap_truncated);
+    tell_count(events, "gap", name, "lost", "frames", a->gap_lost, b->gap_lost);
     tell_holders(events, name, before, now);
 }
 

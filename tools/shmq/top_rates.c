@@ -17,7 +17,8 @@ static uint64_t elapsed(const struct watch_topic *topic)
 
 static uint64_t dropped(const struct shmq_topic_stat *stat)
 {
-    return stat->dropped_new + stat->dropped_old + stat->dropped_corrupt;
+    return stat->dropped_new + stat->dropped_old + stat->dropped_corrupt +
+        stat->gap_retention + stat->gap_truncated + stat->gap_lost;
 }
 
 void top_rates(const struct watch_topic *topic, struct top_rates *ret)

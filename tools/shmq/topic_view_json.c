@@ -234,6 +234,9 @@ static void put_counts(struct cli_json *json, const struct topic_view *view)
     put_number(json, "drop_new", stat->dropped_new);
     put_number(json, "drop_old", stat->dropped_old);
     put_number(json, "corrupt", stat->dropped_corrupt);
+    put_number(json, "retention", stat->gap_retention);
+    put_number(json, "truncated", stat->gap_truncated);
+    put_number(json, "lost", stat->gap_lost);
     cli_json_end(json, '}');
     cli_json_key(json, "full");
     cli_json_bool(json, stat->ring_full != 0);

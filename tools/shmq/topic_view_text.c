@@ -76,6 +76,11 @@ static void put_counts(struct cli_out *out, const struct shmq_topic_stat *s)
         "dropped     drop_new %" PRIu64 ", drop_old %" PRIu64
         ", corrupt %" PRIu64 "; expired %" PRIu64 "\n",
         s->dropped_new, s->dropped_old, s->dropped_corrupt, s->expired);
+    if (s->gap_retention + s->gap_truncated + s->gap_lost != 0)
+        cli_out_format(out,
+            "gaps        retention %" PRIu64 ", truncated %" PRIu64
+            ", lost %" PRIu64 "\n",
+            s->gap_retention, s->gap_truncated, s->gap_lost);
 }
 
 static void put_durable(struct cli_out *out, const struct shmq_watermarks *m)

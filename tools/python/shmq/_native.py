@@ -101,7 +101,9 @@ class TopicStat(Structure):
             "reaped", "segment_bytes", "capacity_bytes", "capacity_frames",
             "leaked_loan_bytes")] + [
         (name, c_uint32) for name in (
-            "producer_cnt", "member_cnt", "group_cnt", "ring_full")]
+            "producer_cnt", "member_cnt", "group_cnt", "ring_full")] + [
+        (name, c_uint64) for name in (
+            "gap_retention", "gap_truncated", "gap_lost")]
 
 
 class CallerOptions(Structure):
