@@ -115,6 +115,17 @@ struct shmq_consumer {
     int pidfd;
 };
 
+static inline bool shmqi_is_mpmc(const struct shmq_consumer *c)
+{
+    return c->ring->ring == SHMQ_RING_MPMC;
+}
+
+static inline struct shmqi_group_shm *shmqi_group_of(
+    const struct shmq_consumer *c)
+{
+    return &c->ring->groups[c->member.entry];
+}
+
 /* -- consumer_receive.c -------------------------------------------------------
  */
 
@@ -205,6 +216,9 @@ void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx);
 shmqi_word *shmqi_gap_counter(const struct shmq_consumer *c, uint32_t reason);
 int shmqi_reader_gap(
     struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason);
+/* The next record was overwritten: tells the gap and goes on where memory is not
+ * being reused. */
+int shmqi_reader_lapped(struct shmq_consumer *c);
 void shmqi_reader_set_next(
     struct shmq_consumer *c, uint64_t pos, uint64_t skip);
 

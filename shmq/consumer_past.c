@@ -19,11 +19,6 @@
 /* Frames that were looked for in one call without finding a record. */
 #define TAKE_TRIES 64
 
-static bool is_mpmc(const struct shmq_consumer *c)
-{
-    return c->ring->ring == SHMQ_RING_MPMC;
-}
-
 /* -- open, close, seek --------------------------------------------------------
  */
 
@@ -72,7 +67,7 @@ int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start)
     int rc = shmqi_past_place(c->segment, start, &pos);
     if (rc)
         return rc;
-    if (!is_mpmc(c) && start->kind == SHMQ_START_POSITION)
+    if (!shmqi_is_mpmc(c) && start->kind == SHMQ_START_POSITION)
         skip = start->value;
     shmqi_reader_set_next(c, pos, skip);
     c->past->in_log = true;
@@ -90,7 +85,7 @@ int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start)
 
 static uint64_t next_pos(const struct shmq_consumer *c)
 {
-    return is_mpmc(c) ? shmqi_pos(c->next, c->next_idx) : c->next;
+    return shmqi_is_mpmc(c) ? shmqi_pos(c->next, c->next_idx) : c->next;
 }
 
 int shmqi_past_fill(struct shmq_consumer *c, struct shmqi_held *h,
@@ -235,8 +230,8 @@ static int take_log(struct shmq_consumer *c, uint32_t *ret_slot)
         return rc;
     if (item.is_gap)
         return tell_gap(c, &item.gap);
-    return is_mpmc(c) ? log_mpmc(c, item.frame, ret_slot)
-                      : log_spsc(c, item.frame, ret_slot);
+    return shmqi_is_mpmc(c) ? log_mpmc(c, item.frame, ret_slot)
+                            : log_spsc(c, item.frame, ret_slot);
 }
 
 /* -- next ---------------------------------------------------------------------

@@ -17,11 +17,6 @@
 static int tell_done(struct shmq_consumer *c, struct shmqi_held *h);
 static int free_nacked(struct shmq_consumer *c, struct shmqi_held *h);
 
-static struct shmqi_group_shm *group_of(const struct shmq_consumer *c)
-{
-    return &c->ring->groups[c->member.entry];
-}
-
 int shmqi_member_open(struct shmq_consumer *c)
 {
     c->find.ring = c->ring;
@@ -37,7 +32,7 @@ uint64_t shmqi_member_floor(struct shmq_consumer *c)
 {
     c->find.near = shm_ld(G1, &c->ring->data->tail);
     shmqi_claims_walk(&c->find.claims, c->find.near);
-    uint64_t w = shm_ld(S1, &group_of(c)->floor);
+    uint64_t w = shm_ld(S1, &shmqi_group_of(c)->floor);
     return shmqi_cursor_pos(w, c->find.near);
 }
 
@@ -193,7 +188,7 @@ static void take_lost(struct shmq_consumer *c, uint64_t seq, uint64_t k)
         shmqi_claim_take(claims, seq, k, c->idx, SHMQI_CLAIM_CLAIMED, &held))
         shmqi_member_discard(c, seq, held, SHMQ_GAP_DROPPED);
     else
-        shmqi_claims_push(claims, shm_ld(S5, &group_of(c)->next), seq);
+        shmqi_claims_push(claims, shm_ld(S5, &shmqi_group_of(c)->next), seq);
 }
 
 /* Claims `seq` and copies or views it: find.h. */
@@ -242,7 +237,7 @@ static uint64_t count_lost(struct shmq_consumer *c, uint64_t from, uint64_t to)
  * when it moved. */
 static bool jump_lost(struct shmq_consumer *c)
 {
-    struct shmqi_group_shm *g = group_of(c);
+    struct shmqi_group_shm *g = shmqi_group_of(c);
     uint64_t f = shm_ld(S1, &g->floor), w;
     uint64_t floor = shmqi_pos_seq(shmqi_cursor_pos(f, c->find.near));
     if (shmqi_mpmc_look(c->ring, floor, &w) <= 0)
@@ -345,7 +340,7 @@ static int hand(
         return c->gap_pending ? SHMQ_ERR_GAP : SHMQ_ERR_EMPTY;
     }
     if (h->redelivered)
-        (void)shm_add(N3, &group_of(c)->redelivered, 1);
+        (void)shm_add(N3, &shmqi_group_of(c)->redelivered, 1);
     if (msg.internal[1] == k.done)
         msg.attempt = k.attempt;
     c->current = h->next_idx < h->cnt ? slot : UINT32_MAX;
@@ -599,7 +594,7 @@ bool shmqi_member_peers(struct shmq_consumer *c, bool *ret_blocked)
     struct shmqi_segment *s = c->segment;
     uint64_t near = shm_ld(G1, &c->ring->data->tail);
     uint64_t floor = shmqi_claims_floor(&c->find.claims, near);
-    uint64_t to = shmqi_seq_expand(shm_ld(S5, &group_of(c)->next), floor);
+    uint64_t to = shmqi_seq_expand(shm_ld(S5, &shmqi_group_of(c)->next), floor);
     uint32_t last = c->idx;
     bool moved = false;
     *ret_blocked = false;

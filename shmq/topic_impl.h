@@ -9,6 +9,12 @@
 #include "files.h"
 #include "segment.h"
 
+#define SHMQI_TOPIC_OWNER_FLAGS \
+    ((uint32_t)(SHMQ_TOPIC_OWNER | SHMQ_TOPIC_GROUP_OWNER))
+#define SHMQI_TOPIC_KNOWN_FLAGS \
+    ((uint32_t)(SHMQ_TOPIC_ASYMMETRIC | SHMQ_TOPIC_TTL_DEAD_LETTER) | \
+        SHMQI_TOPIC_RESERVED | SHMQI_TOPIC_OWNER_FLAGS)
+
 struct shmq_topic {
     struct shmqi_segment *segment;
     uint32_t generation;
@@ -18,6 +24,9 @@ struct shmq_topic {
 int shmqi_topic_use(struct shmq_topic *topic, struct shmqi_segment **ret);
 /* As above, without CLOSED: for looking. */
 int shmqi_topic_look(struct shmq_topic *topic, struct shmqi_segment **ret);
+
+/* NULL, or why it is no legal NAME:VERSION. */
+const char *shmqi_schema_why_not(const char *schema);
 
 /* Fills constants from attributes; INVAL names what is wrong. */
 int shmqi_topic_constants(const char *topic,

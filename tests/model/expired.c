@@ -37,7 +37,7 @@ static struct shmqi_gate gate;
 static struct m_member v, n;
 static uint64_t floor_v, floor_n;
 
-/* The floor word, when the role is to be had: take_floor() in reader.c. */
+/* The floor word, when the role is to be had: take_floor() in reader_role.c. */
 static bool take_role(uint64_t identity, uint64_t *ret_floor)
 {
     uint64_t tag, seen;

@@ -22,7 +22,7 @@
 #define V_IDENTITY 77u
 #define N_IDENTITY 88u
 
-/* As take_role() and take_floor() in reader.c; false: BUSY. */
+/* As take_role() and take_floor() in reader_role.c; false: BUSY. */
 static bool take(uint64_t identity, uint64_t *ret_floor)
 {
     uint64_t tag, seen;

@@ -103,7 +103,7 @@ static void *evictor(void *arg)
     return arg;
 }
 
-/* As take_role() in reader.c. */
+/* As take_role() in reader_role.c. */
 static bool take_role(void)
 {
     if (!shmqi_role_take(&m_groups[0], 0, N_IDENTITY))
