@@ -110,6 +110,8 @@ void shmqi_dead_letter(
         shmqi_dead_keep(c, &d);
         return;
     }
-    c->dead.failed = sent == SHMQI_SENT_REFUSED;
+    if (sent == SHMQI_SENT_FULL)
+        shmqi_dead_count_wait(c);
+    c->dead.failed = sent != SHMQI_SENT_SAFE;
     shmqi_dead_end(c, seq, d.claim, d.record_cnt, sent == SHMQI_SENT_SAFE);
 }

@@ -59,6 +59,7 @@ struct shmqi_dead {
 enum shmqi_sent {
     SHMQI_SENT_SAFE,
     SHMQI_SENT_WAITS, /* published, not at the level yet */
+    SHMQI_SENT_FULL, /* its ring is, until shmqd has taken some out */
     SHMQI_SENT_REFUSED /* for now */
 };
 

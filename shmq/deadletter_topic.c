@@ -194,6 +194,8 @@ enum shmqi_sent shmqi_dead_send(struct shmq_consumer *c,
     if (rc == SHMQ_OK)
         return *ret_at < shmqi_dead_mark(c) ? SHMQI_SENT_SAFE
                                             : SHMQI_SENT_WAITS;
+    if (rc == SHMQ_ERR_FULL && p && level_of(c) != SHMQ_LEVEL_PUBLISHED)
+        return SHMQI_SENT_FULL;
     /* Removed or destroyed meanwhile: opened anew next time. With copies under
      * way that is left to whoever looks after them. */
     if ((rc == SHMQ_ERR_CLOSED || rc == SHMQ_ERR_CORRUPT) && c->dead.cnt == 0)

@@ -33,6 +33,7 @@ void shmqi_dead_keep(struct shmq_consumer *c, const struct shmqi_dying *d)
         dead->mark = 0;
         dead->since_ns = shmqi_now_monotonic();
     }
+    dead->again |= d->at == UINT64_MAX;
     dead->dying[dead->cnt++] = *d;
     dead->claim_cnt += !d->expired;
 }
@@ -67,21 +68,24 @@ static void start_again(struct shmq_consumer *c)
     dead->again = kept > 0;
 }
 
-/* False: some could not be copied again. */
-static bool send_again(struct shmq_consumer *c)
+/* As many as it takes. */
+static void send_again(struct shmq_consumer *c)
 {
     struct shmqi_dead *dead = &c->dead;
     for (uint32_t i = 0; i < dead->cnt; i++) {
         struct shmqi_dying *d = &dead->dying[i];
-        if (d->at == UINT64_MAX &&
-            shmqi_dead_send(c, &d->msg, d->msg.attempt, "expired", &d->at) ==
-                SHMQI_SENT_REFUSED) {
+        if (d->at != UINT64_MAX)
+            continue;
+        enum shmqi_sent sent =
+            shmqi_dead_send(c, &d->msg, d->msg.attempt, "expired", &d->at);
+        if (sent == SHMQI_SENT_FULL || sent == SHMQI_SENT_REFUSED) {
             d->at = UINT64_MAX;
-            return false;
+            return;
         }
+        if (sent == SHMQI_SENT_SAFE)
+            dead->mark = 0; /* to be ended in this look */
     }
     dead->again = false;
-    return true;
 }
 
 void shmqi_dead_look(struct shmq_consumer *c)
@@ -92,9 +96,9 @@ void shmqi_dead_look(struct shmq_consumer *c)
     if (dead->topic && shmqi_dead_gone(c))
         start_again(c);
 #endif
-    if (dead->again && !send_again(c))
-        return;
-    if (dead->cnt == 0)
+    if (dead->again)
+        send_again(c);
+    if (dead->cnt == 0 || !dead->topic)
         return;
     uint64_t mark = shmqi_dead_mark(c);
     if (mark == dead->mark) {

@@ -37,19 +37,31 @@ void shmqi_expire_end(struct shmq_consumer *c, struct shmq_message *msg)
         count(c);
 }
 
+/* Behind those that wait for room there already. */
+static enum shmqi_sent copy(
+    struct shmq_consumer *c, const struct shmq_message *msg, uint64_t *ret_at)
+{
+    if (c->dead.again)
+        return SHMQI_SENT_FULL;
+    return shmqi_dead_send(c, msg, msg->attempt, "expired", ret_at);
+}
+
 bool shmqi_expire(struct shmq_consumer *c, struct shmq_message *msg)
 {
     struct shmqi_dying d = {0};
     if (!too_old(c, msg))
         return false;
     if (is_buried(c)) {
-        enum shmqi_sent sent = SHMQI_SENT_REFUSED;
-        if (shmqi_dead_room(c))
-            sent = shmqi_dead_send(c, msg, msg->attempt, "expired", &d.at);
+        enum shmqi_sent sent = shmqi_dead_room(c) ? copy(c, msg, &d.at)
+                                                  : SHMQI_SENT_REFUSED;
         /* What the dead-letter topic does not take is handed out late rather
          * than lost. */
         if (sent == SHMQI_SENT_REFUSED)
             return false;
+        if (sent == SHMQI_SENT_FULL) {
+            d.at = UINT64_MAX; /* to be copied when it has room */
+            sent = SHMQI_SENT_WAITS;
+        }
 #ifdef SHMQ_BUG_EXPIRED_FIRST
         sent = SHMQI_SENT_SAFE;
 #endif

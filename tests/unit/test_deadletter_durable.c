@@ -16,9 +16,10 @@ struct pair {
     struct shmq_producer *producer;
 };
 
-static struct pair pair_with(const struct shmq_topic_attrs *a)
+static struct pair pair_over(
+    const struct shmq_topic_attrs *a, uint32_t dead_frames)
 {
-    struct shmq_topic_attrs dead = t_mpmc(64, 65536);
+    struct shmq_topic_attrs dead = t_mpmc(dead_frames, 65536);
     struct pair p;
 
     dead.durability = a->durability;
@@ -28,6 +29,11 @@ static struct pair pair_with(const struct shmq_topic_attrs *a)
     p.topic = t_open("t");
     p.producer = t_producer(p.topic);
     return p;
+}
+
+static struct pair pair_with(const struct shmq_topic_attrs *a)
+{
+    return pair_over(a, 64);
 }
 
 static struct pair pair_of(uint32_t ring, uint32_t durability, uint64_t ttl_ns)
@@ -527,6 +533,45 @@ TEST(more_expired_records_than_may_be_held_wait_in_the_ring)
     pair_end(&p);
 }
 
+/* More than the ring of the dead-letter topic has room for: none of them is
+ * handed out late, they wait for shmqd to make room. */
+static void outnumber(uint32_t kind)
+{
+    struct shmq_topic_attrs a = t_mpmc(64, 65536);
+    struct pair p;
+    struct shmq_message msg;
+    struct shmq_consumer *c;
+    struct shmq_consumer_options options = t_options("s", kind);
+    uint64_t end = t_now_ns() + T_PATIENCE;
+
+    a.durability = SHMQ_DURABILITY_DISK;
+    a.ttl_ns = 50 * T_MS;
+    a.flags = SHMQ_TOPIC_TTL_DEAD_LETTER;
+    p = pair_over(&a, 8);
+    options.prefetch_frames = 40;
+    c = t_consumer(p.topic, &options);
+    publish(&p, 0, 30);
+    t_sleep_ns(80 * T_MS);
+    for (uint32_t turns = 0; shmq_consumer_drained(c) == 0; turns++) {
+        T_TRUE(t_now_ns() < end);
+        T_RC(shmq_consumer_receive(c, &msg), SHMQ_ERR_EMPTY);
+        T_TRUE(small_turn(p.grave) <= 8);
+        if (turns == 1) /* what is safe ends, though others wait for room */
+            T_TRUE(group(p.topic, "s").expired >= 8);
+        small_flush(p.grave);
+    }
+    T_EQ(group(p.topic, "s").expired, 30);
+    expect_buried(0, 30);
+    shmq_consumer_close(c);
+    pair_end(&p);
+}
+
+TEST(expired_records_wait_for_room_in_a_full_dead_letter_topic)
+{
+    outnumber(SHMQ_GROUP_SHARED);
+    outnumber(SHMQ_GROUP_EXCLUSIVE);
+}
+
 TEST(an_expired_copy_in_a_ring_that_was_removed_is_made_again)
 {
     struct pair p = pair_of(SHMQ_RING_MPMC, SHMQ_DURABILITY_DISK, 50 * T_MS);
@@ -557,6 +602,7 @@ static const struct CMUnitTest tests[] = {
     T(one_record_after_the_other_of_a_frame_goes),
     T(a_dead_letter_comes_from_the_log_when_its_memory_is_given_up),
     T(a_dead_letter_that_retention_took_is_part_of_the_gap),
+    T(expired_records_wait_for_room_in_a_full_dead_letter_topic),
     T(many_wait_at_once),
     T(a_disk_that_is_away_is_waited_for_and_told_of),
     T(a_topic_in_memory_takes_no_dead_letter_of_one_on_disk),
