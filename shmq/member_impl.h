@@ -66,4 +66,16 @@ bool shmqi_member_abandon_one(struct shmq_consumer *c);
 /* The next frame of a durable topic, from the ring or from the log. */
 int shmqi_member_claim_past(struct shmq_consumer *c, uint32_t *ret_slot);
 
+/* -- member_ack.c -----------------------------------------------------------
+ */
+
+/* Tells the group how far the frame is done. While records of it are being
+ * looked at in the ring it is not told to be done altogether: then its memory
+ * could go. STALE: the claim is not ours any more. */
+int shmqi_member_tell_done(struct shmq_consumer *c, struct shmqi_held *h);
+/* Gives a nacked claim back, or keeps it for as long as was asked. */
+int shmqi_member_free_nacked(struct shmq_consumer *c, struct shmqi_held *h);
+/* Shows how many frames are held. */
+void shmqi_member_count_holds(struct shmq_consumer *c);
+
 #endif
