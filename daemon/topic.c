@@ -47,6 +47,7 @@ void shmqd_topic_set_aside(struct shmqd_topic *topic,
     if (topic->state != state || strcmp(topic->why, why) != 0)
         shmqs_log_about(SHMQS_ERROR, "topic", topic->name, "%s", why);
     topic->state = state;
+    topic->why_rc = 0;
     memcpy(topic->why, why, sizeof(why));
     topic->retry_ns = shmqd_clock_ns() + RETRY_NS;
 }
@@ -166,11 +167,14 @@ static bool make_ring(
         .dir = dir,
     };
     uuid_words(topic->uuid, make.topic_uuid);
-    if (shmqd_meta_path(topic->daemon->store, topic->uuid, dir, sizeof(dir)) !=
-            0 ||
-        shmqi_durable_create(&make) != 0) {
+    int rc =
+        shmqd_meta_path(topic->daemon->store, topic->uuid, dir, sizeof(dir));
+    if (rc == 0)
+        rc = shmqi_durable_create(&make);
+    if (rc != 0) {
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
             "its ring cannot be made: %s", shmq_error_text());
+        topic->why_rc = rc;
         return false;
     }
     if (recovery->fresh)

@@ -31,6 +31,7 @@ struct shmqd_topic {
     struct shmqd_meta meta;
     enum shmqd_topic_state state;
     char why[256];
+    int why_rc; /* a result of the library, or 0: not known */
     uint64_t retry_ns; /* when a topic that is not served is tried again */
 
     struct shmqi_drain *drain;

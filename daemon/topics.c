@@ -110,6 +110,26 @@ int shmqd_topics_open(struct shmqd *daemon)
     return 0;
 }
 
+/* Files of other users it can neither make nor lock, sandbox or not. */
+static bool tell_owner(const char *name, const struct shmq_topic_attrs *attrs,
+    char *text, size_t text_room)
+{
+    if ((attrs->flags & SHMQ_TOPIC_OWNER) && attrs->owner != geteuid())
+        snprintf(text, text_room,
+            "%s: the files of a durable topic belong to the user that shmqd "
+            "runs as (uid %u); leave --owner out and let others in by --mode "
+            "and --group-owner, or run shmqd as that user",
+            name, (unsigned)geteuid());
+    else if (attrs->flags & SHMQ_TOPIC_GROUP_OWNER)
+        snprintf(text, text_room,
+            "%s: the user that shmqd runs as (uid %u) is not in group %u; add "
+            "it to that group and restart shmqd, or leave --group-owner out",
+            name, (unsigned)geteuid(), (unsigned)attrs->group_owner);
+    else
+        return false;
+    return true;
+}
+
 static int make_checked(struct shmqd *daemon, const char *name,
     const struct shmqd_meta *meta, char *text, size_t text_room)
 {
@@ -135,12 +155,14 @@ static int make_checked(struct shmqd *daemon, const char *name,
     shmqd_topic_open(topic);
     if (topic->state == SHMQD_TOPIC_SERVED)
         return 0;
-    snprintf(text, text_room, "%s: %s", name, topic->why);
+    rc = topic->why_rc != 0 ? topic->why_rc : SHMQ_ERR_SYS;
+    if (rc != SHMQ_ERR_PERM || !tell_owner(name, &meta->attrs, text, text_room))
+        snprintf(text, text_room, "%s: %s", name, topic->why);
     if (topic->state == SHMQD_TOPIC_FAILED)
         (void)shmq_topic_unlink(daemon->ns, name, SHMQ_UNLINK_FORCE);
     (void)shmqd_meta_remove(daemon->store, uuid);
     drop(topic);
-    return SHMQ_ERR_SYS;
+    return rc;
 }
 
 int shmqd_topics_make(struct shmqd *daemon, const char *name,

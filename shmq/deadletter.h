@@ -41,6 +41,7 @@ struct shmqi_dying {
 struct shmqi_dead {
     struct shmq_topic *topic;
     struct shmq_producer *producer;
+    bool few; /* it has fewer places for producers than we have members */
     bool failed; /* in this call already */
     uint64_t again_ns; /* no try to open or to make it before */
     uint64_t counted_ns; /* `dead_waits` */

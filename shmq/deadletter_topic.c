@@ -28,7 +28,8 @@ static struct shmq_topic_attrs attrs_for(const struct shmq_consumer *c)
 {
     const struct shmqi_constants_shm *k = &c->segment->constants;
     struct shmq_topic_attrs a;
-    uint64_t need = 256u << 10, most = 8ull << 30;
+    uint64_t need = 256u << 10;
+    uint64_t most = k->durability ? SHMQI_DURABLE_ARENA_MAX : 8ull << 30;
     memset(&a, 0, sizeof a);
     a.struct_bytes = sizeof a;
     a.durability = k->durability;
@@ -70,9 +71,11 @@ static bool open_topic(struct shmq_consumer *c, uint64_t now)
         (void)make(c, now);
         rc = shmq_topic_open(ns, topic, &c->dead.topic);
     }
-    if (rc != SHMQ_OK)
+    if (rc != SHMQ_OK || !c->dead.topic)
         return false;
     const struct shmqi_segment *s = c->dead.topic->segment;
+    c->dead.few =
+        s->constants.max_producers < c->segment->constants.max_members;
     if (shmqi_level_of(s, SHMQ_LEVEL_DEFAULT) >= level_of(c))
         return true;
     shmq_topic_close(c->dead.topic);
@@ -191,6 +194,10 @@ enum shmqi_sent shmqi_dead_send(struct shmq_consumer *c,
 {
     struct shmq_producer *p = producer_of(c);
     int rc = p ? publish(c, p, msg, attempts, reason, ret_at) : SHMQ_ERR_FULL;
+    if (rc == SHMQ_OK && c->dead.few) { /* others need the place, too */
+        shmq_producer_close(p);
+        c->dead.producer = NULL;
+    }
     if (rc == SHMQ_OK)
         return *ret_at < shmqi_dead_mark(c) ? SHMQI_SENT_SAFE
                                             : SHMQI_SENT_WAITS;

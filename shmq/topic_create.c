@@ -118,6 +118,11 @@ int shmqi_topic_constants(const char *topic,
     c->arena_bytes = a.arena_bytes ? a.arena_bytes
         : spsc                     ? 1u << 20
                                    : 256u << 10;
+    if (a.durability && c->arena_bytes > SHMQI_DURABLE_ARENA_MAX)
+        return shmqi_fail(SHMQ_ERR_INVAL,
+            "%s: the arena of a durable topic is at most 256M (records of "
+            "128M); use a smaller --arena",
+            topic);
     uint64_t most = c->arena_bytes / 2 - 128;
     c->max_message_bytes = a.max_message_bytes;
     if (!c->max_message_bytes)

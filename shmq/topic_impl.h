@@ -28,6 +28,9 @@ int shmqi_topic_look(struct shmq_topic *topic, struct shmqi_segment **ret);
 /* NULL, or why it is no legal NAME:VERSION. */
 const char *shmqi_schema_why_not(const char *schema);
 
+/* Frames of half of it are the largest that shmqd writes. */
+#define SHMQI_DURABLE_ARENA_MAX (256ull << 20)
+
 /* Fills constants from attributes; INVAL names what is wrong. */
 int shmqi_topic_constants(const char *topic,
     const struct shmq_topic_attrs *attrs, struct shmqi_constants_shm *ret);

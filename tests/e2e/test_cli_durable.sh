@@ -21,6 +21,16 @@ serve
 soon "shmqd answers" "$SHMQ" create t --durability disk --capacity 64 \
     --arena 16K --retain-bytes 1G
 expect 5 create t --durability disk
+# Its files are those of shmqd's user and groups.
+expect 6 create x --durability disk --owner 4321
+says "^shmq: create: x: .* runs as \\(uid $(id -u)\\); leave --owner out"
+expect 6 create x --durability disk --group-owner 4321
+says '^shmq: create: x: .* not in group 4321; add it'
+expect 0 create mine --durability os --owner "$(id -u)" --group-owner "$(id -g)"
+expect 0 rm mine --data
+expect 2 create x --durability os --arena 512M
+says '^shmq: create: x: .* at most 256M'
+expect 4 stat x
 soon "health" well
 seq 1 5000 >"$DIR/in"
 expect_in 0 "$DIR/in" pub t --positions --window 100

@@ -126,6 +126,25 @@ def a_topic_in_memory_takes_none_and_doctor_says_so():
         place.stop(daemon)
 
 
+def the_largest_records_have_a_dead_letter_topic():
+    """Though it cannot be larger than theirs."""
+    with Place("deadlarge") as place:
+        daemon = place.start()
+        arena = 256 << 20
+        place.shmq("create", "t", "--durability", "os", "--arena", str(arena),
+                   "--max-message", str(arena // 2 - 128),
+                   "--max-producers", "1")
+        place.shmq("group", "create", "t", "g", "--max-attempts", "2")
+        place.shmq("pub", "t", stdin=b"poison\n")
+        try_once(place, "t", "poison")
+        try_once(place, "t", "poison")
+        place.shmq("sub", "t", "--group", "g", "--exit-when-empty")
+        check(letters(place, "t") == {"poison": 1})
+        stat = json.loads(place.shmq("stat", "@dead.t", "--json"))
+        check(stat["max_message_bytes"] == arena // 2 - 128, stat)
+        place.stop(daemon)
+
+
 def flood(kind, seed):
     """Many records expire; shmqd is killed while they are being moved, the
     memory is lost, and no record is missing in the end."""
@@ -176,6 +195,7 @@ CASES = [
     on_disk,
     written,
     a_topic_in_memory_takes_none_and_doctor_says_so,
+    the_largest_records_have_a_dead_letter_topic,
     a_flood_in_a_shared_group,
     a_flood_in_an_exclusive_group,
 ]

@@ -100,7 +100,36 @@ TEST(where_the_history_does_not_fit_the_record_goes_without)
     shmq_topic_close(topic);
 }
 
+/* A place for one producer is enough for all members: nobody keeps it. */
+TEST(members_share_the_producers_of_a_dead_letter_topic)
+{
+    struct shmq_topic_attrs one = t_mpmc(64, 65536);
+    struct shmq_topic *topic = t_topic("t", NULL), *dead;
+    struct shmq_consumer *members[3], *reader;
+    struct shmq_message msg;
+    uint64_t end = t_now_ns() + T_PATIENCE;
+
+    one.max_producers = 1;
+    dead = t_topic("d", &one);
+    for (int i = 0; i < 3; i++)
+        members[i] = bury(topic, NULL, 0, "d");
+    reader = t_ephemeral(dead, SHMQ_START_EARLIEST);
+    for (int i = 0; i < 3; i++) {
+        T_OK(shmq_consumer_receive_wait(
+            reader, shmq_deadline(T_PATIENCE), &msg));
+        T_EQ(t_tag(&msg), 7);
+        T_OK(shmq_consumer_release(reader, &msg));
+    }
+    T_TRUE(t_now_ns() < end);
+    for (int i = 0; i < 3; i++)
+        shmq_consumer_close(members[i]);
+    shmq_consumer_close(reader);
+    shmq_topic_close(dead);
+    shmq_topic_close(topic);
+}
+
 static const struct CMUnitTest tests[] = {
+    T(members_share_the_producers_of_a_dead_letter_topic),
     T(all_attributes_go_with_a_dead_letter),
     T(attributes_that_leave_no_room_for_the_history_are_left_out),
     T(where_the_history_does_not_fit_the_record_goes_without),

@@ -382,7 +382,9 @@ static const struct cli_option_help create_opts[] = {
     {CLI_OPT_MLOCK, "as --prefault, and keep it from being paged out (off)"},
     {CLI_OPT_HUGE,
         "as --prefault, in huge pages where the host has them (off)"},
-    {CLI_OPT_OWNER, "owner of the files, name or uid; needs root (the caller)"},
+    {CLI_OPT_OWNER,
+        "owner of the files, name or uid; needs root; durable: shmqd's user\n"
+        "only (the caller)"},
     {CLI_OPT_GROUP_OWNER, "group of the files, name or gid (the caller's)"},
     {CLI_OPT_RETAIN_BYTES,
         "durable: history beyond so much goes, oldest first (all stays)"},
