@@ -14,8 +14,7 @@ struct shmqz_lookback {
     uint32_t left; /* its records still to come */
 };
 
-/* Whether records below `earliest` have ever been there. */
-static bool lost_any(struct shmqz_topic *topic)
+bool shmqz_lookback_lost_any(struct shmqz_topic *topic)
 {
     struct shmq_topic_stat stat = {0};
     if (topic->attrs.durability) /* what the log has not is gone */
@@ -46,7 +45,7 @@ int shmqz_lookback_begin(struct shmqz_topic *topic, uint64_t from,
     look->producer = producer;
     look->seen_from = from;
     look->end = end;
-    if (from < earliest && lost_any(topic))
+    if (from < earliest && shmqz_lookback_lost_any(topic))
         look->seen_from = earliest;
     *ret = look;
     return SHMQ_OK;

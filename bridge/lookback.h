@@ -8,6 +8,9 @@
 
 struct shmqz_lookback;
 
+/* Whether the topic has ever had records that cannot be read any more. */
+bool shmqz_lookback_lost_any(struct shmqz_topic *topic);
+
 /* Begins at position `from`; ends where the topic ends now. `producer` is the
  * one that asks: it is not forgotten for others. A result of the library. */
 int shmqz_lookback_begin(struct shmqz_topic *topic, uint64_t from,

@@ -46,6 +46,9 @@ struct shmqz_publisher {
     uint64_t known_from; /* a producer that is not in the table has nothing at
                             or above it */
     struct shmqz_lookback *look;
+    struct item *asker; /* who it is for, in `behind`; NULL: has gone */
+    bool forgot; /* a producer, since the look began */
+    struct queue behind; /* cannot be decided before the look has ended */
     struct queue room; /* to be published, in this order */
     struct queue level; /* published, level not reached */
     struct shmqz_task task;
@@ -187,6 +190,8 @@ void shmqz_publisher_close(struct shmqz_topic *topic, enum shmqw_status status)
     struct answer open = {SHMQW_TIMEOUT_LEVEL, SHMQW_LEVEL_PUBLISHED, NULL};
     if (!p)
         return;
+    while (p->behind.first)
+        answer(topic->server, pop(&p->behind), &refused, false);
     while (p->room.first)
         answer(topic->server, pop(&p->room), &refused, false);
     while (p->level.first)
@@ -194,11 +199,16 @@ void shmqz_publisher_close(struct shmqz_topic *topic, enum shmqw_status status)
     dispose(p);
 }
 
+static bool has_items(const struct shmqz_publisher *p)
+{
+    return p->behind.first || p->room.first || p->level.first;
+}
+
 void shmqz_publisher_idle(struct shmqz_topic *topic)
 {
     struct shmqz_publisher *p = topic->publisher;
     uint64_t now = shmqz_loop_now(topic->server->loop);
-    if (p && !p->room.first && !p->level.first && now - p->used_ns > IDLE_NS)
+    if (p && !has_items(p) && now - p->used_ns > IDLE_NS)
         dispose(p);
 }
 
@@ -289,6 +299,7 @@ static void forgot_some(struct shmqz_publisher *p)
 {
     uint64_t earliest;
     (void)shmq_topic_range(p->topic->handle, &earliest, &p->known_from);
+    p->forgot = true;
 }
 
 static void remember(struct shmqz_publisher *p, const struct item *item)
@@ -301,6 +312,8 @@ static void remember(struct shmqz_publisher *p, const struct item *item)
     piece.sequence = item->body.sequence;
     piece.base_pos = item->base_pos;
     piece.end_pos = item->end_pos;
+    if (p->asker) /* what was found of it so far stays */
+        shmqz_origins_touch(p->origins, p->asker->body.producer_id);
     bool kept = shmqz_origins_add(p->origins, &piece, &forgot);
     if (!kept || forgot)
         forgot_some(p);
@@ -355,6 +368,25 @@ static uint64_t since_of(
     return b->since > published ? 0 : b->since;
 }
 
+/* What may be of a producer that the table does not have. Where all that can be
+ * read was looked at before, that is known without looking again. */
+static enum shmqz_verdict judge_unknown(struct shmqz_publisher *p,
+    struct item *item, const struct shmqz_piece *piece, bool *ret_look)
+{
+    const struct shmqw_publish *b = &item->body;
+    uint64_t since = since_of(p, b);
+    bool nothing = since >= p->known_from ||
+        (item->looked_back && since >= item->seen_from);
+    *ret_look = false;
+    if (!nothing && !item->looked_back) {
+        *ret_look = p->known_from > shmqz_topic_earliest(p->topic);
+        nothing = !*ret_look && !shmqz_lookback_lost_any(p->topic);
+    }
+    if (!nothing)
+        return SHMQZ_UNKNOWN;
+    return shmqz_origins_judge_first(piece, b->settled, &item->expected);
+}
+
 static enum step decide(struct shmqz_publisher *p, struct item *item)
 {
     const struct shmqw_publish *b = &item->body;
@@ -365,16 +397,13 @@ static enum step decide(struct shmqz_publisher *p, struct item *item)
     piece.epoch = b->epoch;
     piece.record_cnt = b->record_cnt;
     piece.sequence = b->sequence;
-    uint64_t since = since_of(p, b);
     shmqz_origins_settle(p->origins, b->producer_id, b->settled);
     enum shmqz_verdict verdict = shmqz_origins_judge(
         p->origins, &piece, b->settled, &item->expected, &place);
     if (verdict == SHMQZ_UNKNOWN) {
-        if (since >= p->known_from ||
-            (item->looked_back && since >= item->seen_from))
-            verdict =
-                shmqz_origins_judge_first(&piece, b->settled, &item->expected);
-        else if (!item->looked_back)
+        bool look;
+        verdict = judge_unknown(p, item, &piece, &look);
+        if (look)
             return LOOK_BACK;
     }
     if (verdict == SHMQZ_TAKE)
@@ -435,59 +464,106 @@ static void wait_levels(struct shmqz_publisher *p)
     p->level = still;
 }
 
-/* True while the topic is still being looked through. */
-static bool look_on(struct shmqz_publisher *p)
+/* What cannot be looked at now may be there all the same: nothing may be said
+ * that a client takes for a refusal. */
+static enum shmqw_status status_of_look(int rc)
 {
-    struct shmqz_seen seen;
-    if (!p->look)
-        return false;
-    if (!shmqz_lookback_run(p->look, p->origins, &seen))
-        return true;
+    switch (rc) {
+    case SHMQ_ERR_CLOSED:
+        return SHMQW_CLOSED;
+    case SHMQ_ERR_CORRUPT:
+    case SHMQ_ERR_LAYOUT:
+        return SHMQW_HISTORY_GONE;
+    default:
+        return SHMQW_OVERLOADED;
+    }
+}
+
+/* Who had to wait for the look is in front again. */
+static void end_look(struct shmqz_publisher *p, const struct shmqz_seen *seen)
+{
+    struct item *asker = p->asker;
     shmqz_lookback_end(p->look);
     p->look = NULL;
-    struct item *item = p->room.first;
-    if (seen.rc) {
-        if (item)
-            (void)pop(&p->room);
-        if (item)
-            refuse(p, item, shmqz_status_of(seen.rc));
-        return false;
+    p->asker = NULL;
+    if (asker && seen->rc) {
+        (void)pop(&p->behind); /* it is the first one */
+        refuse(p, asker, status_of_look(seen->rc));
+    } else if (asker) {
+        asker->looked_back = true;
+        asker->seen_from = seen->from;
     }
-    if (seen.forgot)
+    while (p->room.first)
+        push(&p->behind, pop(&p->room));
+    p->room = p->behind;
+    p->behind = (struct queue){NULL, NULL};
+}
+
+/* A piece of looking. */
+static void look_on(struct shmqz_publisher *p)
+{
+    struct shmqz_seen seen;
+    if (!p->look || !shmqz_lookback_run(p->look, p->origins, &seen))
+        return;
+    if (seen.rc == SHMQ_OK && (seen.forgot || p->forgot))
         forgot_some(p);
-    else if (seen.from < p->known_from)
+    else if (seen.rc == SHMQ_OK && seen.from < p->known_from)
         p->known_from = seen.from;
-    if (item) {
-        item->looked_back = true;
-        item->seen_from = seen.from;
+    end_look(p, &seen);
+}
+
+/* The first item in `room` cannot be decided before the topic was looked
+ * through; one look at a time. */
+static void wait_for_look(struct shmqz_publisher *p)
+{
+    struct item *item = pop(&p->room);
+    if (!p->look) {
+        int rc = shmqz_lookback_begin(p->topic, since_of(p, &item->body),
+            item->body.producer_id, &p->look);
+        if (rc) {
+            refuse(p, item, status_of_look(rc));
+            return;
+        }
+        p->asker = item;
+        p->forgot = false;
     }
+    push(&p->behind, item);
+}
+
+/* Publishes of one producer keep their order. */
+static bool has_one_behind(
+    const struct shmqz_publisher *p, const struct item *item)
+{
+    uint64_t producer = item->body.producer_id;
+    for (const struct item *i = p->behind.first; i && producer; i = i->next)
+        if (i->body.producer_id == producer)
+            return true;
     return false;
 }
 
-static void begin_look(struct shmqz_publisher *p, struct item *item)
+static void refuse_late_of(struct shmqz_publisher *p, struct queue *q)
 {
-    int rc = shmqz_lookback_begin(
-        p->topic, since_of(p, &item->body), item->body.producer_id, &p->look);
-    if (rc == SHMQ_OK)
-        return;
-    (void)pop(&p->room);
-    refuse(p, item, shmqz_status_of(rc));
+    uint64_t now = shmqz_loop_now(p->topic->server->loop);
+    struct queue still = {NULL, NULL};
+    while (q->first) {
+        struct item *item = pop(q);
+        if (now < item->deadline_ns) {
+            push(&still, item);
+            continue;
+        }
+        if (item == p->asker)
+            p->asker = NULL;
+        refuse(p, item, SHMQW_OVERLOADED);
+    }
+    *q = still;
 }
 
 /* Whose time is over while others stand in front of it goes without having
  * been published. */
 static void refuse_late(struct shmqz_publisher *p)
 {
-    uint64_t now = shmqz_loop_now(p->topic->server->loop);
-    struct queue still = {NULL, NULL};
-    while (p->room.first) {
-        struct item *item = pop(&p->room);
-        if (now < item->deadline_ns)
-            push(&still, item);
-        else
-            refuse(p, item, SHMQW_OVERLOADED);
-    }
-    p->room = still;
+    refuse_late_of(p, &p->behind);
+    refuse_late_of(p, &p->room);
 }
 
 static bool run(void *ctx)
@@ -495,58 +571,60 @@ static bool run(void *ctx)
     struct shmqz_publisher *p = ctx;
     if (p->level.first)
         wait_levels(p);
-    if (look_on(p))
-        return true;
+    look_on(p);
     for (uint32_t i = 0; i < ITEMS_A_RUN && p->room.first; i++) {
         struct item *item = p->room.first;
-        enum step step = decide(p, item);
+        enum step step = has_one_behind(p, item) ? LOOK_BACK : decide(p, item);
         if (step == AGAIN_LATER) {
             refuse_late(p);
             retry_soon(p->topic->server);
-            return false;
+            return p->look != NULL;
         }
-        if (step == LOOK_BACK) {
-            begin_look(p, item);
-            return true;
-        }
+        if (step == LOOK_BACK)
+            wait_for_look(p);
     }
+    if (p->look)
+        refuse_late(p);
     if (p->level.first)
         retry_soon(p->topic->server);
-    return p->room.first != NULL;
+    return p->room.first || p->look;
 }
 
 static void retry_all(void *ctx)
 {
     struct shmqz_server *server = ctx;
     for (struct shmqz_topic *t = server->topics; t; t = t->next)
-        if (t->publisher &&
-            (t->publisher->room.first || t->publisher->level.first))
+        if (t->publisher && has_items(t->publisher))
             shmqz_task_wake(server->loop, &t->publisher->task);
 }
 
-/* What waits for room and whose session has ended: nobody would hear of it, and
- * its client publishes it again. The one that is being looked for stays. */
-static void drop_items(struct shmqz_publisher *p, uint64_t session_id)
+/* What is not published yet and whose session has ended: nobody would hear of
+ * it, and its client publishes it again. */
+static void drop_items(
+    struct shmqz_publisher *p, struct queue *q, uint64_t session_id)
 {
     struct queue still = {NULL, NULL};
-    bool keep = p->look != NULL;
-    while (p->room.first) {
-        struct item *item = pop(&p->room);
+    while (q->first) {
+        struct item *item = pop(q);
         struct answer nobody = {SHMQW_OVERLOADED, 0, NULL};
-        if (keep || item->session_id != session_id)
+        if (item->session_id != session_id) {
             push(&still, item);
-        else
-            answer(p->topic->server, item, &nobody, true);
-        keep = false;
+            continue;
+        }
+        if (item == p->asker)
+            p->asker = NULL;
+        answer(p->topic->server, item, &nobody, true);
     }
-    p->room = still;
+    *q = still;
 }
 
 void shmqz_publishers_drop(struct shmqz_server *server, uint64_t session_id)
 {
     for (struct shmqz_topic *t = server->topics; t; t = t->next)
-        if (t->publisher && t->publisher->room.first)
-            drop_items(t->publisher, session_id);
+        if (t->publisher) {
+            drop_items(t->publisher, &t->publisher->behind, session_id);
+            drop_items(t->publisher, &t->publisher->room, session_id);
+        }
 }
 
 void shmqz_publishers_open(struct shmqz_server *server)
