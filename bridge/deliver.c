@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "account.h"
 #include "pool.h"
 #include "stream.h"
 
@@ -24,20 +25,16 @@ bool shmqz_stream_has_credit(const struct shmqz_stream *s)
 /* -- sending ----------------------------------------------------------------
  */
 
-static void release_payload(void *data, void *hint)
-{
-    (void)hint;
-    shmqz_pool_give(data);
-}
-
 /* A part of the payload in the scratch memory, which is handed over when it is
  * well used, and else copied. */
 static bool payload_part(
-    struct shmqz_server *server, struct shmqz_part *part, size_t bytes)
+    struct shmqz_session *session, struct shmqz_part *part, size_t bytes)
 {
+    struct shmqz_server *server = session->server;
     void *from = server->scratch;
     if (bytes < SHMQZ_POOL_LEAST)
-        return shmqz_part_copy(part, from, bytes);
+        return shmqz_account_copy(
+            session->account, SHMQZ_HANDED_OUT, part, from, bytes);
     if (bytes < server->scratch_cap / 2) {
         from = shmqz_pool_take(bytes);
         if (from)
@@ -45,7 +42,8 @@ static bool payload_part(
     }
     if (!from)
         return false;
-    bool wrapped = shmqz_part_wrap(part, from, bytes, release_payload, NULL);
+    bool wrapped = shmqz_account_wrap(
+        session->account, SHMQZ_HANDED_OUT, part, from, bytes);
     if (from == server->scratch) {
         if (!wrapped)
             return false;
@@ -85,7 +83,7 @@ static bool send_batch(struct batch *b)
     s->sent_records += body.record_cnt;
     server->counters.delivered_bytes += bytes;
     server->counters.delivered_records += body.record_cnt;
-    if (!payload_part(server, &part, bytes)) {
+    if (!payload_part(s->session, &part, bytes)) {
         s->session->overrun = true;
         return false;
     }
@@ -325,6 +323,10 @@ bool shmqz_deliver(void *ctx)
     struct batch b;
     int rc = SHMQ_OK;
     if (s->session->overrun || !shmqz_stream_has_credit(s))
+        return false;
+    /* Credit is given for each stream; what the client has not read, of all
+     * streams that it ever had, is bounded here. */
+    if (!shmqz_account_has_room(s->session->account, s->session->credit_bytes))
         return false;
     if (!begin_batch(&b, s)) {
         shmqz_stream_revoke(s, SHMQW_NO_SPACE, "stream: no memory");

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "account.h"
 #include "auth.h"
 #include "confine.h"
 #include "feed.h"
@@ -176,13 +177,14 @@ static bool run_signals(void *ctx)
 static uint64_t memory_now(int fd)
 {
     char text[128];
-    unsigned long long pages = 0, shared = 0;
+    char *at;
     ssize_t n = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : -1;
     if (n <= 0)
         return 0;
     text[n] = '\0';
-    if (sscanf(text, "%*u %llu %llu", &pages, &shared) != 2)
-        return 0;
+    (void)strtoull(text, &at, 10);
+    uint64_t pages = strtoull(at, &at, 10);
+    uint64_t shared = strtoull(at, NULL, 10);
     return (pages - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -230,6 +232,7 @@ static void tick(void *ctx)
     bridge->tick.due_ns = now + TICK_NS;
     watch_memory(bridge);
     shmqz_sessions_tick(server);
+    shmqz_accounts_tick(server);
     for (int i = 0; i < SHMQZ_PORT_CNT; i++)
         if (bridge->ports[i].down)
             open_port_again(&bridge->ports[i]);
@@ -356,6 +359,8 @@ static int open_all(struct bridge *bridge)
     /* Generations of an earlier run must not fit. */
     server->generations = shmqz_random() >> 1;
     server->credit_left = server->limits.credit_total_bytes;
+    if (shmqz_accounts_open(server))
+        return fail(bridge, SHMQS_EXIT_FAILED, strerror(errno));
     shmqs_notify_open();
     /* Before the first thread of ZeroMQ: all of them are confined. */
     int status = confine(bridge);
@@ -376,7 +381,7 @@ static void tell_start(const struct bridge *bridge)
     for (int i = 0; i < 3; i++)
         if (shmqz_net_has(server->net, (enum shmqz_port)i))
             shmqs_log_about(SHMQS_INFO, "endpoint",
-                shmqz_net_endpoint(server->net, (enum shmqz_port)i), "%s, %s",
+                shmqz_net_endpoints(server->net, (enum shmqz_port)i), "%s, %s",
                 names[i],
                 bridge->setup.net.secret_key ? "encrypted" : "this host only");
     shmqs_log(SHMQS_INFO, "shows namespace %s by ZeroMQ %s", server->ns,
@@ -420,7 +425,9 @@ static void close_all(struct bridge *bridge)
         shmqz_topics_close(server);
     }
     shmqz_net_close(server->net);
-    free(server->feed); /* counted payloads were released by then */
+    /* What was counted has been given back by then. */
+    free(server->feed);
+    shmqz_accounts_close(server);
     shmqz_records_free(&server->records);
     shmqz_pool_give(server->scratch);
     shmqz_loop_close(server->loop);

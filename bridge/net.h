@@ -96,15 +96,18 @@ void shmqz_net_close_port(struct shmqz_net *net, enum shmqz_port port);
 int shmqz_net_open_port(struct shmqz_net *net, enum shmqz_port port,
     const struct shmqz_net_options *options, char error[SHMQZ_ERROR_ROOM]);
 
-/* What an endpoint that was bound is called: "tcp://127.0.0.1:*" got a port.
- * The last one bound of that socket. */
-const char *shmqz_net_endpoint(
+/* What the endpoints that were bound are called, with commas:
+ * "tcp://127.0.0.1:*" got a port. */
+const char *shmqz_net_endpoints(
     const struct shmqz_net *net, enum shmqz_port port);
 
 /* The next message; false: none now. The caller closes its parts. */
 bool shmqz_net_receive(
     struct shmqz_net *net, enum shmqz_port port, struct shmqz_message *ret);
 void shmqz_message_close(struct shmqz_message *message);
+/* The address of the peer that a received part came from, not the first one;
+ * "" when it has none. As long as the part. */
+const char *shmqz_part_address(const struct shmqz_part *part);
 
 /* Sends `cnt` parts as one message, all or nothing. They are the net's after
  * it, whatever the result. */

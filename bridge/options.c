@@ -20,6 +20,7 @@
 #define FILE_MAX (4 * MIB)
 #define RECORDS_MAX 16384u
 #define BATCH_BYTES (256 * KIB)
+#define ANSWERS_LEAST (4 * MIB)
 #define FRAME_ROOM (64 * KIB) /* of a part beyond its payload */
 
 static const struct shmqs_option options[] = {
@@ -236,6 +237,8 @@ static void read_limits(const struct shmqs_values *v, struct shmqz_limits *l)
     l->credit_total_bytes = shmqs_number(v, "total-credit");
     l->publish_msgs = 1024;
     l->publish_bytes = shmqs_number(v, "publish-window");
+    l->answer_bytes =
+        l->publish_bytes < ANSWERS_LEAST ? ANSWERS_LEAST : l->publish_bytes;
     l->max_payload = shmqs_number(v, "max-message");
     l->batch_bytes =
         l->max_payload < BATCH_BYTES ? l->max_payload : BATCH_BYTES;

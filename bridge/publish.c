@@ -724,7 +724,7 @@ void shmqz_publish(struct shmqz_session *session,
         a.status = find_topic(session, request, item, &p);
     session->publish_msgs++;
     session->publish_bytes += item->payload_bytes;
-    if (a.status != SHMQW_OK) {
+    if (a.status != SHMQW_OK || !p) {
         answer(server, item, &a, a.status == SHMQW_CREDIT_EXCEEDED);
         return;
     }

@@ -4,11 +4,14 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "account.h"
 #include "denials.h"
 #include "publish.h"
 #include "server.h"
 #include "session.h"
 #include "stream.h"
+
+#define RETRY_AFTER_MS 100u
 
 uint64_t shmqz_random(void)
 {
@@ -88,7 +91,13 @@ enum shmqz_sent shmqz_answer(struct shmqz_server *server,
         shmqz_part_copy(&parts[n], peer->route, peer->route_bytes) && ++n;
     if (made && peer->delimiter)
         made = shmqz_part_copy(&parts[n], NULL, 0) && ++n;
-    made = made && shmqz_part_copy(&parts[n], writer->at, bytes) && ++n;
+    struct shmqz_account *account = bytes < SHMQZ_COUNTED_LEAST
+        ? NULL
+        : shmqz_account_of(server, peer->route, peer->route_bytes);
+    made = made &&
+        shmqz_account_copy(
+            account, SHMQZ_ANSWERS, &parts[n], writer->at, bytes) &&
+        ++n;
     if (!made) {
         while (n > 0)
             shmqz_part_close(&parts[--n]);
@@ -111,6 +120,8 @@ void shmqz_refuse(struct shmqz_server *server, const struct shmqz_peer *peer,
     struct shmqw_error body = {0};
     struct shmqw_writer w;
     body.command = request->command;
+    if (status == SHMQW_OVERLOADED)
+        body.retry_after_ms = RETRY_AFTER_MS;
     shmqw_begin(&w, server->control, sizeof server->control, SHMQW_ERROR,
         SHMQW_FLAG_REPLY, status, request->corr_id, request->stream_id);
     shmqw_put_fixed(&w, &body, sizeof body);
@@ -217,7 +228,12 @@ static void opened(struct shmqz_server *server, const struct shmqz_peer *peer,
     }
     session->seen_ns = shmqz_loop_now(server->loop);
     session->heard = true;
-    if (!session->overrun)
+    /* It asks and asks, and does not read. */
+    if (shmqz_account_unsent(session->account, SHMQZ_ANSWERS) >
+        server->limits.answer_bytes)
+        shmqz_session_lost(session, SHMQZ_AGAIN);
+    /* Of one that is gone, the last it said may still be to come. */
+    if (!session->overrun || session->gone)
         dispatch(session, peer, request, payload);
 }
 
@@ -247,5 +263,7 @@ void shmqz_router_message(
         return;
     }
     struct shmqz_part *payload = left == 2 ? &message->parts[at + 1] : NULL;
+    if (request.command == SHMQW_HELLO)
+        peer.address = shmqz_part_address(&message->parts[at]);
     opened(server, &peer, &request, payload);
 }

@@ -25,6 +25,7 @@ struct shmqz_limits {
     uint64_t credit_total_bytes; /* of all sessions */
     uint32_t publish_msgs; /* unanswered PUBLISHes of one session */
     uint64_t publish_bytes;
+    uint64_t answer_bytes; /* that a client does not read, before it asks on */
     uint64_t max_payload; /* bytes of a payload frame */
     uint64_t batch_bytes; /* payload of one DELIVER, when several records fit */
     uint64_t feed_max_bytes; /* larger payloads are left out of the feed */
@@ -51,6 +52,7 @@ struct shmqz_topic;
 struct shmqz_feed;
 struct shmqz_commit;
 struct shmqz_maker;
+struct shmqz_accounts;
 
 struct shmqz_server {
     const char *ns;
@@ -62,6 +64,7 @@ struct shmqz_server {
     uint64_t boot_id;
     uint64_t generations; /* given to streams so far */
     uint64_t credit_left; /* of credit_total_bytes, not promised yet */
+    struct shmqz_accounts *accounts;
     struct shmqz_session *sessions;
     uint32_t session_cnt;
     void *sessions_by_route, *sessions_by_id; /* tsearch(3) */
@@ -87,6 +90,7 @@ struct shmqz_peer {
     bool delimiter; /* an empty part stands in front, as REQ sockets send */
     const char *user;
     const char *key; /* the user's, printable; "" for none */
+    const char *address; /* of a HELLO: where it comes from; else NULL */
 };
 
 /* Whether the peer may still be who it was when its connection began. */

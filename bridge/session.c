@@ -5,6 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "account.h"
+#include "nearest.h"
 #include "publish.h"
 #include "service/service_log.h"
 #include "stream.h"
@@ -60,7 +62,7 @@ struct shmqz_session *shmqz_session_by_id(
 struct shmqz_peer shmqz_session_peer(const struct shmqz_session *session)
 {
     struct shmqz_peer peer = {session->route, session->route_bytes,
-        session->delimiter, session->user, session->key};
+        session->delimiter, session->user, session->key, NULL};
     return peer;
 }
 
@@ -81,19 +83,14 @@ void shmqz_session_lost(struct shmqz_session *session, enum shmqz_sent why)
     if (!session)
         return;
     session->overrun = true;
-    session->gone = session->gone || why == SHMQZ_GONE;
+    if (why != SHMQZ_GONE || session->gone)
+        return;
+    session->gone = true;
+    session->gone_ns = shmqz_loop_now(session->server->loop);
 }
 
 /* -- beginning --------------------------------------------------------------
  */
-
-static uint32_t count_user(const struct shmqz_server *server, const char *user)
-{
-    uint32_t n = 0;
-    for (const struct shmqz_session *s = server->sessions; s; s = s->next)
-        n += strcmp(s->user, user) == 0;
-    return n;
-}
 
 static void choose_lease(struct shmqz_session *s, uint32_t wished_ms)
 {
@@ -106,22 +103,31 @@ static void choose_lease(struct shmqz_session *s, uint32_t wished_ms)
     s->lease_ns = ms * MS;
 }
 
+/* What a client lets no longer time pass without sending something. */
+static uint32_t heartbeat_ms(const struct shmqz_session *s)
+{
+    uint32_t third = (uint32_t)(s->lease_ns / MS / 3);
+    uint32_t most = s->server->limits.heartbeat_ms;
+    return most < third ? most : third;
+}
+
 /* Each session that may still come has its least; of the rest a new one gets a
- * part, and a user with a name the less the more sessions he has. */
-static uint64_t credit_of(const struct shmqz_server *server, const char *user)
+ * part, and a user with a name the less the more sessions he has. (A connection
+ * that has not taken what an ended one left counts, too.) */
+static uint64_t credit_of(
+    struct shmqz_server *server, const struct shmqz_peer *peer)
 {
     const struct shmqz_limits *l = &server->limits;
     uint64_t places = l->credit_total_bytes / CREDIT_LEAST;
     uint64_t most = l->credit_bytes, rest = server->credit_left;
     places = places < l->sessions ? places : l->sessions;
-    uint64_t others =
-        (places > server->session_cnt + 1 ? places - server->session_cnt - 1
-                                          : 0) *
-        CREDIT_LEAST;
+    uint64_t taken = 1 + shmqz_accounts_besides(server, peer, false);
+    uint64_t others = (places > taken ? places - taken : 0) * CREDIT_LEAST;
     rest = rest > others + CREDIT_LEAST ? rest - others - CREDIT_LEAST : 0;
     uint64_t more = rest / CREDIT_SHARE;
-    if (user[0])
-        more = (more < most ? more : most) / (count_user(server, user) + 1);
+    if (peer->user[0])
+        more = (more < most ? more : most) /
+            (shmqz_accounts_besides(server, peer, true) + 1);
     uint64_t credit = CREDIT_LEAST + more;
     return credit < most ? credit : most;
 }
@@ -142,14 +148,21 @@ static struct shmqz_session *new_session(struct shmqz_server *server,
     s->token = shmqz_random();
     s->seen_ns = shmqz_loop_now(server->loop);
     choose_lease(s, hello->lease_ms);
-    if (!tsearch(s, &server->sessions_by_route, by_route) ||
-        !tsearch(s, &server->sessions_by_id, by_id)) {
-        tdelete(s, &server->sessions_by_route, by_route);
+    s->account = shmqz_account_begin(server, peer);
+    if (!s->account) {
         free(s);
         return NULL;
     }
-    s->credit_bytes = credit_of(server, peer->user);
-    server->credit_left -= s->credit_bytes;
+    if (!tsearch(s, &server->sessions_by_route, by_route) ||
+        !tsearch(s, &server->sessions_by_id, by_id)) {
+        tdelete(s, &server->sessions_by_route, by_route);
+        shmqz_account_end(s->account);
+        free(s);
+        return NULL;
+    }
+    shmqz_account_promise(s->account, 0); /* what it had */
+    s->credit_bytes = credit_of(server, peer);
+    shmqz_account_promise(s->account, s->credit_bytes);
     s->next = server->sessions;
     if (s->next)
         s->next->previous = s;
@@ -159,18 +172,20 @@ static struct shmqz_session *new_session(struct shmqz_server *server,
     return s;
 }
 
-/* Ends the session that the client says it had. */
+/* Ends the session that the client says it had, and that of its connection. */
 static void end_earlier(struct shmqz_server *server,
     const struct shmqz_peer *peer, const struct shmqw_hello *hello)
 {
-    struct shmqz_session *s = shmqz_session_of(server, peer);
-    if (s)
-        shmqz_session_end(s, SHMQZ_END_LEFT);
-    s = hello->session_id ? shmqz_session_by_id(server, hello->session_id)
-                          : NULL;
+    struct shmqz_session *s = hello->session_id
+        ? shmqz_session_by_id(server, hello->session_id)
+        : NULL;
     if (s && s->token == hello->session_token &&
         strcmp(s->user, peer->user) == 0)
         shmqz_session_end(s, SHMQZ_END_LEFT);
+    /* Of a gone one's name, but another: it only chose the same routing id. */
+    s = shmqz_session_of(server, peer);
+    if (s)
+        shmqz_session_end(s, s->gone ? SHMQZ_END_FAILED : SHMQZ_END_LEFT);
 }
 
 static void welcome(struct shmqz_session *s, const struct shmqz_peer *peer,
@@ -179,6 +194,7 @@ static void welcome(struct shmqz_session *s, const struct shmqz_peer *peer,
     struct shmqz_server *server = s->server;
     const struct shmqz_limits *l = &server->limits;
     struct shmqw_welcome body = {0};
+    char feed[256];
     struct shmqw_writer w;
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -188,8 +204,7 @@ static void welcome(struct shmqz_session *s, const struct shmqz_peer *peer,
     body.session_token = s->token;
     body.boot_id = server->boot_id;
     body.server_time_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-    body.heartbeat_ms = l->heartbeat_ms < body.lease_ms / 3 ? l->heartbeat_ms
-                                                            : body.lease_ms / 3;
+    body.heartbeat_ms = heartbeat_ms(s);
     body.max_payload = (uint32_t)l->max_payload;
     body.max_streams = l->streams;
     body.max_attrs = ATTRS_MAX - ORIGIN_BYTES;
@@ -203,9 +218,10 @@ static void welcome(struct shmqz_session *s, const struct shmqz_peer *peer,
     shmqw_put_fixed(&w, &body, sizeof body);
     shmqw_put_text(&w, SHMQW_TLV_NAME, "shmq-bridge");
     shmqw_put_text(&w, SHMQW_TLV_NAMESPACE, server->ns);
-    if (shmqz_net_has(server->net, SHMQZ_FEED))
-        shmqw_put_text(
-            &w, SHMQW_TLV_FEED, shmqz_net_endpoint(server->net, SHMQZ_FEED));
+    if (shmqz_net_has(server->net, SHMQZ_FEED) &&
+        shmqz_nearest(shmqz_net_endpoints(server->net, SHMQZ_FEED),
+            peer->address, feed, sizeof feed))
+        shmqw_put_text(&w, SHMQW_TLV_FEED, feed);
     (void)shmqz_answer(server, peer, &w, NULL);
 }
 
@@ -228,8 +244,10 @@ void shmqz_hello(struct shmqz_server *server, const struct shmqz_peer *peer,
         return;
     }
     end_earlier(server, peer, &hello);
-    if (server->session_cnt >= server->limits.sessions ||
-        count_user(server, peer->user) >= server->limits.user_sessions ||
+    if (shmqz_accounts_besides(server, peer, false) >=
+            server->limits.sessions ||
+        shmqz_accounts_besides(server, peer, true) >=
+            server->limits.user_sessions ||
         server->credit_left < CREDIT_LEAST ||
         peer->route_bytes > SHMQZ_ROUTE_MAX) {
         shmqz_refuse(server, peer, request, SHMQW_LIMIT,
@@ -265,8 +283,29 @@ void shmqz_session_end(struct shmqz_session *s, enum shmqz_end how)
         s->next->previous = s->previous;
     server->session_cnt--;
     shmqz_publishers_drop(server, s->id);
-    server->credit_left += s->credit_bytes;
+    shmqz_account_end(s->account);
     free(s);
+}
+
+/* A client whose connection broke speaks up within a heartbeat, is told that
+ * nobody knows it, and comes again by its session's name; so long it is waited
+ * for. One that has died does not come, and may have died of what it held. */
+static uint64_t return_ns(const struct shmqz_session *s)
+{
+    return 2 * heartbeat_ms(s) * MS;
+}
+
+static void end_late(struct shmqz_session *s, bool late)
+{
+    struct shmqz_server *server = s->server;
+    server->counters.leases_ended += late;
+    server->counters.overruns += !late && !s->gone;
+    shmqs_log_about(SHMQS_INFO, "user", s->user[0] ? s->user : "-",
+        "session ends: %s: %s", s->name,
+        s->gone     ? "its connection has ended"
+            : !late ? "it does not read"
+                    : "its lease is over");
+    shmqz_session_end(s, SHMQZ_END_FAILED);
 }
 
 void shmqz_sessions_tick(struct shmqz_server *server)
@@ -275,15 +314,9 @@ void shmqz_sessions_tick(struct shmqz_server *server)
     for (struct shmqz_session *s = server->sessions, *next; s; s = next) {
         next = s->next;
         bool late = now - s->seen_ns > s->lease_ns;
-        if (late || s->overrun) {
-            server->counters.leases_ended += late;
-            server->counters.overruns += !late && !s->gone;
-            shmqs_log_about(SHMQS_INFO, "user", s->user[0] ? s->user : "-",
-                "session ends: %s: %s", s->name,
-                s->gone     ? "its connection has ended"
-                    : !late ? "it does not read"
-                            : "its lease is over");
-            shmqz_session_end(s, s->gone ? SHMQZ_END_LEFT : SHMQZ_END_FAILED);
+        bool waits = s->gone && now - s->gone_ns <= return_ns(s);
+        if (late || (s->overrun && !waits)) {
+            end_late(s, late);
             continue;
         }
         for (struct shmqz_stream *t = s->streams; t && s->heard; t = t->next)

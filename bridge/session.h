@@ -8,6 +8,7 @@
 #define SHMQZ_ROUTE_MAX 255
 
 struct shmqz_stream;
+struct shmqz_account;
 
 struct shmqz_session {
     struct shmqz_server *server;
@@ -18,6 +19,7 @@ struct shmqz_session {
     char key[SHMQZ_KEY_TEXT]; /* his, printable; "" for none */
     char name[64]; /* what the client calls itself */
     uint64_t id, token;
+    struct shmqz_account *account; /* of its connection */
     uint64_t lease_ns, seen_ns; /* heard of last */
     struct shmqz_stream *streams;
     uint32_t stream_cnt, last_stream_id;
@@ -27,12 +29,14 @@ struct shmqz_session {
     bool heard; /* since the last tick */
     bool overrun; /* it ends: its answers found no room, or it is gone */
     bool gone; /* its connection has ended */
+    uint64_t gone_ns; /* when that was seen */
     struct shmqz_session *next, *previous;
 };
 
 enum shmqz_end {
-    SHMQZ_END_FAILED = 0, /* lease, overrun: what it held counts as tried */
-    SHMQZ_END_LEFT = 1, /* it said so, or was cut off: nothing does */
+    SHMQZ_END_FAILED = 0, /* lease, overrun, gone and not come again: what it
+                             held counts as tried */
+    SHMQZ_END_LEFT = 1, /* it said so, or we end it: nothing does */
 };
 
 /* The session of a connection, or with an id; NULL: none. */

@@ -1,8 +1,11 @@
 /* stream.c - beginning and ending of streams, and what clients tell them. */
 #include "stream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "service/service_log.h"
 
 /* Positions of one frame of an mpmc ring agree above these bits. */
 #define FRAME_SHIFT 12u
@@ -25,24 +28,36 @@ static uint64_t open_records(const struct shmqz_stream *s)
         : 0;
 }
 
+/* Whether the session may have so much open beside its other streams than
+ * `besides` (NULL: beside all of them). */
+static bool bytes_fit(const struct shmqz_session *session,
+    const struct shmqz_stream *besides, uint64_t bytes)
+{
+    uint64_t sum = 0;
+    for (const struct shmqz_stream *o = session->streams; o; o = o->next)
+        sum += o == besides ? 0 : open_bytes(o);
+    return bytes <= session->credit_bytes &&
+        sum <= session->credit_bytes - bytes;
+}
+
+static bool records_fit(const struct shmqz_session *session,
+    const struct shmqz_stream *besides, uint64_t records)
+{
+    uint64_t most = session->server->limits.credit_records, sum = 0;
+    for (const struct shmqz_stream *o = session->streams; o; o = o->next)
+        sum += o == besides ? 0 : open_records(o);
+    return records <= most && sum <= most - records;
+}
+
 /* Raises what is granted, unless the session would have too much open. */
 static enum shmqw_status grant(
     struct shmqz_stream *s, uint64_t bytes, uint64_t records)
 {
-    const struct shmqz_limits *l = &s->session->server->limits;
-    uint64_t sum_bytes = 0, sum_records = 0;
-    for (const struct shmqz_stream *o = s->session->streams; o; o = o->next) {
-        sum_bytes += o == s ? 0 : open_bytes(o);
-        sum_records += o == s ? 0 : open_records(o);
-    }
     uint64_t more = bytes > s->sent_bytes ? bytes - s->sent_bytes : 0;
-    if (bytes > s->granted_bytes &&
-        (more > s->session->credit_bytes ||
-            sum_bytes + more > s->session->credit_bytes))
+    if (bytes > s->granted_bytes && !bytes_fit(s->session, s, more))
         return SHMQW_CREDIT_EXCEEDED;
     more = records > s->sent_records ? records - s->sent_records : 0;
-    if (records > s->granted_records &&
-        (more > l->credit_records || sum_records + more > l->credit_records))
+    if (records > s->granted_records && !records_fit(s->session, s, more))
         return SHMQW_CREDIT_EXCEEDED;
     if (bytes > s->granted_bytes)
         s->granted_bytes = bytes;
@@ -270,6 +285,10 @@ static enum shmqw_status add_stream(struct shmqz_session *session,
     struct shmqz_topic *topic;
     if (session->stream_cnt >= server->limits.streams)
         return SHMQW_LIMIT;
+    /* Before a group is made that nobody would be in. */
+    if (!bytes_fit(session, NULL, a->body.credit_bytes) ||
+        !records_fit(session, NULL, a->body.credit_records))
+        return SHMQW_CREDIT_EXCEEDED;
     int rc = shmqz_topic_use(server, a->topic, &topic);
     if (rc) {
         *ret_text = shmq_error_text();
@@ -330,10 +349,18 @@ void shmqz_attach(struct shmqz_session *session, const struct shmqz_peer *peer,
         status = SHMQW_SHUTTING_DOWN;
     if (status == SHMQW_OK)
         status = add_stream(session, &a, &s, &text);
-    if (status != SHMQW_OK) {
+    if (status != SHMQW_OK || !s) {
         shmqz_refuse(server, peer, request, status, text);
         return;
     }
+    char member[64];
+    if (!shmqw_text(request, SHMQW_TLV_MEMBER, member, sizeof member))
+        member[0] = '\0';
+    shmqs_log_about(SHMQS_DEBUG, "topic", a.topic,
+        "stream begins: %s of user %s: %s%s%s%s", session->name,
+        session->user[0] ? session->user : "-",
+        a.has_group ? "group " : "a reader of its own", a.group,
+        member[0] ? ", member " : "", member);
     reply_attached(s, peer, request);
     shmqz_task_wake(server->loop, &s->task);
 }
@@ -581,13 +608,19 @@ static void seek(const struct command *c)
     start.kind = body.start;
     start.value = body.value;
     int rc = shmq_consumer_seek(s->consumer, &start);
-    renew(s);
     if (rc == SHMQ_OK)
         rc = shmq_consumer_position(s->consumer, &reply.position);
     if (rc) {
+        /* The library has let go of what was held, and an error tells no new
+         * generation: the client has to come again. */
+        enum shmqw_status status = shmqz_status_of(rc);
+        char text[256];
+        (void)snprintf(text, sizeof text, "%s", shmq_error_text());
         fail_rc(c, rc);
+        shmqz_stream_revoke(s, status, text);
         return;
     }
+    renew(s);
     reply.generation = s->generation;
     done(c, SHMQW_SEEK, &reply, sizeof reply);
 }

@@ -22,8 +22,7 @@ struct shmqz_net {
     int fds[SHMQZ_PORT_CNT];
     bool sent[SHMQZ_PORT_CNT];
     bool needs_key; /* to come in */
-    char endpoints[SHMQZ_PORT_CNT][ENDPOINT_MAX]; /* bound last */
-    char *bound[SHMQZ_PORT_CNT]; /* all of them, as a list */
+    char *bound[SHMQZ_PORT_CNT]; /* endpoints, with commas */
 };
 
 static zmq_msg_t *msg_of(const struct shmqz_part *part)
@@ -97,17 +96,16 @@ static bool set_security(void *socket, const struct shmqz_net_options *o)
 static int note_bound(
     struct shmqz_net *net, enum shmqz_port port, char error[SHMQZ_ERROR_ROOM])
 {
-    size_t room = ENDPOINT_MAX;
+    char one[ENDPOINT_MAX];
+    size_t room = sizeof one;
     size_t had = net->bound[port] ? strlen(net->bound[port]) : 0;
-    if (zmq_getsockopt(
-            net->sockets[port], ZMQ_LAST_ENDPOINT, net->endpoints[port], &room))
+    if (zmq_getsockopt(net->sockets[port], ZMQ_LAST_ENDPOINT, one, &room))
         return failed(error, "endpoint");
     char *more = realloc(net->bound[port], had + ENDPOINT_MAX + 1);
     if (!more)
         return failed(error, "endpoint");
     net->bound[port] = more;
-    (void)snprintf(more + had, ENDPOINT_MAX + 1, "%s%s", had ? "," : "",
-        net->endpoints[port]);
+    (void)snprintf(more + had, ENDPOINT_MAX + 1, "%s%s", had ? "," : "", one);
     return 0;
 }
 
@@ -273,10 +271,10 @@ int shmqz_net_fd(const struct shmqz_net *net, enum shmqz_port port)
     return net->fds[port];
 }
 
-const char *shmqz_net_endpoint(
+const char *shmqz_net_endpoints(
     const struct shmqz_net *net, enum shmqz_port port)
 {
-    return net->endpoints[port];
+    return net->bound[port];
 }
 
 /* -- receiving --------------------------------------------------------------
@@ -331,6 +329,12 @@ bool shmqz_net_receive(
         }
     }
     return true;
+}
+
+const char *shmqz_part_address(const struct shmqz_part *part)
+{
+    const char *address = zmq_msg_gets(msg_of(part), "Peer-Address");
+    return address ? address : "";
 }
 
 void shmqz_message_close(struct shmqz_message *message)

@@ -6,6 +6,7 @@
 #include "digest.h"
 #include "feed.h"
 #include "held.h"
+#include "nearest.h"
 #include "options.h"
 #include "origins.h"
 #include "pool.h"
@@ -464,6 +465,39 @@ TEST(only_what_this_host_alone_reaches_is_local)
         T_TRUE(!shmqz_endpoint_is_local(others[i]));
 }
 
+TEST(peers_are_told_an_endpoint_that_they_can_reach)
+{
+    static const char all[] = "ipc:///run/f,tcp://127.0.0.1:1,tcp://0.0.0.0:2";
+    static const char here[] = "tcp://127.0.0.1:1,ipc:///run/f";
+    static const struct {
+        const char *list, *address, *want; /* NULL: none */
+    } cases[] = {
+        {all, "10.1.2.3", "tcp://0.0.0.0:2"},
+        {all, "127.0.0.1", "tcp://127.0.0.1:1"},
+        {all, "", "ipc:///run/f"},
+        {all, ":0:0:4711", "ipc:///run/f"},
+        {all, "fe80::1", "tcp://0.0.0.0:2"},
+        {all, "::1", "tcp://127.0.0.1:1"},
+        {all, "::ffff:127.0.0.9", "tcp://127.0.0.1:1"},
+        {all, "::ffff:10.0.0.9", "tcp://0.0.0.0:2"},
+        {here, "10.1.2.3", NULL},
+        {"ipc:///run/f", "10.1.2.3", NULL},
+        {"ipc:///run/f", "127.0.0.1", "ipc:///run/f"},
+        {"tcp://10.0.0.1:3", "", "tcp://10.0.0.1:3"},
+        {"", "", NULL},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char ret[64] = "";
+        bool any =
+            shmqz_nearest(cases[i].list, cases[i].address, ret, sizeof ret);
+        T_EQ(any, cases[i].want != NULL);
+        T_TRUE(!any || strcmp(ret, cases[i].want) == 0);
+    }
+    char small[8];
+    T_TRUE(!shmqz_nearest("ipc:///run/f", "", small, sizeof small));
+}
+
 static const struct CMUnitTest tests[] = {
     T(what_no_rule_allows_is_not_allowed),
     T(a_wrong_line_is_named),
@@ -480,5 +514,6 @@ static const struct CMUnitTest tests[] = {
     T(a_producer_is_its_users),
     T(the_feed_keeps_less_when_it_is_much),
     T(only_what_this_host_alone_reaches_is_local),
+    T(peers_are_told_an_endpoint_that_they_can_reach),
 };
 T_MAIN(tests)
