@@ -125,9 +125,9 @@ def main():
     account = Account(options.seed)
     world, bad = None, ["FAIL  see above"]
     try:
-        # A record takes some 300 bytes, and 800 in batches as small as these are;
-        # the disk is full when it is filled, not by itself.
-        megabytes = 96 + int(options.seconds * options.rate * 5 * 1200) // (1 << 20)
+        # On a busy machine most batches are of one record and take a block of
+        # 4 KiB: the disk is full when it is filled, not by itself.
+        megabytes = 96 + int(options.seconds * options.rate * 5 * 4096) // (1 << 20)
         world = World(options.bin, work, inside, megabytes, account, options.rate)
         world.set_up()
         strikes = plan.make(options.seed, options.seconds, list(world.slots),
