@@ -43,12 +43,14 @@ bool shm_map(struct shm_files *ret, const char *ns, const char *topic)
     memset(&f, 0, sizeof f);
     f.data = map_file(ns, 'd', topic, &f.data_bytes);
     f.control = map_file(ns, 'c', topic, &f.control_bytes);
+    f.marks = map_file(ns, 'm', topic, &f.marks_bytes);
     if (f.data && f.control) {
         memcpy(&c, f.data, sizeof c);
         if (shmqi_plan(&c, &plan) && plan.data_bytes == f.data_bytes &&
             plan.control_bytes == f.control_bytes) {
             f.arenas = plan.arenas;
             shmqi_ring_map(&f.ring, &c, &plan, f.data, f.control);
+            f.ring.marks = (void *)f.marks;
             *ret = f;
             return true;
         }
@@ -63,6 +65,8 @@ void shm_unmap(struct shm_files *f)
         (void)munmap(f->data, f->data_bytes);
     if (f->control)
         (void)munmap(f->control, f->control_bytes);
+    if (f->marks)
+        (void)munmap(f->marks, f->marks_bytes);
     memset(f, 0, sizeof *f);
 }
 

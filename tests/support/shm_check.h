@@ -1,7 +1,8 @@
 /* shm_check.h - judges every shared word of a topic against the invariants of
  * docs/memory-model.md: slots and tail, gate, frames that are still needed,
  * arenas, roles, endpoints, names, groups, cursors, claims; for spsc the chain
- * of commit words. It reads only; nobody may change the memory meanwhile. */
+ * of commit words. What a durable topic needs begins where its watermarks say
+ * that it is drained. It reads only; nobody may change the memory meanwhile. */
 #ifndef SHMQ_TEST_SHM_CHECK_H
 #define SHMQ_TEST_SHM_CHECK_H
 
@@ -24,10 +25,10 @@ struct shm_report {
     char first[200]; /* the first of them, in words */
 };
 
-/* The two files of a topic as mapped memory, or copies of it. */
+/* The files of a topic as mapped memory, or copies of it. */
 struct shm_files {
-    uint8_t *data, *control;
-    size_t data_bytes, control_bytes;
+    uint8_t *data, *control, *marks; /* marks: of durable topics, else NULL */
+    size_t data_bytes, control_bytes, marks_bytes;
     size_t arenas; /* offset of arenas (spsc: of the ring) in data */
     struct shmqi_ring ring;
 };

@@ -5,6 +5,7 @@
 
 #include "frame.h"
 #include "support/shm_check.h"
+#include "watermarks.h"
 
 #define FRAMES_MAX 4096u
 
@@ -63,10 +64,13 @@ static int by_place(const void *a, const void *b)
     return x->from < y->from ? -1 : x->from > y->from;
 }
 
-/* Lowest floor of the groups that gate: from there on everything is needed. */
+/* Lowest floor of the groups that gate, or what is not on disk yet: from there
+ * on everything is needed. */
 static uint64_t needed_from(const struct shmqi_ring *r, uint64_t end)
 {
     uint64_t low = end;
+    if (r->gated_by == SHMQI_GATED_BY_DRAIN && r->marks)
+        return shmqi_marks_drained(r, end);
     for (uint32_t i = 0; i < r->group_cnt; i++) {
         const struct shmqi_group_shm *g = &r->groups[i];
         uint64_t f = shm_word(&g->floor);

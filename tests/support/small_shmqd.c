@@ -150,6 +150,12 @@ static void make(struct small *s, uint64_t start)
 struct small *small_start(
     const char *topic, const struct shmq_topic_attrs *attrs)
 {
+    return small_start_at(topic, attrs, 0);
+}
+
+struct small *small_start_at(
+    const char *topic, const struct shmq_topic_attrs *attrs, uint64_t start)
+{
     struct small *s = calloc(1, sizeof *s);
     T_TRUE(s != NULL);
     (void)snprintf(s->topic, sizeof s->topic, "%s", topic);
@@ -164,7 +170,8 @@ struct small *small_start(
     s->low_no = 1;
     s->epoch = 1;
     s->segment_bytes = SEGMENT_BYTES;
-    make(s, 0);
+    s->end = s->written = s->durable = s->begin[s->low_no] = start;
+    make(s, start);
     serve(s);
     s->cap = shmqi_drain_frame_max(s->drain) + (256u << 10);
     s->buf = malloc(s->cap);

@@ -39,6 +39,9 @@ struct small {
 /* Makes the topic and serves it. */
 struct small *small_start(
     const char *topic, const struct shmq_topic_attrs *attrs);
+/* The same with a ring and a log that begin at position `start`. */
+struct small *small_start_at(
+    const char *topic, const struct shmq_topic_attrs *attrs, uint64_t start);
 /* Gone without a word; files and ring stay. */
 void small_kill(struct small *s);
 /* Serves again what is there. */

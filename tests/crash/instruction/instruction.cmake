@@ -30,12 +30,15 @@ function(shmq_add_instruction_proof name library)
     add_executable(${name} ${sources})
     add_dependencies(${name} ${name}_library_file)
     target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/include)
-    target_link_libraries(${name} PRIVATE ${support} ${name}_library
-        Threads::Threads ${CMAKE_DL_LIBS} m)
+    # All of it: the program looks whether each exported function was stepped.
+    target_link_libraries(${name} PRIVATE ${support} -Wl,--whole-archive
+        ${name}_library -Wl,--no-whole-archive Threads::Threads
+        ${CMAKE_DL_LIBS} m)
 endfunction()
 
 shmq_add_instruction_proof(crash_instruction shmq_static)
 shmq_add_test(crash_instruction crash 300 crash_instruction)
+shmq_add_test(crash_covered crash 300 crash_instruction --each)
 
 # Everything: some hours of one core.
 add_custom_target(crash_full COMMAND crash_instruction --full USES_TERMINAL)

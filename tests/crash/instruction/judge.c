@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "proof.h"
 #include "words.h"
 
@@ -118,8 +119,9 @@ void judge_copy(struct world *w)
     struct shmqi_ring *r = &w->copy.ring;
     if (w->config.first->flags & (OP_DEAD | OP_TTL_DEAD))
         (void)shmq_topic_unlink(w->copy_ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
-    memcpy(w->copy.data, w->live.data, w->live.data_bytes);
-    memcpy(w->copy.control, w->live.control, w->live.control_bytes);
+    disk_files_copy(&w->copy, &w->live);
+    if (w->live_disk)
+        disk_copy(w->copy_disk, w->live_disk);
     for (uint32_t i = 0; i < r->endpoint_cnt; i++) {
         shmqi_word *at = &r->endpoints[i].start_time;
         atomic_store_explicit(at, shm_word(at) | DEAD, memory_order_relaxed);
@@ -279,8 +281,15 @@ static bool buried_in(const struct world *w, const char *ns, uint32_t tag)
     return found;
 }
 
+/* What is published comes to disk, where groups of a durable topic get it. */
+static void serve(struct world *w, bool live)
+{
+    if (w->live_disk)
+        disk_serve(live ? w->live_disk : w->copy_disk);
+}
+
 /* An empty ring takes as much as ever: nothing has leaked. */
-static void probe(struct world *w, struct shmq_topic *topic,
+static void probe(struct world *w, bool live, struct shmq_topic *topic,
     struct shmq_producer *p, const struct verdict *v)
 {
     static uint8_t data[1u << 18];
@@ -308,6 +317,7 @@ static void probe(struct world *w, struct shmq_topic *topic,
                 (r->ring == SHMQ_RING_MPMC && cnt != want) || cnt < want)
         broken("an empty ring took %u records of %u: %s (I9)", cnt, want,
             shmq_err_name(rc));
+    serve(w, live);
     memset(got, 0, sizeof got);
     for (enum group g = AUDIT; g < GROUPS; g++) {
         drain(w, topic, g, NULL, &got[g]);
@@ -378,6 +388,7 @@ void judge(struct world *w, bool live, struct verdict *ret)
     check_words(r, SHM_SETTLED, "after the reaping");
     if (recovering())
         again(topic, live ? &w->live : &w->copy);
+    serve(w, live);
     for (enum group g = AUDIT; g < GROUPS; g++)
         drain(w, topic, g, ret, &ret->got[g]);
     if (page->dead && !buried_in(w, w->ns, page->dead) &&
@@ -385,7 +396,7 @@ void judge(struct world *w, bool live, struct verdict *ret)
         broken("a record with too many attempts is lost (I1)");
     forget_fresh(topic);
     if (w->hot == w->live.data_bytes)
-        probe(w, topic, p, ret);
+        probe(w, live, topic, p, ret);
     shmq_producer_close(p);
     check_words(r, SHM_SETTLED | SHM_DESERTED, "when all had gone");
 }

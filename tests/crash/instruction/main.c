@@ -2,9 +2,12 @@
  * on them, prints the figures. docs/crash-proof.md tells how it works.
  *     crash_instruction [--seconds N] [--seed N] [--op TEXT] [--modes SZKR]
  *                       [--resumes N] [--kills N] [--states N] [--jobs N]
- *                       [--full] [--part I/N]
+ *                       [--full] [--part I/N] [--each] [--blind]
  * Without options: a sample of 60 s. --full does all configurations, --part the
- * I-th (from 0) of N parts of them. --op takes part of a configuration's text,
+ * I-th (from 0) of N parts of them. --each does mode S on one configuration of
+ * each operation, and demands that every exported function was
+ * stepped; so does --full. --blind does not step what libc calls back: a
+ * negative control of the coverage. --op takes part of a configuration's text,
  * as it is printed when something is broken.
  * --figures FILE: those of this run are added to those in FILE (of the same
  * program), and the sums are printed.
@@ -83,6 +86,7 @@ struct options {
     uint32_t part, parts; /* part of all configurations, from 0 */
     const char *op, *modes, *figures;
     const char *expect; /* a mode that must find something broken */
+    bool each, full;
 };
 
 /* -- configurations
@@ -98,10 +102,28 @@ static bool sensible(const struct config *c)
     if (op->flags & OP_FILES)
         return c->fill == FILL_EMPTY && c->warm == WARM_NONE &&
             c->origin == ORIGIN_ZERO && !c->own;
+    if (c->own && (op->flags & (OP_DRAINED | OP_BEHIND)))
+        return false;
     return !c->own || c->fill != FILL_EMPTY;
 }
 
-static uint32_t list_configs(struct config *list, const char *only)
+/* One of each operation, on one of the rings in turn: a record, behind the end
+ * of a lap. */
+static bool is_sample(const struct config *c)
+{
+    if (c->op->flags & OP_FILES)
+        return true;
+    if ((c->op->flags & OP_PAYLOAD) && c->op->arg > 1u << 16)
+        return false;
+    uint32_t both = OP_MPMC | OP_SPSC;
+    uint32_t ring = 1 + op_index(c->op) % 2;
+    if ((c->op->flags & both) == both && c->ring != ring)
+        return false;
+    return c->fill == FILL_ONE && c->warm == WARM_WRAPPED &&
+        c->origin == ORIGIN_ZERO && !c->own;
+}
+
+static uint32_t list_configs(struct config *list, const char *only, bool each)
 {
     uint32_t cnt = 0;
     for (const struct op *op = NULL; (op = op_next(op));) {
@@ -111,7 +133,8 @@ static uint32_t list_configs(struct config *list, const char *only)
                 i / 2 / FILLS / WARMS / ORIGINS != 0};
             char text[200];
             config_text(&c, text);
-            if (sensible(&c) && (!only || strstr(text, only))) {
+            if (sensible(&c) && (!each || is_sample(&c)) &&
+                (!only || strstr(text, only))) {
                 if (list)
                     list[cnt] = c;
                 cnt++;
@@ -158,6 +181,8 @@ static void prove(const struct options *o, struct world *w, struct tracer *t,
         return;
     }
     mode_s(w, t, &trace, strchr(o->modes, 'R') ? &pool : NULL);
+    if (!t->gone && !o->each)
+        coverage_run(w, t, world_restore);
     scene.mode = "Z";
     if (strchr(o->modes, 'Z'))
         mode_z(w, t, &trace, o->resumes);
@@ -324,8 +349,10 @@ static struct options parse(int argc, char **argv)
         {"resumes", 1, NULL, 'z'}, {"kills", 1, NULL, 'k'},
         {"states", 1, NULL, 'r'}, {"jobs", 1, NULL, 'j'},
         {"expect", 1, NULL, 'e'}, {"figures", 1, NULL, 'g'},
-        {"full", 0, NULL, 'f'}, {"part", 1, NULL, 'p'}, {NULL, 0, NULL, 0}};
-    struct options o = {60, 1, 24, 3, 1, 1, 0, 1, NULL, MODES, NULL, NULL};
+        {"full", 0, NULL, 'f'}, {"each", 0, NULL, 'c'}, {"blind", 0, NULL, 'b'},
+        {"part", 1, NULL, 'p'}, {NULL, 0, NULL, 0}};
+    struct options o = {
+        60, 1, 24, 3, 1, 1, 0, 1, NULL, MODES, NULL, NULL, false, false};
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     o.jobs = cpus < 1 ? 1 : cpus > 16 ? 16 : (uint32_t)cpus;
     for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
@@ -366,7 +393,16 @@ static struct options parse(int argc, char **argv)
         case 'e':
             o.expect = optarg;
             break;
+        case 'c':
+            o.each = true;
+            o.modes = "S";
+            o.seconds = 0;
+            break;
+        case 'b':
+            tracer_callbacks = false;
+            break;
         case 'f':
+            o.full = o.parts == 1;
             o.seconds = 0;
             break;
         default:
@@ -386,16 +422,18 @@ int main(int argc, char **argv)
         marks[k] = figures_memory(
             (size_t)(library_end - library_begin) * sizeof *marks[k]);
     report_init();
-    uint32_t cnt = list_configs(NULL, o.op);
+    uint32_t cnt = list_configs(NULL, o.op, o.each);
     struct config *list = calloc(cnt + 1, sizeof *list);
     if (!list)
         return 1;
-    (void)list_configs(list, o.op);
+    (void)list_configs(list, o.op, o.each);
     shuffle(list, cnt, o.seed);
     uint64_t start = real_ns();
     bool fine = run_jobs(&o, list, cnt);
     free(list);
     bool held = report(cnt, o.seed, real_ns() - start) && fine;
+    if ((o.each || o.full) && !o.op)
+        held = coverage_exports() && held;
     if (!o.expect)
         return held ? 0 : 1;
     (void)printf("CONTROL: mode %s %s\n", o.expect,

@@ -176,6 +176,8 @@ static void all_modes(struct world *w, struct tracer *t, struct trace *trace,
     bool again = recovering();
     scene.mode = again ? "RS" : "S";
     step_all(w, t, trace);
+    if (!again && !t->gone)
+        coverage_run(w, t, prepare);
     scene.mode = again ? "RZ" : "Z";
     for (uint32_t k = 0; strchr(modes, 'Z') && k < resumes && trace->cnt; k++) {
         uint32_t i = point_of(trace, k, resumes, HELD);

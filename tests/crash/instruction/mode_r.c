@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk.h"
 #include "modes.h"
 
 #define POOL_MAX 64u
@@ -28,7 +29,7 @@ uint32_t point_of(
 
 void pool_add(struct pool *pool, const struct world *w)
 {
-    size_t bytes = w->copy.data_bytes + w->copy.control_bytes;
+    size_t bytes = disk_files_bytes(&w->copy);
     uint32_t at = pool->cnt;
     if (bytes > SNAPSHOT_MAX)
         return;
@@ -48,9 +49,7 @@ void pool_add(struct pool *pool, const struct world *w)
     }
     if (at >= pool->cap)
         return;
-    uint8_t *to = pool->files + at * bytes;
-    memcpy(to, w->copy.data, w->copy.data_bytes);
-    memcpy(to + w->copy.data_bytes, w->copy.control, w->copy.control_bytes);
+    disk_files_take(pool->files + at * bytes, &w->copy);
 }
 
 /* The operations that attach, and so reap, in turn. */
@@ -68,9 +67,9 @@ static const struct op *next_recovery(const struct config *c)
 static void learn(struct world *w)
 {
     struct verdict v;
-    memcpy(w->copy.data, w->base, w->copy.data_bytes);
-    memcpy(
-        w->copy.control, w->base + w->copy.data_bytes, w->copy.control_bytes);
+    disk_files_put(&w->copy, w->base);
+    if (w->copy_disk)
+        disk_rewind(w->copy_disk);
     judge(w, false, &v);
     memcpy(w->pending, v.got, sizeof w->pending);
 }

@@ -2,7 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "disk.h"
 #include "modes.h"
+#include "watermarks.h"
 
 #define KEEP 32u /* different verdicts of one operation */
 #define COPY_EDGE 64u
@@ -19,6 +21,7 @@ struct run {
     uint32_t flips;
     uint64_t flip_rip;
     uint64_t before_rip; /* of the point before */
+    bool served; /* shmqd has had its turn meanwhile */
 };
 
 static bool changed(struct run *run, const struct point *p)
@@ -53,12 +56,24 @@ static void keep_verdict(struct run *run, const struct verdict *v)
     if (run->kept_cnt != 0) {
         run->flips++;
         run->flip_rip = run->before_rip;
+        run->trace->ready = run->trace->cnt;
     }
     run->hash = hash;
     if (run->kept_cnt < KEEP)
         run->kept[run->kept_cnt++] = *v;
     else
         broken("its effect appears in more than %u pieces", KEEP);
+}
+
+/* The victim goes to sleep: shmqd has its turn, if there is anything to do. */
+static void serve(struct run *run)
+{
+    const struct shmqi_ring *r = &run->w->live.ring;
+    uint64_t end = shm_end(r);
+    if (run->served && shmqi_marks_drained(r, end) >= end)
+        return;
+    disk_serve(run->w->live_disk);
+    run->served = true;
 }
 
 static bool visit(void *ctx, const struct point *p)
@@ -70,8 +85,13 @@ static bool visit(void *ctx, const struct point *p)
     atomic_fetch_add(recovering() ? &totals->reap_points : &totals->points, 1);
     if (p->where == AT_LIBRARY)
         mark(STEPPED, p->rip);
+    if (p->where == AT_SYSCALL && (page->config.op->flags & OP_MOVED))
+        serve(run);
     if (changed(run, p)) {
         struct verdict v;
+        uint64_t now = *the_clock;
+        if (!run->served)
+            run->trace->ready = run->trace->cnt;
         memcpy(run->last, w->live.data, w->live.data_bytes);
         memcpy(run->last + w->live.data_bytes, w->live.control,
             w->live.control_bytes);
@@ -79,6 +99,7 @@ static bool visit(void *ctx, const struct point *p)
         if (run->pool)
             pool_add(run->pool, w);
         judge(w, false, &v);
+        *the_clock = now; /* judging takes the victim no time */
         verdict_trim(&v);
         keep_verdict(run, &v);
     }
@@ -210,6 +231,8 @@ bool rc_allowed(int rc)
         return true;
     case SHMQ_ERR_GAP:
         return config_has(&page->config, OP_DROP_OLD);
+    case SHMQ_ERR_NODAEMON: /* it comes only for its turns */
+        return config_has(&page->config, OP_DURABLE);
     case SHMQ_ERR_NOENT: /* what was left may be anything */
     case SHMQ_ERR_EXISTS:
     case SHMQ_ERR_BUSY:
@@ -240,14 +263,18 @@ void mode_s(
     run.trace = trace;
     run.pool = pool;
     run.last = malloc(w->live.data_bytes + w->live.control_bytes);
-    trace->cnt = 0;
+    trace->cnt = trace->ready = 0;
     world_restore(w);
+    page->alone = true;
     if (run.last && tracer_begin(t)) {
         uint32_t wake = 0;
         if (page->sleeper)
             wake = atomic_load(&w->live.ring.endpoints[page->sleeper - 1].wake);
         if (tracer_step(t, visit, &run)) {
             check_wake(w, wake);
+            if (run.served && page->rc != SHMQ_OK)
+                broken(
+                    "%s, and shmqd had done it (I10)", shmq_err_name(page->rc));
             if (tracer_run_to(t, PHASE_END))
                 check_run(&run);
         }

@@ -5,6 +5,7 @@
 #include "others.h"
 
 /* A victim that resumes late may find its place taken. */
+#define MARGIN_NS 50000u /* looks at the clock of a call that comes back */
 #define LONG_NS 10000000000ull /* stopped for so long, as the clock says */
 
 static bool late_rc_allowed(int rc)
@@ -82,7 +83,12 @@ static bool hold(struct world *w, struct tracer *t, const struct trace *trace,
             *the_clock += LONG_NS;
         others_open(&o);
         others_work(&o);
+        /* What it waits for was there to be done when shmqd had its turn. */
+        bool in_time =
+            *the_clock + MARGIN_NS < page->deadline && i >= trace->ready;
         (void)tracer_run_to(t, PHASE_END);
+        if (in_time && !t->gone && page->rc != SHMQ_OK)
+            broken("%s, and shmqd had done it (I10)", shmq_err_name(page->rc));
         others_work(&o);
     }
     if (t->gone || !tracer_run_to(t, PHASE_END))

@@ -41,6 +41,13 @@ void mode_w_stop(void);
 void mode_r(struct world *w, struct tracer *t, struct pool *pool,
     uint32_t states, uint32_t resumes, uint32_t kills);
 
+/* Runs the operation, as `prepare` makes the state, with everything stepped,
+ * and compares with what mode S has stepped to; sometimes. */
+void coverage_run(
+    struct world *w, struct tracer *t, void (*prepare)(struct world *w));
+/* Every exported function was stepped, or is listed with a reason. */
+bool coverage_exports(void);
+
 /* Before verdicts are compared. */
 void verdict_trim(struct verdict *v);
 /* The operation's last result is one that it may have. */

@@ -10,7 +10,8 @@ static const struct op *op_at(uint32_t i)
         uint32_t cnt;
     } all[] = {{producer_ops, producer_op_cnt}, {consumer_ops, consumer_op_cnt},
         {group_ops, group_op_cnt}, {retry_ops, retry_op_cnt},
-        {request_ops, request_op_cnt}, {rest_ops, rest_op_cnt}};
+        {request_ops, request_op_cnt}, {rest_ops, rest_op_cnt},
+        {durable_ops, durable_op_cnt}, {more_ops, more_op_cnt}};
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) {
         if (i < all[k].cnt)
             return &all[k].ops[i];
@@ -27,6 +28,14 @@ const struct op *op_next(const struct op *last)
     while (op_at(i) != last)
         i++;
     return op_at(i + 1);
+}
+
+uint32_t op_index(const struct op *op)
+{
+    uint32_t i = 0;
+    while (op_at(i) != op)
+        i++;
+    return i < OPS_MAX ? i : OPS_MAX - 1;
 }
 
 const struct op *op_find(const char *name)

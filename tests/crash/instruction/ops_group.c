@@ -2,7 +2,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ops.h"
@@ -83,8 +82,7 @@ static void setup_prey(struct victim *v)
     if (pid > 0)
         page->prey = (uint32_t)pid;
     while (pid > 0 && page->prey_ready == 0) {
-        struct timespec ts = {0, 50000};
-        (void)nanosleep(&ts, NULL);
+        real_pause(50000);
     }
     if (pid != 0)
         return;

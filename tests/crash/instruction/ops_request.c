@@ -171,6 +171,127 @@ static void caller_receive(struct victim *v)
         page->rc = shmq_caller_receive(v->caller, &v->msg[1], &which);
 }
 
+/* -- waiting -----------------------------------------------------------------
+ */
+
+#define SOON_NS 40000u
+
+/* Nobody answers: at the deadline the request is there, or found no room. What
+ * was said before is forgotten by saying something else. */
+static void setup_call(struct victim *v)
+{
+    setup_caller(v);
+    (void)shmq_topic_check(NULL);
+}
+
+static void call_wait(struct victim *v)
+{
+    struct shmq_record r;
+    memset(&r, 0, sizeof r);
+    r.data = v->data;
+    r.size = page->config.op->arg;
+    page->rc =
+        shmq_caller_call_wait(v->caller, &r, *the_clock + SOON_NS, &v->msg[0]);
+}
+
+static void called(struct victim *v)
+{
+    bool asked = strstr(shmq_error_text(), "no room") == NULL;
+    if (page->rc != SHMQ_ERR_TIMEOUT || !asked)
+        return;
+    page->rc = SHMQ_OK;
+    requested(v);
+}
+
+/* The reply is there; then there is none. */
+static void caller_receive_wait(struct victim *v)
+{
+    uint64_t which;
+    struct shmq_message none;
+    int fd;
+    if (page->rc != SHMQ_OK)
+        return;
+    page->rc = shmq_caller_receive_wait(
+        v->caller, *the_clock + SOON_NS, &v->msg[1], &which);
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_caller_release(v->caller, &v->msg[1]);
+    if (page->rc == SHMQ_OK &&
+        shmq_caller_receive_wait(
+            v->caller, *the_clock + SOON_NS, &none, &which) != SHMQ_ERR_TIMEOUT)
+        page->rc = SHMQ_ERR_SYS;
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_caller_fd(v->caller, &fd);
+    if (page->rc == SHMQ_OK && strncmp(shmq_caller_inbox(v->caller), "@", 1))
+        page->rc = SHMQ_ERR_SYS;
+}
+
+static void server_open(struct victim *v)
+{
+    struct shmq_server_options o;
+    struct shmq_server_stat stat;
+    int fd;
+    memset(&o, 0, sizeof o);
+    memset(&stat, 0, sizeof stat);
+    o.struct_bytes = sizeof o;
+    stat.struct_bytes = sizeof stat;
+    o.group = group_names[WORK];
+    page->rc = shmq_server_open(v->topic, &o, &v->server);
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_server_fd(v->server, &fd);
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_server_stat(v->server, &stat);
+    shmq_server_close(v->server);
+    v->server = NULL;
+}
+
+static void server_receive_wait(struct victim *v)
+{
+    page->rc =
+        shmq_server_receive_wait(v->server, *the_clock + SOON_NS, &v->msg[0]);
+}
+
+static void server_nack(struct victim *v)
+{
+    if (page->rc == SHMQ_OK)
+        page->rc = shmq_server_nack(v->server, &v->msg[0]);
+}
+
+/* The request is there, and nothing else. */
+static void setup_serve(struct victim *v)
+{
+    setup_reply(v);
+    server_nack(v);
+    v->taken = 0;
+}
+
+static int answer(
+    void *ctx, const struct shmq_message *request, struct shmq_record *reply)
+{
+    struct victim *v = ctx;
+    v->taken += tag_of(&page->config, request) == REQUEST_TAG;
+    reply->data = REPLY;
+    reply->size = sizeof REPLY;
+    return SHMQ_HANDLED_STOP;
+}
+
+static void serve_wait(struct victim *v)
+{
+    if (page->rc == SHMQ_OK)
+        page->rc =
+            shmq_server_serve_wait(v->server, answer, v, *the_clock + SOON_NS);
+}
+
+static void served(struct victim *v)
+{
+    if (page->rc == SHMQ_OK && v->taken)
+        replied(v);
+}
+
+static void sweep(struct victim *v)
+{
+    page->rc = shmq_inbox_sweep(shmq_topic_namespace(v->topic), 0, NULL);
+}
+
 const struct op request_ops[] = {
     {"caller open", OP_MPMC | OP_NO_FLIP | OP_INBOX, 0, apart, caller_open,
         opened},
@@ -184,5 +305,17 @@ const struct op request_ops[] = {
         replied},
     {"reply, received", OP_MPMC | OP_NO_FLIP | OP_INBOX, 0, setup_replied,
         caller_receive, NULL},
+    {"call", OP_MPMC | OP_ONE_FLIP | OP_PAYLOAD | OP_INBOX, 64, setup_call,
+        call_wait, called},
+    {"reply, waited for", OP_MPMC | OP_NO_FLIP | OP_INBOX, 0, setup_replied,
+        caller_receive_wait, NULL},
+    {"server open and close", OP_MPMC | OP_NO_FLIP | OP_INBOX, 0, apart,
+        server_open, NULL},
+    {"server receive, waiting", OP_MPMC | OP_INBOX, 0, setup_server,
+        server_receive_wait, kept},
+    {"server nack", OP_MPMC | OP_ONE_FLIP | OP_INBOX, 0, setup_reply,
+        server_nack, NULL},
+    {"serve", OP_MPMC | OP_INBOX, 0, setup_serve, serve_wait, served},
+    {"sweep", OP_MPMC | OP_NO_FLIP | OP_INBOX, 0, setup_caller, sweep, NULL},
 };
 const uint32_t request_op_cnt = sizeof request_ops / sizeof request_ops[0];

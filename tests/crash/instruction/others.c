@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "disk.h"
+#include "watermarks.h"
 #include "words.h"
 
 #define RECORDS 2u
@@ -71,10 +73,15 @@ void others_close(struct others *o)
 /* -- publishing
  * -------------------------------------------------------------------- */
 
-/* Some group that gates has all of the ring to do. */
+/* Some group that gates has all of the ring to do; or shmqd has. */
 static bool full_is_right(const struct shmqi_ring *r)
 {
     uint64_t end = shm_end(r);
+    if (r->marks && r->ring == SHMQ_RING_SPSC)
+        return end - shmqi_marks_drained(r, end) >=
+            r->arena_bytes - 2 * (OTHERS_BYTES + 40);
+    if (r->marks)
+        return end - shmqi_marks_drained(r, end) >= 1ull << r->cap_lg2;
     for (uint32_t i = 0; i < r->group_cnt; i++) {
         uint32_t state = shmqi_gword_unpack(shm_word(&r->groups[i].word)).state;
         uint64_t floor = shm_word(&r->groups[i].floor);
@@ -136,6 +143,8 @@ static bool is_work(const struct shmqi_ring *r, const struct shmqi_group_shm *g)
 static bool empty_is_right(const struct shmqi_ring *r)
 {
     uint64_t end = shm_end(r), mask = (1ull << r->claim_lg2) - 1;
+    if (r->marks) /* nobody is handed what is not on disk */
+        end = shmqi_marks_drained(r, end);
     for (uint32_t i = 0; r->ring == SHMQ_RING_MPMC && i < r->group_cnt; i++) {
         const struct shmqi_group_shm *g = &r->groups[i];
         uint64_t floor =
@@ -217,6 +226,8 @@ void others_work(struct others *o)
         broken("a sweep of inboxes: %s (I6)", shmq_error_text());
     if (o->producer)
         publish(o);
+    if (o->w->live_disk)
+        disk_serve(o->w->live_disk);
     for (enum group g = AUDIT; g < GROUPS; g++)
         if (o->reader[g])
             take(o, g);

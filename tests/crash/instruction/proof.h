@@ -30,6 +30,7 @@
 
 /* Tags tell who published a record. */
 #define TAG_FILL 0x100u /* of the state before */
+#define TAG_COVER 0x300u /* what pushes the fill out of the ring */
 #define TAG_WARM 0x400u /* done before */
 #define TAG_OP 0x1000u /* the operation's own */
 #define TAG_OTHERS 0x2000u /* of those who work meanwhile */
@@ -87,6 +88,8 @@ struct page {
     struct tags kept[GROUPS]; /* handed out, neither done nor given back */
     uint32_t dead; /* tag of a record that has used its attempts up */
     uint32_t sleeper; /* its endpoint plus one: must be woken */
+    bool alone; /* nobody else works meanwhile */
+    uint64_t deadline; /* of an operation that waits for shmqd */
     uint32_t prey; /* pid of who is to be killed */
     volatile uint32_t prey_ready; /* its endpoint plus one */
 };
@@ -103,6 +106,7 @@ struct victim {
     struct shmq_producer *producer;
     struct shmq_consumer *consumer, *second;
     struct shmq_waitset *set;
+    struct shmq_watch *watch;
     struct shmq_caller *caller;
     struct shmq_server *server;
     struct shmq_loan loan;
@@ -138,7 +142,11 @@ enum op_flags {
     OP_TTL = 1u << 18, /* the topic's records expire */
     OP_TTL_DEAD = 1u << 19, /* and go to the dead-letter topic */
     OP_INBOX = 1u << 20, /* callers with inboxes: topics of their own */
-    OP_PREY = 1u << 21 /* another process is killed by the operation */
+    OP_PREY = 1u << 21, /* another process is killed by the operation */
+    OP_DURABLE = 1u << 22, /* a topic on disk; nobody serves it meanwhile */
+    OP_DRAINED = 1u << 23, /* what fills the ring is on disk, too */
+    OP_BEHIND = 1u << 24, /* and has left the ring: it is in the log only */
+    OP_MOVED = 1u << 25 /* waits for what a turn of shmqd brings */
 };
 #define TTL_NS 60000000000ull /* others may stand still for less */
 
@@ -153,6 +161,7 @@ struct op {
 };
 const struct op *op_next(const struct op *last); /* NULL: the first; or end */
 const struct op *op_find(const char *name);
+uint32_t op_index(const struct op *op); /* below OPS_MAX */
 
 uint64_t op_bytes(const struct op *op); /* payload of the largest record */
 /* "operation, ring, fill, warm, origin" */
@@ -173,11 +182,13 @@ pid_t victim_start(void);
 /* -- the world: topics and their states --------------------------------------
  */
 
+struct disk;
 struct world {
     struct config config;
     char ns[SHMQ_NAMESPACE_MAX + 1], copy_ns[SHMQ_NAMESPACE_MAX + 1];
     struct shm_files live, copy;
-    uint8_t *base; /* both files of the live topic before the operation */
+    struct disk *live_disk, *copy_disk; /* durable topics: their logs */
+    uint8_t *base; /* the files of the live topic before the operation */
     uint32_t capacity; /* records of the fill's size that the ring takes */
     uint32_t own_cnt;
     struct tags pending[GROUPS];
@@ -235,6 +246,11 @@ bool tracer_begin(struct tracer *t);
  * false. The victim ends at PHASE_END, or where it was told to stay. */
 bool tracer_step(struct tracer *t,
     bool (*visit)(void *ctx, const struct point *point), void *ctx);
+/* One instruction, of whomever; *ret_rip: the next one. */
+bool tracer_one(struct tracer *t, uint64_t *ret_rip);
+/* Functions that libc is to call back are stepped through; false: a negative
+ * control. */
+extern bool tracer_callbacks;
 /* From PHASE_BEGIN runs to the `times`th arrival at `rip`; false when the
  * operation ended before. */
 bool tracer_goto(struct tracer *t, uint64_t rip, uint32_t times);
@@ -283,6 +299,7 @@ void judge(struct world *w, bool live, struct verdict *ret);
 /* Of one run in mode S. */
 struct trace {
     uint32_t cnt;
+    uint32_t ready; /* from here on it has done all but wait for shmqd */
     struct {
         uint64_t rip;
         uint64_t verdict;
@@ -291,6 +308,7 @@ struct trace {
     } at[TRACE_MAX];
 };
 
+#define OPS_MAX 256u
 #define WAIT_OPS 5
 extern const char *const wait_ops[WAIT_OPS];
 
@@ -309,13 +327,16 @@ struct totals {
         reap_kills, states, broken, broken_in[4], configs, flips, missed;
     struct spans waits, reaps, proofs, wakes;
     _Atomic uint64_t wait_steps[WAIT_OPS]; /* by wait_ops */
+    _Atomic uint32_t executed[OPS_MAX][2]; /* runs of coverage.c, by ring */
     _Atomic uint64_t wait_steps_dead; /* any, where records may be buried */
+    _Atomic uint64_t wait_steps_log; /* any, on a durable topic */
 };
 extern struct totals *totals; /* shared by all workers */
 
-/* How often each instruction of the library was stepped to, and was the place
- * where a victim was held, or killed; shared by all workers. */
-enum mark { STEPPED, HELD, KILLED, MARKS };
+/* How often each instruction of the library was stepped to by mode S, was the
+ * place where a victim was held, or killed, and was executed where everything
+ * is stepped (coverage.c); shared by all workers. */
+enum mark { STEPPED, HELD, KILLED, EXECUTED, MARKS };
 extern uint32_t *marks[MARKS];
 static inline void mark(enum mark kind, uint64_t rip)
 {
@@ -326,6 +347,7 @@ static inline uint32_t marked(enum mark kind, uint64_t rip)
     return marks[kind][rip - (uint64_t)library_begin];
 }
 
+void real_pause(uint64_t ns);
 uint64_t real_ns(void); /* the machine's clock, not that of clock.c */
 void atomic_raise(_Atomic uint64_t *at, uint64_t value);
 

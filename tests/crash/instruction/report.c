@@ -106,10 +106,20 @@ static uint64_t addresses(enum mark kind)
     return cnt;
 }
 
+/* Executed where everything is stepped, and stepped to by mode S. */
+static uint64_t addresses_both(void)
+{
+    uint64_t cnt = 0;
+    for (size_t i = 0; i < (size_t)(library_end - library_begin); i++)
+        cnt += marks[EXECUTED][i] != 0 && marks[STEPPED][i] != 0;
+    return cnt;
+}
+
 bool report(uint32_t config_cnt, uint64_t seed, uint64_t ns)
 {
     struct totals *t = totals;
-    uint64_t executed = addresses(STEPPED);
+    uint64_t executed = addresses(EXECUTED), stepped = addresses(STEPPED);
+    uint64_t both = addresses_both();
     flip_print();
     (void)printf("%" PRIu64 " of %u configurations, seed %" PRIu64 ", %.1f s\n",
         get(&t->configs), config_cnt, seed, (double)ns / 1e9);
@@ -121,12 +131,14 @@ bool report(uint32_t config_cnt, uint64_t seed, uint64_t ns)
         (void)printf("%s %s %" PRIu64, i ? "," : "", wait_ops[i],
             get(&t->wait_steps[i]));
     (void)printf(" instructions at most, with dead letters to move %" PRIu64
-                 "\n",
-        get(&t->wait_steps_dead));
-    (void)printf("of %" PRIu64 " executed addresses %" PRIu64
-                 " were stepped to, victims held at %" PRIu64
-                 " and killed at %" PRIu64 " of them\n",
-        executed, executed, addresses(HELD), addresses(KILLED));
+                 ", on durable topics %" PRIu64 "\n",
+        get(&t->wait_steps_dead), get(&t->wait_steps_log));
+    (void)printf("of %" PRIu64
+                 " addresses executed in runs with everything stepped %" PRIu64
+                 " were stepped to by mode S, which stepped to %" PRIu64
+                 " in all; victims held at %" PRIu64 " and killed at %" PRIu64
+                 " of them\n",
+        executed, both, stepped, addresses(HELD), addresses(KILLED));
     print_spans("wait of the others, a call", &t->waits);
     print_spans("recovery, attach included", &t->reaps);
     print_spans("SIGKILL to proof of death", &t->proofs);
@@ -138,15 +150,18 @@ bool report(uint32_t config_cnt, uint64_t seed, uint64_t ns)
     uint64_t four =
         get(&t->broken_in[0]) + get(&t->broken_in[1]) + get(&t->broken_in[2]);
     uint64_t five = get(&t->broken_in[3]);
-    (void)printf("RUNG 4: %" PRIu64 " kill points at %" PRIu64 " of %" PRIu64
-                 " executed addresses (100 %%), %" PRIu64 " resumes, %" PRIu64
+    (void)printf("RUNG 4: %" PRIu64 " kill points at %" PRIu64
+                 " addresses, %" PRIu64 " of %" PRIu64
+                 " executed ones missed, %" PRIu64 " resumes, %" PRIu64
                  " real kills, %" PRIu64 " broken %s\n",
-        get(&t->points), executed, executed, get(&t->resumes), get(&t->kills),
-        four, four == 0 && get(&t->points) ? "PASS" : "FAIL");
+        get(&t->points), stepped, executed - both, executed, get(&t->resumes),
+        get(&t->kills), four,
+        four == 0 && executed == both && get(&t->points) ? "PASS" : "FAIL");
     (void)printf("RUNG 5: %" PRIu64 " crash states, %" PRIu64
                  " kill points in their recovery, %" PRIu64 " resumes, %" PRIu64
                  " real kills, %" PRIu64 " broken %s\n",
         get(&t->states), get(&t->reap_points), get(&t->reap_resumes),
         get(&t->reap_kills), five, five == 0 ? "PASS" : "FAIL");
-    return four + five == 0 && get(&t->broken) == 0 && get(&t->points) != 0;
+    return four + five == 0 && executed == both && get(&t->broken) == 0 &&
+        get(&t->points) != 0;
 }

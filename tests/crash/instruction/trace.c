@@ -243,9 +243,11 @@ static bool run_through(struct run *r, uint64_t back)
     }
 }
 
+bool tracer_callbacks = true;
+
 static bool has_callback(uint64_t rip)
 {
-    return rip == (uint64_t)(uintptr_t)&qsort;
+    return tracer_callbacks && rip == (uint64_t)(uintptr_t)&qsort;
 }
 
 static bool is_copy(uint64_t rip)
@@ -271,6 +273,15 @@ static bool outside(struct run *r)
         (is_copy(r->regs.rip) && shared_memory(r->regs.rdi)))
         return step_through(r, back, sp);
     return run_through(r, back);
+}
+
+bool tracer_one(struct tracer *t, uint64_t *ret_rip)
+{
+    struct run r = {.t = t};
+    if (!step(&r))
+        return false;
+    *ret_rip = r.regs.rip;
+    return true;
 }
 
 bool tracer_step(struct tracer *t, visit_fn *visit, void *ctx)

@@ -103,6 +103,7 @@ static void tear_down(struct victim *v)
         (void)waitpid((pid_t)page->prey, NULL, 0);
         page->prey = page->prey_ready = 0;
     }
+    shmq_watch_close(v->watch);
     shmq_waitset_close(v->set);
     shmq_server_close(v->server);
     shmq_caller_close(v->caller);

@@ -4,11 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "disk.h"
 #include "proof.h"
 #include "topic_impl.h"
+#include "words.h"
 
 #define SLOTS 8u
 #define HOT_MAX (96u << 10)
@@ -72,6 +73,8 @@ static struct shmq_topic_attrs attrs_of(const struct config *c)
         a.on_full = SHMQ_ON_FULL_DROP_OLD;
     if (c->first->flags & OP_ASYMMETRIC)
         a.flags |= SHMQ_TOPIC_ASYMMETRIC;
+    if (c->first->flags & OP_DURABLE)
+        a.durability = SHMQ_DURABILITY_DISK;
     if (c->first->flags & OP_TTL)
         a.ttl_ns = TTL_NS;
     if (c->first->flags & OP_TTL_DEAD)
@@ -130,6 +133,43 @@ static int put(struct world *w, struct shmq_producer *p, uint32_t tag)
     return shmq_producer_publish(p, data, bytes, NULL);
 }
 
+/* A ring that is full of what is not on disk yet is served. */
+static void put_served(struct world *w, struct shmq_producer *p, uint32_t tag)
+{
+    int rc = put(w, p, tag);
+    if (rc == SHMQ_ERR_FULL) {
+        disk_serve(w->live_disk);
+        rc = put(w, p, tag);
+    }
+    must(rc, "put");
+}
+
+static void finish_all(struct shmq_topic *topic, uint32_t records)
+{
+    for (enum group g = AUDIT; g < GROUPS; g++) {
+        int rc;
+        struct shmq_consumer *c = world_reader(topic, g, &rc);
+        must(rc, "reader");
+        for (uint32_t i = 0; i < records; i++) {
+            struct shmq_message m;
+            must(shmq_consumer_receive(c, &m), "warm receive");
+            must(shmq_consumer_release(c, &m), "warm release");
+        }
+        shmq_consumer_close(c);
+    }
+}
+
+/* Groups get what is on disk, wherever it stands by then. */
+static void warm_up_durable(struct world *w, struct shmq_topic *topic,
+    struct shmq_producer *p, uint32_t records)
+{
+    for (uint32_t i = 0; i < records; i++)
+        put_served(w, p, TAG_WARM + i);
+    disk_serve(w->live_disk);
+    finish_all(topic, records);
+    disk_serve(w->live_disk); /* their places are journaled */
+}
+
 /* Records go through the ring and are done by both groups. */
 static void warm_up(struct world *w, struct shmq_topic *topic,
     struct shmq_producer *p, uint32_t records)
@@ -164,6 +204,34 @@ static uint32_t warm_cnt(const struct world *w, uint32_t capacity)
     }
 }
 
+static void make_topic(
+    struct world *w, const struct shmq_topic_attrs *a, uint64_t origin)
+{
+    w->live_disk = NULL;
+    if (a->durability == SHMQ_DURABILITY_NONE)
+        must(shmqi_topic_create_system(w->ns, TOPIC, a, origin), "create");
+    else
+        w->live_disk = disk_make(w->ns, a,
+            a->ring == SHMQ_RING_SPSC ? origin : shmqi_pos(origin, 0));
+}
+
+/* What fills the ring comes to disk; as much again pushes it out of there. */
+static void bring_to_disk(
+    struct world *w, struct shmq_producer *p, uint32_t capacity)
+{
+    uint32_t flags = w->config.first->flags, cnt = 0;
+    if (flags & (OP_DRAINED | OP_BEHIND))
+        disk_serve(w->live_disk);
+    if (!(flags & OP_BEHIND))
+        return;
+    for (; cnt < capacity; cnt++) {
+        put_served(w, p, TAG_COVER + cnt);
+        tags_add(&w->pending[AUDIT], TAG_COVER + cnt);
+        tags_add(&w->pending[WORK], TAG_COVER + cnt);
+    }
+    disk_serve(w->live_disk);
+}
+
 /* Makes the live topic with `fill` records in it; with UINT32_MAX counts how
  * many fit. */
 static uint32_t build(
@@ -173,11 +241,14 @@ static uint32_t build(
     struct shmq_topic *topic;
     struct shmq_producer *p;
     uint32_t cnt = 0;
-    must(shmqi_topic_create_system(w->ns, TOPIC, &a, origin), "create");
+    make_topic(w, &a, origin);
     must(shmq_topic_open(w->ns, TOPIC, &topic), "open");
     make_groups(w, topic);
     must(shmq_producer_open(topic, NULL, &p), "producer");
-    warm_up(w, topic, p, warm);
+    if (w->live_disk)
+        warm_up_durable(w, topic, p, warm);
+    else
+        warm_up(w, topic, p, warm);
     memset(w->pending, 0, sizeof w->pending);
     /* A ring that drops what is oldest is never full by itself. */
     if (fill == UINT32_MAX && (w->config.first->flags & OP_DROP_OLD))
@@ -187,6 +258,8 @@ static uint32_t build(
         tags_add(&w->pending[AUDIT], TAG_FILL + cnt);
         tags_add(&w->pending[WORK], TAG_FILL + cnt);
     }
+    if (fill != UINT32_MAX)
+        bring_to_disk(w, p, w->capacity);
     shmq_producer_close(p);
     shmq_topic_close(topic);
     return cnt;
@@ -196,6 +269,13 @@ static void remove_topic(const char *ns)
 {
     (void)shmq_topic_unlink(ns, TOPIC, SHMQ_UNLINK_FORCE);
     (void)shmq_topic_unlink(ns, DEAD_TOPIC, SHMQ_UNLINK_FORCE);
+}
+
+static void remove_live(struct world *w)
+{
+    remove_topic(w->ns);
+    disk_free(w->live_disk);
+    w->live_disk = NULL;
 }
 
 static uint32_t fill_cnt(const struct world *w)
@@ -211,32 +291,34 @@ bool world_make(struct world *w, const struct config *config)
     struct shmq_topic_attrs a = attrs_of(config);
     w->config = *config;
     w->capacity = build(w, 0, 0, UINT32_MAX);
-    remove_topic(w->ns);
+    remove_live(w);
     uint32_t warm = warm_cnt(w, w->capacity);
     if (config->fill >= FILL_ALMOST && warm) {
         w->capacity = build(w, 0, warm, UINT32_MAX);
-        remove_topic(w->ns);
+        remove_live(w);
     }
     uint32_t fill = fill_cnt(w);
     w->own_cnt = config->own ? fill : 0;
     (void)build(
         w, origin_of(config, warm + fill), warm, config->own ? 0 : fill);
-    must(shmq_topic_create(w->copy_ns, TOPIC, &a), "create copy");
+    w->copy_disk = w->live_disk ? disk_make(w->copy_ns, &a, 0) : NULL;
+    if (!w->live_disk)
+        must(shmq_topic_create(w->copy_ns, TOPIC, &a), "create copy");
     if (!shm_map(&w->live, w->ns, TOPIC) ||
         !shm_map(&w->copy, w->copy_ns, TOPIC))
         return false;
-    size_t all = w->live.data_bytes + w->live.control_bytes;
-    w->base = malloc(all);
+    w->base = malloc(disk_files_bytes(&w->live));
     if (!w->base)
         return false;
-    memcpy(w->base, w->live.data, w->live.data_bytes);
-    memcpy(
-        w->base + w->live.data_bytes, w->live.control, w->live.control_bytes);
+    disk_files_take(w->base, &w->live);
+    if (w->live_disk) {
+        disk_keep(w->live_disk);
+        disk_same(w->copy_disk, w->live_disk);
+    }
     w->hot =
         w->live.data_bytes <= HOT_MAX ? w->live.data_bytes : w->live.arenas;
     /* Opened when the bytes, the constants among them, are the live ones. */
-    memcpy(w->copy.data, w->live.data, w->live.data_bytes);
-    memcpy(w->copy.control, w->live.control, w->live.control_bytes);
+    disk_files_copy(&w->copy, &w->live);
     must(shmq_topic_open(w->copy_ns, TOPIC, &w->copy_topic), "open copy");
     must(shmq_topic_open(w->ns, TOPIC, &w->live_topic), "open live");
     return true;
@@ -272,8 +354,7 @@ void world_no_prey(void)
         const char *state = there ? strrchr(line, ')') : NULL;
         if (!state || state[2] == 'Z' || state[2] == 'X')
             break;
-        struct timespec ts = {0, 50000};
-        (void)nanosleep(&ts, NULL);
+        real_pause(50000);
     }
     page->prey = page->prey_ready = 0;
 }
@@ -283,9 +364,11 @@ void world_restore(struct world *w)
     world_no_prey();
     if (w->config.first->flags & OP_INBOX)
         (void)shmq_inbox_sweep(w->ns, 0, NULL);
-    memcpy(w->live.data, w->base, w->live.data_bytes);
-    memcpy(
-        w->live.control, w->base + w->live.data_bytes, w->live.control_bytes);
+    disk_files_put(&w->live, w->base);
+    if (w->live_disk)
+        disk_rewind(w->live_disk);
+    page->deadline = 0;
+    page->alone = false;
     page->config = w->config;
     page->fill_cnt = w->own_cnt;
     page->sleeper = page->dead = 0;
@@ -305,8 +388,10 @@ void world_free(struct world *w)
     w->live_topic = w->copy_topic = NULL;
     shm_unmap(&w->live);
     shm_unmap(&w->copy);
-    remove_topic(w->ns);
+    remove_live(w);
     remove_topic(w->copy_ns);
+    disk_free(w->copy_disk);
+    w->copy_disk = NULL;
     free(w->base);
     w->base = NULL;
 }
@@ -324,4 +409,5 @@ void world_sweep(const char *ns)
             (void)unlink(path);
         }
     (void)closedir(dir);
+    disk_sweep(ns);
 }
