@@ -76,18 +76,21 @@ static bool hold(struct world *w, struct tracer *t, const struct trace *trace,
         return false;
     if (early)
         others_open(&o);
+    uint64_t end = shm_end(&w->live.ring);
     bool met = tracer_goto(t, scene.rip, trace->at[i].times);
     if (met) {
         mark(HELD, scene.rip);
         if (!early)
             *the_clock += LONG_NS;
         others_open(&o);
+        /* What it waits for is there to be done when shmqd has its turn. */
+        bool ready = i >= trace->ready &&
+            (!config_has(&w->config, OP_PAYLOAD) ||
+                shm_end(&w->live.ring) != end);
         others_work(&o);
-        /* What it waits for was there to be done when shmqd had its turn. */
-        bool in_time =
-            *the_clock + MARGIN_NS < page->deadline && i >= trace->ready;
+        bool in_time = *the_clock + MARGIN_NS < page->deadline;
         (void)tracer_run_to(t, PHASE_END);
-        if (in_time && !t->gone && page->rc != SHMQ_OK)
+        if (ready && in_time && !t->gone && page->rc != SHMQ_OK)
             broken("%s, and shmqd had done it (I10)", shmq_err_name(page->rc));
         others_work(&o);
     }
