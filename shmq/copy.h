@@ -19,6 +19,19 @@ static inline void shmqi_prefetch_write(const void *at)
 #endif
 }
 
+/* Longer records are not asked for in advance: their lines would crowd out what
+ * a processor has under way (4 KiB: half the throughput of an spsc ring). */
+#define SHMQI_PREFETCH_MAX 1280u
+
+/* Asks for the lines of the next record's `bytes` bytes at `at`, behind the
+ * first two. */
+static inline void shmqi_prefetch_rest(const uint8_t *at, uint64_t bytes)
+{
+    if (bytes <= SHMQI_PREFETCH_MAX)
+        for (uint64_t i = 128; i < bytes; i += 64)
+            shmqi_prefetch_write(at + i);
+}
+
 /* memcpy for sizes that are mostly small and not known to the compiler: no
  * call up to 128 bytes. Blocks may overlap each other, never the bounds. */
 static inline __attribute__((always_inline)) void shmqi_copy(

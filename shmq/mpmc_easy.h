@@ -15,14 +15,20 @@
 #include "producer_impl.h"
 
 /* Takes the lines of the next frame for writing while nobody waits for it: the
- * readers had them a lap ago. */
-static inline void shmqi_mpmc_prefetch_next(const struct shmq_producer *p)
+ * readers had them a lap ago. The drain of a durable topic has had them all, so
+ * there the whole of a frame as long as the last one, which took `bytes`, is
+ * asked for; in memory that would make round trips of 1 KiB 4 % slower and gain
+ * as little in a stream. */
+static inline void shmqi_mpmc_prefetch_next(
+    const struct shmq_producer *p, uint64_t bytes)
 {
     const uint8_t *at = p->arena.base + p->arena.write;
     if (p->arena.room >= 128) {
         shmqi_prefetch_write(at);
         shmqi_prefetch_write(at + 64);
     }
+    if (bytes > 128 && p->ring->marks && p->arena.room >= bytes)
+        shmqi_prefetch_rest(at, bytes);
 }
 
 static inline uint64_t shmqi_round_unit(uint64_t len)
@@ -83,7 +89,7 @@ static inline __attribute__((always_inline)) bool shmqi_mpmc_easy(
     a->write += taken;
     a->used += taken;
     a->room -= taken;
-    shmqi_mpmc_prefetch_next(p);
+    shmqi_mpmc_prefetch_next(p, taken);
     shmqi_count(p, 1, size);
     if (ret_position)
         *ret_position = shmqi_pos(t, 0);

@@ -63,7 +63,7 @@ int shmqi_mpmc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
         shmqi_arena_abort(&p->arena, piece);
         return rc;
     }
-    shmqi_mpmc_prefetch_next(p);
+    shmqi_mpmc_prefetch_next(p, shmqi_round_unit(len));
     if (ret_position)
         *ret_position = shmqi_pos(seq, 0);
     return SHMQ_OK;

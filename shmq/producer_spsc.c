@@ -144,7 +144,7 @@ int shmqi_spsc_put_one(struct shmq_producer *p, const void *data, uint64_t size,
     shmqi_copy(at + sizeof rec, data, size);
     finish(p, len, size);
     shmqi_spsc_ease(p->ring, &p->writer);
-    shmqi_spsc_prefetch_next(p);
+    shmqi_spsc_prefetch_next(p, len);
     if (ret_position)
         *ret_position = pos;
     return SHMQ_OK;

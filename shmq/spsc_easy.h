@@ -13,13 +13,19 @@
 #include "producer_impl.h"
 
 /* Takes the lines behind the next commit word for writing while nobody waits
- * for it: the reader had them a lap ago. (Its own line is being polled.) */
-static inline void shmqi_spsc_prefetch_next(const struct shmq_producer *p)
+ * for it: the reader had them a lap ago. (Its own line is being polled.) The
+ * next record is expected to be as long as the last one, `len`. */
+static inline void shmqi_spsc_prefetch_next(
+    const struct shmq_producer *p, uint64_t len)
 {
     const uint8_t *base = p->ring->arena_base;
     uint64_t mask = p->ring->arena_bytes - 1, pos = p->writer.pos;
     shmqi_prefetch_write(base + ((pos + 64) & mask));
     shmqi_prefetch_write(base + ((pos + 128) & mask));
+    uint64_t off = (pos + 64) & mask;
+    if (len > 192 && pos + 64 + len <= p->writer.easy_end &&
+        off + len <= mask + 1)
+        shmqi_prefetch_rest(base + off, len);
 }
 
 /* True when the record was published; false: go the long way. The caller has
@@ -48,7 +54,7 @@ static inline __attribute__((always_inline)) bool shmqi_spsc_easy(
     p->sequence++;
     shmqi_wake_members(p->segment);
     shmqi_count(p, 1, size);
-    shmqi_spsc_prefetch_next(p);
+    shmqi_spsc_prefetch_next(p, len);
     if (ret_position)
         *ret_position = pos;
     return true;
