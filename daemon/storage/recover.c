@@ -166,8 +166,11 @@ static int look_at(struct shmqd_log *log, uint64_t number, bool last,
     return SHMQ_OK;
 }
 
+/* A header that says it is right and cannot be: wrong by more than rot, and
+ * whoever looks for a position by the headers would pass it by. */
 static int check_head(struct shmqd_log *log, uint64_t number,
-    const struct shmqi_log_segment *h, enum shmqi_log_verdict v)
+    const struct shmqi_log_segment *h, enum shmqi_log_verdict v,
+    uint64_t base_before)
 {
     if (v == SHMQI_LOG_FOREIGN)
         return shmqd_fail(log->store, SHMQ_ERR_LAYOUT,
@@ -183,6 +186,10 @@ static int check_head(struct shmqd_log *log, uint64_t number,
         return shmqd_fail(log->store, SHMQ_ERR_LAYOUT,
             "log segment %llu: belongs to another store, topic or place",
             (unsigned long long)number);
+    if (h->base_pos < base_before)
+        return shmqd_fail(log->store, SHMQ_ERR_LAYOUT,
+            "log segment %llu: begins at %llu, before the segment before it",
+            (unsigned long long)number, (unsigned long long)h->base_pos);
     return SHMQ_OK;
 }
 
@@ -420,7 +427,8 @@ static int read_heads(
         bool last = i + 1 == w->list->cnt;
         int rc = look_at(log, number, last, &h, &v, &bytes);
         if (rc == SHMQ_OK)
-            rc = check_head(log, number, &h, v);
+            rc = check_head(
+                log, number, &h, v, w->any ? w->last.base_pos : 0);
         if (rc)
             return rc;
         bool good = v <= SHMQI_LOG_COPY_BAD;
