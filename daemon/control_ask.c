@@ -9,6 +9,7 @@
 
 #include <shmq.h>
 
+#include "journal.h"
 #include "topics.h"
 
 /* A text that is cut where it no longer fits. */
@@ -66,6 +67,8 @@ static bool is_well(struct shmqd *daemon)
         if (shmqd_topics_unmade(daemon, i) != NULL)
             return false;
     }
+    if (!shmqd_journal_is_well(daemon->journal))
+        return false;
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         const struct shmqd_topic *topic = daemon->topics[i];
         if (topic->state != SHMQD_TOPIC_SERVED ||
@@ -85,8 +88,11 @@ static void answer_ping(struct shmqd *daemon, struct shmqi_answer *ret)
         is_well(daemon) ? "ok" : "degraded",
         shmqd_store_back_end(daemon->store), daemon->topic_cnt,
         (shmqd_clock_ns() - daemon->started_ns) / 1000000000);
+    put(&text, ",\"groups\":\"%s\"",
+        shmqd_journal_is_well(daemon->journal) ? "ok" : "not noted");
     put_names(&text, daemon, "left_alone", SHMQD_TOPIC_LEFT_ALONE);
     put_names(&text, daemon, "failed", SHMQD_TOPIC_FAILED);
+    put_names(&text, daemon, "waiting", SHMQD_TOPIC_BEGINS);
     put(&text, "}");
 }
 

@@ -14,6 +14,7 @@
 
 #define SNAPSHOT_BYTES (4u << 20)
 #define CLOSE_WAIT_NS 10000000000ull
+#define REOPEN_NS 5000000000ull /* after its log was given up */
 
 enum {
     FRAME_STEP = 4096, /* positions of one frame */
@@ -30,6 +31,8 @@ struct shmqd_journal {
     uint64_t snapshot_end; /* 0: it still runs, or there was none */
     uint32_t snapshot_idx; /* what it puts next */
     bool snapshot_runs;
+    enum shmqd_log_state told_state;
+    uint64_t reopen_ns; /* when a log that was given up is opened anew */
     struct shmqd_entry *entries; /* the last one of each group */
     uint32_t cnt, room;
 };
@@ -103,7 +106,8 @@ static uint64_t append(
     uint8_t *at;
     uint32_t len = shmqd_entry_encode(entry, payload);
     uint32_t padded = (len + 7) & ~7u;
-    if (shmqd_log_room(journal->log, FRAME_ROOM, &at, &room) != 0)
+    if (journal->log == NULL ||
+        shmqd_log_room(journal->log, FRAME_ROOM, &at, &room) != 0)
         return 0;
     struct shmqi_record_shm record = {.size = len};
     struct shmqi_frame_shm head = {
@@ -178,7 +182,9 @@ static int read_all(struct shmqd_journal *journal, uint64_t end_pos)
     return rc == SHMQ_ERR_EMPTY ? 0 : rc;
 }
 
-int shmqd_journal_open(struct shmqd *daemon)
+/* Opens the log and begins behind its end. The places in memory are newer than
+ * it, unless this is the first time. */
+static int open_log(struct shmqd_journal *journal, bool first)
 {
     struct shmqd_recovery recovery;
     struct shmqd_log_options options = {
@@ -186,15 +192,11 @@ int shmqd_journal_open(struct shmqd *daemon)
         .level = SHMQD_LEVEL_DISK,
         .frame_bytes_max = FRAME_ROOM,
     };
-    struct shmqd_journal *journal = calloc(1, sizeof(*journal));
-    if (journal == NULL)
-        return SHMQS_EXIT_FAILED;
-    journal->daemon = daemon;
-    daemon->journal = journal;
-    int rc = shmqd_log_open(daemon->store, &options, &journal->log, &recovery);
+    int rc = shmqd_log_open(
+        journal->daemon->store, &options, &journal->log, &recovery);
     if (rc != 0)
         journal->log = NULL;
-    if (rc == 0)
+    if (rc == 0 && first)
         rc = read_all(journal, recovery.end_pos);
     if (rc == 0) {
         journal->next_pos =
@@ -202,7 +204,17 @@ int shmqd_journal_open(struct shmqd *daemon)
         rc = shmqd_log_begin(journal->log, recovery.end_pos);
         journal->put_bytes = recovery.log_bytes;
     }
-    if (rc != 0)
+    return rc;
+}
+
+int shmqd_journal_open(struct shmqd *daemon)
+{
+    struct shmqd_journal *journal = calloc(1, sizeof(*journal));
+    if (journal == NULL)
+        return SHMQS_EXIT_FAILED;
+    journal->daemon = daemon;
+    daemon->journal = journal;
+    if (open_log(journal, true) != 0)
         return shmqs_settings_fail(daemon->settings, SHMQS_EXIT_DAMAGED,
             daemon->dir, "the journal of groups cannot be read: %s",
             shmqd_store_error(daemon->store));
@@ -227,12 +239,15 @@ bool shmqd_journal_close(struct shmqd *daemon)
     uint64_t end_ns = shmqd_clock_ns() + CLOSE_WAIT_NS;
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         while (!shmqd_topic_note_groups(daemon->topics[i]) &&
-            shmqd_clock_ns() < end_ns)
+            shmqd_journal_is_well(journal) && shmqd_clock_ns() < end_ns)
             (void)shmqd_store_turn(daemon->store, 10000000);
     }
     while (shmqd_journal_done(journal) < journal->next_pos &&
-        journal->next_pos > FRAME_STEP && shmqd_clock_ns() < end_ns)
+        shmqd_journal_is_well(journal) && journal->next_pos > FRAME_STEP &&
+        shmqd_clock_ns() < end_ns)
         (void)shmqd_store_turn(daemon->store, 10000000);
+    if (journal->log == NULL)
+        return false;
     int rc = shmqd_log_end(daemon, journal->log);
     journal->log = NULL;
     return rc == 0;
@@ -294,13 +309,94 @@ void shmqd_journal_prune(struct shmqd_journal *journal)
 uint64_t shmqd_journal_done(const struct shmqd_journal *journal)
 {
     struct shmqd_log_status status;
+    if (journal->log == NULL)
+        return 0;
     shmqd_log_status(journal->log, &status);
     return status.durable_pos;
 }
 
+bool shmqd_journal_is_well(const struct shmqd_journal *journal)
+{
+    struct shmqd_log_status status;
+    if (journal->log == NULL)
+        return false;
+    shmqd_log_status(journal->log, &status);
+    return status.state == SHMQD_LOG_OK || status.state == SHMQD_LOG_LOW_SPACE;
+}
+
+/* -- trouble --------------------------------------------------------------- */
+
+static void tell_state(
+    struct shmqd_journal *journal, const struct shmqd_log_status *status)
+{
+    if (status->state == journal->told_state)
+        return;
+    bool was_bad = journal->told_state == SHMQD_LOG_NO_SPACE ||
+        journal->told_state == SHMQD_LOG_READ_ONLY;
+    journal->told_state = status->state;
+    if (status->state == SHMQD_LOG_NO_SPACE)
+        shmqs_log(SHMQS_ERROR,
+            "the journal of groups takes nothing: %s; until it goes on, a "
+            "reboot sets groups back to their last noted places",
+            shmqd_shortage_words(status));
+    else if (status->state == SHMQD_LOG_READ_ONLY)
+        shmqs_log(SHMQS_ERROR,
+            "the journal of groups takes nothing: the disk failed twice (%s); "
+            "opened anew in some seconds. Until it goes on, a reboot sets "
+            "groups back to their last noted places",
+            strerror(status->error));
+    else if (was_bad)
+        shmqs_log(SHMQS_INFO, "the journal of groups is well");
+}
+
+/* What was put and not flushed is lost: all places are put again, those of
+ * groups that nobody moves by a snapshot. */
+static void reopen(struct shmqd_journal *journal)
+{
+    struct shmqd *daemon = journal->daemon;
+    if (journal->log != NULL)
+        (void)shmqd_log_close(journal->log, false);
+    journal->log = NULL;
+    journal->snapshot_runs = false;
+    journal->snapshot_end = 0;
+    journal->reopen_ns = shmqd_clock_ns() + REOPEN_NS;
+    if (open_log(journal, false) != 0) {
+        if (journal->log != NULL)
+            (void)shmqd_log_close(journal->log, false);
+        journal->log = NULL;
+        return;
+    }
+    journal->put_bytes = SNAPSHOT_BYTES;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++)
+        shmqd_topic_put_again(daemon->topics[i]);
+}
+
+static void look_at_log(struct shmqd_journal *journal)
+{
+    struct shmqd_log_status status;
+    uint64_t now = shmqd_clock_ns();
+    if (journal->log != NULL) {
+        shmqd_log_status(journal->log, &status);
+        tell_state(journal, &status);
+        if (status.state != SHMQD_LOG_READ_ONLY) {
+            journal->reopen_ns = 0;
+            return;
+        }
+    }
+    if (journal->reopen_ns == 0)
+        journal->reopen_ns = now + REOPEN_NS;
+    if (now >= journal->reopen_ns)
+        reopen(journal);
+}
+
+/* -- keeping it short ------------------------------------------------------ */
+
 /* All entries anew, a few per turn; then what lies before may go. */
 void shmqd_journal_look(struct shmqd_journal *journal)
 {
+    look_at_log(journal);
+    if (journal->log == NULL)
+        return;
     if (!journal->snapshot_runs && journal->put_bytes >= SNAPSHOT_BYTES) {
         journal->snapshot_runs = true;
         journal->snapshot_idx = 0;

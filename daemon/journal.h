@@ -39,7 +39,11 @@ void shmqd_journal_prune(struct shmqd_journal *journal);
 /* Tickets below this are on disk. */
 uint64_t shmqd_journal_done(const struct shmqd_journal *journal);
 
-/* Keeps the journal short; call it now and then. */
+/* Places come to the disk now. Else the log says what is missing, and the
+ * journal opens it anew when the disk has failed. */
+bool shmqd_journal_is_well(const struct shmqd_journal *journal);
+
+/* Looks after the log, and keeps it short; call it now and then. */
 void shmqd_journal_look(struct shmqd_journal *journal);
 
 /* Calls `each` for the places of a topic, as they were last put. */

@@ -31,6 +31,7 @@ enum { EVENTS = 64, CROWD = 4 };
 #define LOOK_SHORT_NS \
     50000000ull /* while space is short: retention is eager \
                  */
+#define KEEP_NS 2000000ull /* between segments that retention deletes */
 #define SLEEP_NS 100000000ull /* longest sleep */
 #define PEEK_NS 50000ull /* between looks at rings while the disk works */
 #define AWAKE_NS 150000ull /* after something moved */
@@ -83,18 +84,29 @@ static void look(struct shmqd *daemon, struct shmqd_topic *topic, uint64_t now)
         return;
     }
     shmqd_reaper_look(daemon, topic);
-    if (shmqd_topic_keep(topic))
-        topic->look_ns = now; /* one segment per turn */
+    topic->keep_ns = now;
     shmqd_topic_figures(topic);
+}
+
+/* One segment at a time; the next one when the directory is on the disk. */
+static void keep(struct shmqd_topic *topic, uint64_t now)
+{
+    topic->keep_ns = UINT64_MAX; /* until the next look */
+    if (shmqd_topic_keep(topic))
+        topic->keep_ns = now + KEEP_NS;
 }
 
 /* Ring to staging, and slow things. True when there may be more to drain. */
 static bool feed(struct shmqd *daemon, struct shmqd_topic *topic, uint64_t now)
 {
+    if (topic->state == SHMQD_TOPIC_BEGINS)
+        shmqd_topic_go_on(topic);
     if (topic->state == SHMQD_TOPIC_SERVED && now >= topic->look_ns)
         look(daemon, topic, now);
     if (topic->state != SHMQD_TOPIC_SERVED)
         return false;
+    if (now >= topic->keep_ns)
+        keep(topic, now);
     shmqi_drain_beat(topic->drain);
     return shmqd_topic_drain(topic);
 }
@@ -172,10 +184,14 @@ static uint64_t earliest(const struct shmqd *daemon, uint64_t now)
         bool served = topic->state == SHMQD_TOPIC_SERVED;
         if (!shmqd_topic_is_known(topic))
             continue; /* nobody tries it again */
-        uint64_t mine = served ? topic->look_ns : topic->retry_ns;
+        uint64_t mine = served || topic->state == SHMQD_TOPIC_BEGINS
+            ? topic->look_ns
+            : topic->retry_ns;
         when = mine < when ? mine : when;
         if (served && topic->groups_ns < when)
             when = topic->groups_ns;
+        if (served && topic->keep_ns < when)
+            when = topic->keep_ns;
     }
     return when;
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -173,6 +174,7 @@ static int serve(struct shmqd *daemon)
         status = shmqd_topics_open(daemon);
     if (status == 0) {
         shmqd_topics_configure(daemon);
+        shmqd_topics_settle(daemon);
         status = shmqd_control_open(daemon);
     }
     if (status != 0)
@@ -197,8 +199,20 @@ static int serve(struct shmqd *daemon)
     return SHMQS_EXIT_FAILED;
 }
 
+/* Each topic needs some descriptors, each attached process one. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+        limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 static int run(struct shmqd *daemon)
 {
+    raise_limit();
     daemon->started_ns = shmqd_clock_ns();
     daemon->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     daemon->signal_fd = shmqs_signals_open();

@@ -3,12 +3,17 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "service/service_log.h"
 
 enum { WATCHED_MAX = 1024, PIDS_MAX = 1024 };
+
+/* Of all descriptors that we may have, at most one in so many watches a client:
+ * logs, rings and askers need some, too. */
+enum { SHARE = 4 };
 
 struct watched {
     int32_t pid; /* 0: free */
@@ -18,12 +23,20 @@ struct watched {
 struct shmqd_reaper {
     struct watched watched[WATCHED_MAX];
     uint32_t cnt; /* entries in use or used before */
+    uint32_t max;
 };
 
 int shmqd_reaper_open(struct shmqd *daemon)
 {
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     daemon->reaper = calloc(1, sizeof(*daemon->reaper));
-    return daemon->reaper != NULL ? 0 : -1;
+    if (daemon->reaper == NULL)
+        return -1;
+    (void)getrlimit(RLIMIT_NOFILE, &limit);
+    daemon->reaper->max = limit.rlim_cur / SHARE < WATCHED_MAX
+        ? (uint32_t)(limit.rlim_cur / SHARE)
+        : WATCHED_MAX;
+    return 0;
 }
 
 static void forget(struct shmqd *daemon, struct watched *watched)
@@ -56,7 +69,7 @@ static void watch(struct shmqd *daemon, int32_t pid)
         if (reaper->watched[i].pid == 0)
             place = i;
     }
-    if (place == WATCHED_MAX)
+    if (place >= reaper->max)
         return; /* the look each second finds them */
     int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (fd < 0)

@@ -1,9 +1,5 @@
-/* topic.c - a topic's way from log and ring to being served, and back.
- *
- * A ring that outlived the last daemon is served on: what it holds beyond the
- * log's end is drained next. A ring that is gone is made anew, at a position
- * beyond every one that a reader may have seen; that this position was taken
- * is on disk before the ring is there, so it is never taken twice. */
+/* topic.c - opening a topic's log and the ring that was there, and letting both
+ * go. What comes between opening and serving: topic_begin.c. */
 #include "topic.h"
 
 #include <inttypes.h>
@@ -18,7 +14,7 @@
 enum { FRAME_MORE = 256 }; /* headers around half an arena */
 #define RETRY_NS 1000000000ull
 #define RETRY_SOON_NS 50000000ull /* a daemon that is just dying */
-#define READY_WAIT_NS 10000000000ull
+#define END_WAIT_NS 10000000000ull
 
 static void let_go(struct shmqd_topic *topic)
 {
@@ -118,74 +114,7 @@ static bool open_log(
     return true;
 }
 
-/* Starts the log at `start` and waits until that is on disk. */
-static bool begin_log(struct shmqd_topic *topic, uint64_t start)
-{
-    struct shmqd_log_status status;
-    uint64_t end_ns = shmqd_clock_ns() + READY_WAIT_NS;
-    int rc = shmqd_log_begin(topic->log, start);
-    shmqd_log_status(topic->log, &status);
-    while (rc == 0 && !status.ready && status.state != SHMQD_LOG_READ_ONLY &&
-        shmqd_clock_ns() < end_ns) {
-        (void)shmqd_store_turn(topic->daemon->store, 10000000);
-        shmqd_log_status(topic->log, &status);
-    }
-    if (rc == 0 && status.ready)
-        return true;
-    shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
-        "its log takes no new segment: %s",
-        shmqd_store_error(topic->daemon->store));
-    return false;
-}
-
-static bool make_ring(
-    struct shmqd_topic *topic, const struct shmqd_recovery *recovery)
-{
-    char dir[SHMQD_PATH_MAX];
-    const struct shmq_topic_attrs *attrs = &topic->meta.attrs;
-    /* Bytes that were never acknowledged may have been read all the same. */
-    uint64_t end = recovery->dropped_end_pos > recovery->end_pos
-        ? recovery->dropped_end_pos
-        : recovery->end_pos;
-    /* Nor may a group of the journal stand beyond the new records: it would
-     * pass over them. */
-    uint64_t reached = shmqd_topic_reached(topic, end);
-    uint64_t start = shmqi_durable_start(attrs, reached);
-    if (reached > shmqi_durable_start(attrs, end))
-        shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
-            "the log ends at %" PRIu64 " although a group had come to %" PRIu64
-            "; what lies between is lost",
-            end, reached);
-    if (!begin_log(topic, start))
-        return false;
-    struct shmqi_durable_make make = {
-        .ns = topic->daemon->ns,
-        .topic = topic->name,
-        .attrs = attrs,
-        .start = start,
-        .earliest = recovery->low_pos,
-        .dir = dir,
-    };
-    uuid_words(topic->uuid, make.topic_uuid);
-    int rc =
-        shmqd_meta_path(topic->daemon->store, topic->uuid, dir, sizeof(dir));
-    if (rc == 0)
-        rc = shmqi_durable_create(&make);
-    if (rc != 0) {
-        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
-            "its ring cannot be made: %s", shmq_error_text());
-        topic->why_rc = rc;
-        return false;
-    }
-    if (recovery->fresh)
-        shmqs_log_about(SHMQS_INFO, "topic", topic->name, "ring made");
-    else
-        shmqs_log_about(SHMQS_INFO, "topic", topic->name,
-            "ring made anew, from position %" PRIu64 " on", start);
-    return true;
-}
-
-static bool open_ring(struct shmqd_topic *topic)
+bool shmqd_topic_open_ring(struct shmqd_topic *topic)
 {
     int rc = shmqi_drain_open(topic->daemon->ns, topic->name, &topic->drain);
     if (rc != 0) {
@@ -231,98 +160,26 @@ static bool drop_ring(
     return false;
 }
 
-/* A ring that was there already: the log goes on where it ended. Memory below
- * `drained` may have been used again: if the log ends before it (a directory
- * restored from an old copy), what lies between is lost. */
-static bool resume_log(
-    struct shmqd_topic *topic, const struct shmqd_recovery *recovery)
-{
-    struct shmq_watermarks marks = {.struct_bytes = sizeof(marks)};
-    uint64_t start = recovery->end_pos;
-    shmqi_drain_marks(topic->drain, &marks);
-    uint64_t drained = topic->meta.attrs.durability == SHMQ_DURABILITY_OS
-        ? marks.written
-        : marks.durable;
-    if (drained > start) {
-        if (start > shmqi_drain_start(topic->drain))
-            shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
-                "the log ends at %" PRIu64 " although %" PRIu64
-                " was on disk; what lies between is lost",
-                start, drained);
-        start = drained;
-    }
-    return begin_log(topic, start);
-}
-
-/* A new ring gets the groups of the journal, also one whose maker was killed
- * before it could do so. Without a clean end the journal is older than what
- * they have read. */
-static bool serve(
-    struct shmqd_topic *topic, const struct shmqd_recovery *recovery)
-{
-    char dir[SHMQD_PATH_MAX];
-    struct shmqd_log_status status;
-    shmqd_log_status(topic->log, &status);
-    if (shmqd_meta_path(topic->daemon->store, topic->uuid, dir, sizeof(dir)) !=
-            0 ||
-        shmqi_drain_set_dir(topic->drain, dir) != 0 ||
-        shmqi_drain_fd(topic->drain, &topic->drain_fd) != 0 ||
-        shmqd_watch(topic->daemon, topic->drain_fd, SHMQD_EVENT_TOPIC,
-            topic->number) != 0) {
-        topic->drain_fd = -1;
-        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED, "cannot be served: %s",
-            shmq_error_text());
-        return false;
-    }
-    if (!shmqd_topic_places_open(topic)) {
-        shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED, "no memory");
-        return false;
-    }
-    bool making = shmqi_drain_making(topic->drain);
-    if (making)
-        shmqd_topic_restore_groups(
-            topic, recovery->clean ? 0 : recovery->end_pos);
-    shmqi_drain_seek(topic->drain, status.added_pos);
-    shmqi_drain_set_earliest(topic->drain, topic->low);
-    shmqi_drain_raise(topic->drain, topic->written, topic->durable);
-    topic->told_state = UINT32_MAX;
-    topic->flush_cnt = status.flush_cnt;
-    topic->flushed_bytes = status.payload_bytes;
-    topic->stop_pos = 0;
-    topic->look_ns = 0;
-    topic->groups_ns = 0;
-    topic->armed = false;
-    if (making) /* from here on others can open it */
-        shmqi_drain_set_state(topic->drain, SHMQ_DURABLE_OK);
-    topic->state = SHMQD_TOPIC_SERVED;
-    topic->why[0] = '\0';
-    return true;
-}
-
 void shmqd_topic_open(struct shmqd_topic *topic)
 {
-    struct shmqd_recovery recovery;
     int ring = look_at_ring(topic);
     if (ring < 0)
         return;
-    if (ring == 1 && !open_ring(topic))
+    if (ring == 1 && !shmqd_topic_open_ring(topic))
         return;
-    if (!open_log(topic, &recovery))
+    if (!open_log(topic, &topic->recovery))
         return;
-    if (ring == 1 && !ring_fits(topic, &recovery)) {
-        if (!drop_ring(topic, &recovery))
+    if (ring == 1 && !ring_fits(topic, &topic->recovery)) {
+        if (!drop_ring(topic, &topic->recovery))
             return;
         ring = 0;
     }
-    bool ok = ring == 1 ? resume_log(topic, &recovery)
-                        : make_ring(topic, &recovery) && open_ring(topic);
-    if (ok)
-        (void)serve(topic, &recovery);
+    shmqd_topic_begin(topic, ring == 0);
 }
 
 int shmqd_log_end(struct shmqd *daemon, struct shmqd_log *log)
 {
-    uint64_t end_ns = shmqd_clock_ns() + READY_WAIT_NS;
+    uint64_t end_ns = shmqd_clock_ns() + END_WAIT_NS;
     int rc = shmqd_log_close(log, true);
     while (rc == SHMQ_ERR_BUSY && shmqd_clock_ns() < end_ns) {
         (void)shmqd_store_turn(daemon->store, 10000000);

@@ -4,7 +4,9 @@
  * not served, and why is said in `why`:
  *     LEFT_ALONE  a ring that is none of ours has its name
  *     FAILED      its log or ring could not be opened
- * Both are looked at again every second. */
+ *     BEGINS      its log is open and waits for room on the disk, or its ring
+ *                 cannot be made yet
+ * The first two are opened anew every second, the last goes on in its turns. */
 #ifndef SHMQD_TOPIC_H
 #define SHMQD_TOPIC_H
 
@@ -14,6 +16,7 @@ enum shmqd_topic_state {
     SHMQD_TOPIC_FAILED = 0,
     SHMQD_TOPIC_LEFT_ALONE = 1,
     SHMQD_TOPIC_SERVED = 2,
+    SHMQD_TOPIC_BEGINS = 3,
 };
 
 /* What the meta file of a topic says. */
@@ -33,6 +36,8 @@ struct shmqd_topic {
     char why[256];
     int why_rc; /* a result of the library, or 0: not known */
     uint64_t retry_ns; /* when a topic that is not served is tried again */
+    struct shmqd_recovery recovery; /* of its log, as last opened */
+    uint64_t start; /* where the log began then */
 
     struct shmqi_drain *drain;
     struct shmqd_log *log;
@@ -40,7 +45,7 @@ struct shmqd_topic {
     uint32_t number; /* of its events; never used twice */
     bool armed; /* the publishers ring drain_fd */
     bool log_full; /* the last try found no room in staging */
-    bool passed_gap; /* since the last check of the ring */
+    uint64_t gap_pos; /* end of a gap that nothing follows yet; 0: none */
     uint64_t stop_pos; /* SIGTERM: drain up to here */
     uint64_t written, durable; /* as last told */
     uint64_t low;
@@ -48,6 +53,7 @@ struct shmqd_topic {
     bool degraded; /* recovery found damage */
     uint64_t flush_cnt, flushed_bytes; /* as last told */
     uint64_t look_ns; /* when slow things are looked at again */
+    uint64_t keep_ns; /* when retention is */
     uint64_t groups_ns; /* when the groups' places are looked at again */
     uint64_t commits; /* as last seen */
     struct shmqd_places *places; /* of its groups, as journaled */
@@ -62,9 +68,11 @@ static inline bool shmqd_topic_is_known(const struct shmqd_topic *topic)
 
 /* -- topic.c --------------------------------------------------------------- */
 
-/* Opens log and ring, making the ring when it is not there. Sets state and
- * `why`, logs what happened. Waits for the disk. */
+/* Opens the log, and the ring when it is there, and begins. Sets state and
+ * `why`, logs what happened. Waits for the disk to read, not for room on it. */
 void shmqd_topic_open(struct shmqd_topic *topic);
+/* Opens the ring. False: set aside. */
+bool shmqd_topic_open_ring(struct shmqd_topic *topic);
 /* Lets ring and log go. Clean: everything was drained and is durable. Returns
  * false when that is not so; then they are let go as by a crash. */
 bool shmqd_topic_close(struct shmqd_topic *topic, bool clean);
@@ -76,6 +84,14 @@ void shmqd_topic_set_aside(struct shmqd_topic *topic,
     enum shmqd_topic_state state, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* -- topic_begin.c --------------------------------------------------------- */
+
+/* Begins the log; `new_ring`: the ring is to be made. The topic is SERVED at
+ * once if nothing has to be written for that, else it BEGINS. */
+void shmqd_topic_begin(struct shmqd_topic *topic, bool new_ring);
+/* The next steps of a topic that BEGINS. Waits for nothing. */
+void shmqd_topic_go_on(struct shmqd_topic *topic);
+
 /* -- topic_drain.c --------------------------------------------------------- */
 
 /* Moves a bounded amount from ring to staging. True when there may be more. */
@@ -84,6 +100,8 @@ bool shmqd_topic_drain(struct shmqd_topic *topic);
 bool shmqd_topic_tell(struct shmqd_topic *topic);
 /* Everything below stop_pos is on disk. */
 bool shmqd_topic_is_drained(const struct shmqd_topic *topic);
+/* What a log that waits for something lacks, for people. */
+const char *shmqd_shortage_words(const struct shmqd_log_status *status);
 
 /* -- topic_groups.c -------------------------------------------------------- */
 
@@ -95,6 +113,10 @@ void shmqd_topic_places_free(struct shmqd_topic *topic);
  * was told. */
 bool shmqd_topic_groups(
     struct shmqd_topic *topic, uint64_t now_ns, bool flushed);
+/* Calls `each` for every group: those of the ring, or of the journal while
+ * there is none. False: one may be missing. */
+bool shmqd_topic_each_group(struct shmqd_topic *topic,
+    void (*each)(void *ctx, const struct shmqi_group_place *place), void *ctx);
 /* How far groups had come as the journal knows it, or `end_pos` if that is
  * more. The journal is flushed always, the log of an os topic is not: after a
  * power cut they may stand beyond its end. */
@@ -102,6 +124,9 @@ uint64_t shmqd_topic_reached(const struct shmqd_topic *topic, uint64_t end_pos);
 /* Makes the groups of the journal anew in a ring that was made anew. Records
  * below `handed_pos` may have been handed out since the journal was written. */
 void shmqd_topic_restore_groups(struct shmqd_topic *topic, uint64_t handed_pos);
+
+/* What was put and not yet done is lost: everything is put again. */
+void shmqd_topic_put_again(struct shmqd_topic *topic);
 
 /* Puts all places that moved into the journal, for a stop. False: it has no
  * room now. */

@@ -7,6 +7,7 @@
  * it is still in the processor's cache then. */
 #include "topic.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #include <shmq.h>
@@ -48,6 +49,17 @@ static int take(struct shmqd_topic *topic, struct shmqi_portion *ret_portion,
     return rc;
 }
 
+/* Nothing follows what was passed over, and in a full ring nothing can: the log
+ * says so by itself, and the memory is free. */
+static void end_with_gap(struct shmqd_topic *topic)
+{
+    if (topic->gap_pos == 0)
+        return;
+    int rc = shmqd_log_pass(topic->log, topic->gap_pos);
+    if (rc != SHMQ_ERR_FULL) /* else by the next turn */
+        topic->gap_pos = 0;
+}
+
 /* One portion. Returns true when it was one. */
 static bool move_portion(struct shmqd_topic *topic)
 {
@@ -55,6 +67,7 @@ static bool move_portion(struct shmqd_topic *topic)
     struct shmq_gap gap;
     int rc = take(topic, &portion, &gap);
     if (rc == SHMQ_ERR_GAP) {
+        topic->gap_pos = gap.to;
         /* The ring's own bytes are damaged: its producers are to blame. */
         shmqs_log_about(SHMQS_ERROR, "topic", topic->name,
             "what a producer published at positions %" PRIu64 " to %" PRIu64
@@ -65,6 +78,8 @@ static bool move_portion(struct shmqd_topic *topic)
     if (rc != 0 && rc != SHMQ_ERR_EMPTY && rc != SHMQ_ERR_FULL)
         shmqd_topic_set_aside(topic, SHMQD_TOPIC_FAILED,
             "its ring cannot be drained: %s", shmq_error_text());
+    if (rc == SHMQ_ERR_EMPTY)
+        end_with_gap(topic);
     if (rc != 0)
         return false;
     struct shmqd_log_chunk chunk = {
@@ -76,6 +91,7 @@ static bool move_portion(struct shmqd_topic *topic)
         .first_ts_ns = portion.first_ts_ns,
         .max_ts_ns = portion.max_ts_ns,
     };
+    topic->gap_pos = 0; /* told by where the chunk begins */
     topic->daemon->fed_records += portion.record_cnt;
     rc = shmqd_log_add(topic->log, &chunk);
     if (rc != 0) {
@@ -118,6 +134,22 @@ static uint32_t durable_state(
                                              : SHMQ_DURABLE_OK;
 }
 
+const char *shmqd_shortage_words(const struct shmqd_log_status *status)
+{
+    switch (status->error) {
+    case EMFILE:
+    case ENFILE:
+        return "no file descriptor is left for a segment: producers wait; end "
+               "some clients, or raise the limit";
+    case ENOMEM:
+    case ENOBUFS:
+    case EAGAIN:
+        return "the kernel has no memory for a write: producers wait";
+    default:
+        return "the disk is full: producers wait; free space and it goes on";
+    }
+}
+
 static void tell_state(
     struct shmqd_topic *topic, const struct shmqd_log_status *status)
 {
@@ -125,8 +157,7 @@ static void tell_state(
         [SHMQ_DURABLE_OK] = "is well",
         [SHMQ_DURABLE_LOW_SPACE] =
             "disk space is low: no spare segment; retention runs",
-        [SHMQ_DURABLE_NO_SPACE] =
-            "the disk is full: producers wait; free space and it goes on",
+        [SHMQ_DURABLE_NO_SPACE] = NULL,
         [SHMQ_DURABLE_READ_ONLY] = "takes no records",
         [SHMQ_DURABLE_FAILED] =
             "the disk failed twice: takes no records until shmqd is restarted",
@@ -144,12 +175,15 @@ static void tell_state(
         [SHMQ_DURABLE_DEGRADED] = SHMQS_WARNING,
     };
     uint32_t state = durable_state(topic, status);
+    const char *text = words[state];
     if (state == topic->told_state)
         return;
+    if (state == SHMQ_DURABLE_NO_SPACE)
+        text = shmqd_shortage_words(status);
     topic->told_state = state;
     topic->look_ns = 0; /* retention, figures: now */
     shmqi_drain_set_state(topic->drain, state);
-    shmqs_log_about(levels[state], "topic", topic->name, "%s", words[state]);
+    shmqs_log_about(levels[state], "topic", topic->name, "%s", text);
 }
 
 bool shmqd_topic_tell(struct shmqd_topic *topic)
@@ -177,8 +211,13 @@ bool shmqd_topic_tell(struct shmqd_topic *topic)
     return moved;
 }
 
+/* A ring may end with a pad, which no log holds. */
 bool shmqd_topic_is_drained(const struct shmqd_topic *topic)
 {
-    return topic->state != SHMQD_TOPIC_SERVED ||
-        topic->durable >= topic->stop_pos;
+    struct shmqd_log_status status;
+    if (topic->state != SHMQD_TOPIC_SERVED || topic->durable >= topic->stop_pos)
+        return true;
+    shmqd_log_status(topic->log, &status);
+    return shmqi_drain_reached(topic->drain) >= topic->stop_pos &&
+        topic->gap_pos == 0 && status.durable_pos >= status.added_pos;
 }

@@ -28,10 +28,12 @@ struct known {
     struct shmqi_group_place place;
     uint64_t ticket; /* of its last put; 0: told already */
     bool seen; /* in the running look */
+    bool again; /* what was put is lost: it counts as changed */
 };
 
 struct shmqd_places {
     uint32_t cnt, room;
+    bool passed_over; /* somebody moved while his last put was under way */
     struct shmqi_group_place *found; /* buffer of a look */
     struct known *known;
 };
@@ -88,6 +90,23 @@ bool shmqd_topic_places_open(struct shmqd_topic *topic)
         return false;
     shmqd_journal_each(topic->daemon->journal, topic->uuid, take_known, topic);
     return true;
+}
+
+bool shmqd_topic_each_group(struct shmqd_topic *topic,
+    void (*each)(void *ctx, const struct shmqi_group_place *place), void *ctx)
+{
+    bool all = true;
+    if (topic->drain == NULL || shmqi_drain_making(topic->drain)) {
+        shmqd_journal_each(topic->daemon->journal, topic->uuid, each, ctx);
+        return true;
+    }
+    if (topic->places == NULL)
+        return false;
+    uint32_t cnt = shmqi_drain_groups(
+        topic->drain, topic->places->found, topic->places->room, &all);
+    for (uint32_t i = 0; i < cnt; i++)
+        each(ctx, &topic->places->found[i]);
+    return all;
 }
 
 struct reach {
@@ -147,9 +166,11 @@ static bool same(
         strcmp(a->dead_letter, b->dead_letter) == 0;
 }
 
-/* Puts one group's place, if it changed. False: the journal has no room. */
+/* Puts one group's place, if it changed. False: the journal has no room. While
+ * its last put is under way there is no next one: who moves all the time would
+ * never be told of any. */
 static bool put(
-    struct shmqd_topic *topic, const struct shmqi_group_place *place)
+    struct shmqd_topic *topic, const struct shmqi_group_place *place, bool last)
 {
     struct known *known = find(topic->places, place->name);
     bool is_new = known == NULL;
@@ -158,8 +179,12 @@ static bool put(
     if (known == NULL)
         return true; /* more groups than there can be: not ours to keep */
     known->seen = true;
-    if (!is_new && same(&known->place, place))
+    if (!is_new && !known->again && same(&known->place, place))
         return true;
+    if (known->ticket != 0 && !last) {
+        topic->places->passed_over = true;
+        return true;
+    }
     uint64_t ticket =
         shmqd_journal_put(topic->daemon->journal, topic->uuid, place);
     if (ticket == 0) {
@@ -169,24 +194,38 @@ static bool put(
     }
     known->place = *place;
     known->ticket = ticket;
+    known->again = false;
     return true;
+}
+
+void shmqd_topic_put_again(struct shmqd_topic *topic)
+{
+    if (topic->places == NULL)
+        return;
+    for (uint32_t i = 0; i < topic->places->cnt; i++) {
+        topic->places->known[i].ticket = 0;
+        topic->places->known[i].again = true;
+    }
+    topic->groups_ns = 0;
 }
 
 /* `last`: nobody looks after us. Who is attached may go on reading. */
 static bool look(struct shmqd_topic *topic, bool last)
 {
     struct shmqd_places *places = topic->places;
-    uint32_t cnt =
-        shmqi_drain_groups(topic->drain, places->found, places->room);
-    bool all = true;
+    bool all = true, complete;
+    uint32_t cnt = shmqi_drain_groups(
+        topic->drain, places->found, places->room, &complete);
     for (uint32_t i = 0; i < places->cnt; i++)
         places->known[i].seen = false;
     for (uint32_t i = 0; i < cnt; i++) {
         struct shmqi_group_place *place = &places->found[i];
         if (last)
             place->next = shmqi_drain_group_reach(topic->drain, place);
-        all &= put(topic, place);
+        all &= put(topic, place, last);
     }
+    if (!complete)
+        return false; /* nobody is known to be gone */
     for (uint32_t i = 0; all && i < places->cnt; i++) {
         struct known *known = &places->known[i];
         if (known->seen)
@@ -232,5 +271,10 @@ bool shmqd_topic_groups(
         if (look(topic, false))
             topic->commits = commits;
     }
-    return tell(topic);
+    bool told = tell(topic);
+    if (told && topic->places->passed_over) {
+        topic->places->passed_over = false;
+        topic->groups_ns = now_ns;
+    }
+    return told;
 }

@@ -9,8 +9,6 @@
 #include "control.h"
 #include "service/service_log.h"
 
-enum { GROUPS_CAP = 256 };
-
 /* Is `name` one of the words of "a,b,c", or is that "all"? */
 static bool is_listed(const char *list, const char *name)
 {
@@ -35,40 +33,54 @@ static size_t listed_cnt(const char *list)
     return cnt;
 }
 
-/* The lowest floor of the groups that count. A listed group that does not
- * exist yet has read nothing: then nothing is consumed. */
-static bool consumed_pos(struct shmqd_topic *topic, uint64_t *ret_pos)
+/* What the groups that count have left behind them. */
+struct floors {
+    const char *list; /* "": all of them */
+    uint64_t lowest;
+    size_t cnt;
+};
+
+static void take_floor(void *ctx, const struct shmqi_group_place *place)
 {
-    static struct shmqi_group_place places[GROUPS_CAP];
-    const char *list = topic->meta.consumed;
-    bool all = strcmp(list, "all") == 0;
-    uint64_t lowest = UINT64_MAX;
-    size_t found = 0;
-    if (list[0] == '\0')
+    struct floors *floors = ctx;
+    if (floors->list[0] != '\0' && !is_listed(floors->list, place->name))
+        return;
+    floors->cnt++;
+    if (place->floor < floors->lowest)
+        floors->lowest = place->floor;
+}
+
+/* A listed group that does not exist yet has read nothing. False: nobody knows
+ * just now. */
+static bool look_at_floors(struct shmqd_topic *topic, struct floors *ret)
+{
+    ret->list = topic->meta.consumed;
+    ret->lowest = UINT64_MAX;
+    ret->cnt = 0;
+    if (!shmqd_topic_each_group(topic, take_floor, ret))
         return false;
-    uint32_t cnt = shmqi_drain_groups(topic->drain, places, GROUPS_CAP);
-    for (uint32_t i = 0; i < cnt; i++) {
-        if (!is_listed(list, places[i].name))
-            continue;
-        found++;
-        if (places[i].floor < lowest)
-            lowest = places[i].floor;
-    }
-    if (found == 0 || (!all && found < listed_cnt(list)))
-        return false;
-    *ret_pos = lowest;
+    bool all = ret->list[0] == '\0' || strcmp(ret->list, "all") == 0;
+    if (!all && ret->cnt < listed_cnt(ret->list))
+        ret->lowest = 0;
     return true;
 }
 
 bool shmqd_topic_keep(struct shmqd_topic *topic)
 {
     const struct shmq_retention *retain = &topic->meta.retain;
+    bool by_groups =
+        topic->meta.consumed[0] != '\0' || retain->max_lag_bytes != 0;
+    struct floors floors;
     struct shmqd_retention policy = {
         .bytes = retain->retain_bytes,
         .age_ns = retain->retain_age_ns,
-        .max_lag_bytes = retain->max_lag_bytes,
     };
-    policy.consumed = consumed_pos(topic, &policy.consumed_pos);
+    if (by_groups && look_at_floors(topic, &floors)) {
+        bool some = floors.lowest != UINT64_MAX;
+        policy.consumed = some && topic->meta.consumed[0] != '\0';
+        policy.max_lag_bytes = some ? retain->max_lag_bytes : 0;
+        policy.consumed_pos = floors.lowest;
+    }
     if (policy.bytes == 0 && policy.age_ns == 0 && policy.max_lag_bytes == 0 &&
         !policy.consumed)
         return false;

@@ -14,6 +14,7 @@
 #include "service/service_log.h"
 
 enum { META_ROOM = 4096 };
+#define SETTLE_NS 10000000000ull /* longest wait of a start for a slow disk */
 
 static struct shmqd_topic *add(struct shmqd *daemon, const char *name,
     const uint8_t uuid[16], const struct shmqd_meta *meta)
@@ -87,9 +88,19 @@ static void take_meta(void *ctx, const uint8_t uuid[16], const char *name,
             "its description is of a later version of shmqd");
 }
 
-static void tell_damaged(void *ctx, const char *dir_name)
+static void tell_damaged(void *ctx, const char *dir_name, bool without)
 {
     (void)ctx;
+    if (without) {
+        shmqs_log(SHMQS_WARNING,
+            "topics/%s of the data directory holds segments and no "
+            "description: what is left of a topic whose removal was cut short, "
+            "or of one that lost its description; shmq log dump reads it, rm "
+            "-r "
+            "frees its space",
+            dir_name);
+        return;
+    }
     shmqs_log(SHMQS_ERROR,
         "topics/%s of the data directory has a damaged description and is not "
         "served; see shmq log",
@@ -108,6 +119,31 @@ int shmqd_topics_open(struct shmqd *daemon)
             shmqd_topic_open(daemon->topics[i]);
     }
     return 0;
+}
+
+/* Some topic gets there by itself: no room is missing, its disk is at work. */
+static bool some_begin(struct shmqd *daemon)
+{
+    bool some = false;
+    for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
+        struct shmqd_topic *topic = daemon->topics[i];
+        struct shmqd_log_status status;
+        if (topic->state != SHMQD_TOPIC_BEGINS)
+            continue;
+        shmqd_topic_go_on(topic);
+        if (topic->state != SHMQD_TOPIC_BEGINS)
+            continue;
+        shmqd_log_status(topic->log, &status);
+        some |= !status.ready && status.state != SHMQD_LOG_NO_SPACE;
+    }
+    return some;
+}
+
+void shmqd_topics_settle(struct shmqd *daemon)
+{
+    uint64_t end_ns = shmqd_clock_ns() + SETTLE_NS;
+    while (some_begin(daemon) && shmqd_clock_ns() < end_ns)
+        (void)shmqd_store_turn(daemon->store, 1000000);
 }
 
 /* Files of other users it can neither make nor lock, sandbox or not. */
@@ -158,7 +194,9 @@ static int make_checked(struct shmqd *daemon, const char *name,
     rc = topic->why_rc != 0 ? topic->why_rc : SHMQ_ERR_SYS;
     if (rc != SHMQ_ERR_PERM || !tell_owner(name, &meta->attrs, text, text_room))
         snprintf(text, text_room, "%s: %s", name, topic->why);
-    if (topic->state == SHMQD_TOPIC_FAILED)
+    bool has_ring = topic->state == SHMQD_TOPIC_FAILED;
+    (void)shmqd_topic_close(topic, false);
+    if (has_ring)
         (void)shmq_topic_unlink(daemon->ns, name, SHMQ_UNLINK_FORCE);
     (void)shmqd_meta_remove(daemon->store, uuid);
     drop(topic);
@@ -221,7 +259,7 @@ int shmqd_topics_remove(struct shmqd *daemon, const char *name, uint32_t flags,
         snprintf(text, text_room, "%s: no such durable topic", name);
         return SHMQ_ERR_NOENT;
     }
-    bool has_ring = topic->state == SHMQD_TOPIC_SERVED;
+    bool has_ring = topic->drain != NULL;
     if (has_ring && (flags & SHMQ_UNLINK_FORCE) == 0 &&
         is_used(topic, text, text_room))
         return SHMQ_ERR_BUSY;
@@ -250,7 +288,8 @@ void shmqd_topics_retry(struct shmqd *daemon, uint64_t now_ns)
 {
     for (uint32_t i = 0; i < daemon->topic_cnt; i++) {
         struct shmqd_topic *topic = daemon->topics[i];
-        if (topic->state != SHMQD_TOPIC_SERVED && now_ns >= topic->retry_ns &&
+        if (topic->state != SHMQD_TOPIC_SERVED &&
+            topic->state != SHMQD_TOPIC_BEGINS && now_ns >= topic->retry_ns &&
             shmqd_topic_is_known(topic)) {
             topic->retry_ns = now_ns + 1000000000;
             shmqd_topic_open(topic);
@@ -263,10 +302,14 @@ bool shmqd_topics_close(struct shmqd *daemon, bool clean)
     bool all = true;
     while (daemon->topic_cnt > 0) {
         struct shmqd_topic *topic = daemon->topics[daemon->topic_cnt - 1];
-        if (topic->state == SHMQD_TOPIC_SERVED)
+        if (topic->state == SHMQD_TOPIC_SERVED) {
             all &= shmqd_topic_close(topic, clean);
-        else
+        } else if (topic->state == SHMQD_TOPIC_BEGINS) {
+            all &= topic->drain == NULL; /* a ring may hold something */
+            (void)shmqd_topic_close(topic, false);
+        } else {
             all &= topic->state == SHMQD_TOPIC_LEFT_ALONE;
+        }
         drop(topic);
     }
     free(daemon->topics);

@@ -9,6 +9,10 @@
  * failure. */
 int shmqd_topics_open(struct shmqd *daemon);
 
+/* Waits until those that begin are served, unless room is missing for that;
+ * 10 s at most. */
+void shmqd_topics_settle(struct shmqd *daemon);
+
 /* Makes those of the configuration's [topic NAME] sections that are not there,
  * and gives the others their retention. What cannot be done is logged, and
  * told by `health`; the other topics are served all the same. */

@@ -82,6 +82,10 @@ int shmqi_drain_set_dir(struct shmqi_drain *d, const char *dir);
  * its start). */
 void shmqi_drain_seek(struct shmqi_drain *d, uint64_t position);
 
+/* Everything below was taken or passed over, pads included: what was taken last
+ * may end before. */
+uint64_t shmqi_drain_reached(const struct shmqi_drain *d);
+
 /* Frames as the log holds them, each 8-aligned:
  *     u64 position of the first record | the frame as in the ring, len_bytes
  * (docs/shm-layout.md, 6). Records of an spsc ring are put into frames with
@@ -158,9 +162,11 @@ struct shmqi_group_place {
 };
 
 /* Places of all groups that exist, checked: any member can scribble on them. At
- * most `cap`; returns how many. */
-uint32_t shmqi_drain_groups(
-    struct shmqi_drain *d, struct shmqi_group_place *buf, uint32_t cap);
+ * most `cap`; returns how many. *ret_all is false when one that exists may not
+ * be among them (it was reset again and again meanwhile, or `cap` was reached):
+ * then who is missing is not known to be gone. */
+uint32_t shmqi_drain_groups(struct shmqi_drain *d,
+    struct shmqi_group_place *buf, uint32_t cap, bool *ret_all);
 uint32_t shmqi_drain_groups_max(const struct shmqi_drain *d);
 /* How far the group can be handed what is published now: with members, living
  * or not cleared away yet, to the end, else to its `next`. */

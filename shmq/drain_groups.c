@@ -10,6 +10,8 @@
 #include "files.h"
 #include "groups.h"
 
+enum { TRIES = 16 }; /* for a place that moves while it is read */
+
 uint32_t shmqi_drain_groups_max(const struct shmqi_drain *d)
 {
     return d->ring->group_cnt;
@@ -30,7 +32,8 @@ static uint64_t next_of(const struct shmqi_ring *r, uint32_t entry,
     return next;
 }
 
-static bool read_place(
+/* STALE: it was moved or made anew meanwhile. */
+static int try_place(
     struct shmqi_drain *d, uint32_t name_idx, struct shmqi_group_place *ret)
 {
     struct shmqi_segment *s = d->segment;
@@ -40,14 +43,15 @@ static bool read_place(
     uint64_t bind = shmqi_bind_word(r, name_idx);
     uint32_t entry = shmqi_bind_entry(bind) - 1;
     if (shmqi_bind_entry(bind) == 0 || entry >= r->group_cnt)
-        return false;
+        return SHMQ_ERR_NOENT;
     uint64_t word = shmqi_life_word(r, entry);
     memset(&p, 0, sizeof p);
     memset(&m, 0, sizeof m);
     shmqi_group_read_attrs(s, entry, &m);
     shmqi_group_name_read(r, name_idx, p.name);
     if (m.name_idx != name_idx || shmqi_group_name_check(p.name) != SHMQ_OK)
-        return false;
+        return shmqi_bind_word(r, name_idx) != bind ? SHMQ_ERR_STALE
+                                                    : SHMQ_ERR_NOENT;
     p.kind = m.kind;
     p.absent = m.absent;
     p.max_attempts = m.max_attempts;
@@ -66,18 +70,25 @@ static bool read_place(
         p.next = p.floor;
     p.internal = shmqi_naming(entry, shmqi_life_generation(word));
     if (shmqi_bind_word(r, name_idx) != bind)
-        return false; /* moved meanwhile: the next look finds it */
+        return SHMQ_ERR_STALE;
     *ret = p;
-    return true;
+    return SHMQ_OK;
 }
 
-uint32_t shmqi_drain_groups(
-    struct shmqi_drain *d, struct shmqi_group_place *buf, uint32_t cap)
+uint32_t shmqi_drain_groups(struct shmqi_drain *d,
+    struct shmqi_group_place *buf, uint32_t cap, bool *ret_all)
 {
-    uint32_t cnt = 0;
-    for (uint32_t i = 0; i < d->ring->name_cnt && cnt < cap; i++)
-        if (read_place(d, i, &buf[cnt]))
+    uint32_t cnt = 0, i = 0;
+    bool all = true;
+    for (; i < d->ring->name_cnt && cnt < cap; i++) {
+        int rc = SHMQ_ERR_STALE;
+        for (int n = 0; n < TRIES && rc == SHMQ_ERR_STALE; n++)
+            rc = try_place(d, i, &buf[cnt]);
+        if (rc == SHMQ_OK)
             cnt++;
+        all &= rc != SHMQ_ERR_STALE;
+    }
+    *ret_all = all && i == d->ring->name_cnt;
     return cnt;
 }
 

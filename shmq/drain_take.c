@@ -36,6 +36,11 @@ void shmqi_drain_seek(struct shmqi_drain *d, uint64_t position)
     d->pad = 0;
 }
 
+uint64_t shmqi_drain_reached(const struct shmqi_drain *d)
+{
+    return is_mpmc(d) ? shmqi_pos(d->next, 0) : d->next;
+}
+
 /* No publish makes a longer one. */
 static uint64_t frame_len_max(const struct shmqi_ring *r)
 {

@@ -266,7 +266,8 @@ static int step_on(
         : SHMQI_STEP_END;
     if (step != SHMQI_STEP_BATCH)
         return at_end(r, limit, step, ret);
-    if (b.end_pos > r->pos && b.base_pos >= limit)
+    /* One that begins at the limit says what was lost before it. */
+    if (b.end_pos > r->pos && b.base_pos > limit)
         return SHMQ_ERR_EMPTY;
     return begin_batch(r, &b, SHMQI_LOG_GAP_LOST, ret);
 }

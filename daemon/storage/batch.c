@@ -167,6 +167,30 @@ int shmqd_log_add(struct shmqd_log *log, const struct shmqd_log_chunk *c)
     return SHMQ_OK;
 }
 
+int shmqd_log_pass(struct shmqd_log *log, uint64_t to_pos)
+{
+    struct shmqd_batch *b = log->last;
+    if (log->read_only)
+        return SHMQ_ERR_READ_ONLY;
+    if (!log->begun || to_pos <= log->added_pos)
+        return shmqd_fail(log->store, SHMQ_ERR_INVAL,
+            "log: nothing to pass over below what was added");
+    shmqd_batches_unlend(log);
+    b = log->last;
+    if (b && b->state == BATCH_FILLING)
+        b->state = BATCH_WAITING;
+    log->lent = 0;
+    b = new_batch(log, 0);
+    if (!b)
+        return SHMQ_ERR_FULL;
+    b->head.flags = SHMQI_LOG_CONTROL;
+    b->head.base_pos = b->head.end_pos = to_pos;
+    b->head.max_ts_ns = log->max_ts_ns;
+    b->state = BATCH_WAITING;
+    log->added_pos = to_pos;
+    return SHMQ_OK;
+}
+
 /* Room that was lent and not used would keep a buffer from other logs, and
  * would look like something that waits. */
 void shmqd_batches_unlend(struct shmqd_log *log)
@@ -305,6 +329,16 @@ void shmqd_batches_step(struct shmqd_log *log)
     }
 }
 
+bool shmqd_batches_wait(const struct shmqd_log *log)
+{
+    for (const struct shmqd_batch *b = log->first; b; b = b->next)
+        if (b->state == BATCH_WAITING ||
+            (b->state == BATCH_FILLING && b->head.payload_bytes &&
+                b == log->first))
+            return true;
+    return false;
+}
+
 /* -- acknowledging ----------------------------------------------------------
  */
 
@@ -362,8 +396,9 @@ void shmqd_batches_settle(struct shmqd_log *log)
 void shmqd_batches_again(struct shmqd_log *log)
 {
     struct shmqd_batch *first = log->first;
-    /* An empty one has nothing to say any more. */
-    while (first && first->head.flags & SHMQI_LOG_CONTROL) {
+    /* An empty one has nothing to say any more, but what it passes over. */
+    while (first && first->head.flags & SHMQI_LOG_CONTROL &&
+        first->head.end_pos <= shmqd_level_pos(log)) {
         pop(log);
         first = log->first;
     }

@@ -121,9 +121,15 @@ void shmqd_sync_step(struct shmqd_log *log)
         sync_os(log);
 }
 
-static bool is_no_space(int err)
+bool shmqd_is_full(int err)
 {
     return err == ENOSPC || err == EDQUOT;
+}
+
+bool shmqd_is_shortage(int err)
+{
+    return shmqd_is_full(err) || err == EMFILE || err == ENFILE ||
+        err == ENOMEM || err == ENOBUFS || err == EAGAIN;
 }
 
 void shmqd_log_trouble(
@@ -135,7 +141,7 @@ void shmqd_log_trouble(
     if (log->failing)
         return; /* the same trouble */
     log->failing = true;
-    if (is_no_space(err)) {
+    if (shmqd_is_shortage(err)) {
         log->no_space = true;
         log->space_check_ns = shmqd_now(log->store) + 100000000;
     } else if (++log->failures >= 2) {

@@ -85,7 +85,8 @@ struct shmqd_batch {
 /* A segment that is complete. */
 struct shmqd_sealed {
     uint64_t number, base_pos, end_pos, bytes;
-    int64_t max_ts_ns;
+    int64_t max_ts_ns; /* by the clocks of producers */
+    int64_t closed_ns; /* by ours: all that it holds came before; 0: unknown */
     bool unsure; /* recovery: may be written and not durable */
 };
 
@@ -197,6 +198,8 @@ void shmqd_batches_unlend(struct shmqd_log *log);
 void shmqd_batches_settle(struct shmqd_log *log);
 /* After trouble: everything that is not acknowledged is to be started again. */
 void shmqd_batches_again(struct shmqd_log *log);
+/* The front of the queue has not been started: it lacks a segment. */
+bool shmqd_batches_wait(const struct shmqd_log *log);
 /* Gives every buffer back. */
 void shmqd_batches_free(struct shmqd_log *log);
 /* An empty batch that carries the watermark, if that is due. */
@@ -209,6 +212,10 @@ void shmqd_sync_step(struct shmqd_log *log);
 void shmqd_log_trouble(
     struct shmqd_log *log, struct shmqd_segment *segment, int err);
 void shmqd_trouble_step(struct shmqd_log *log);
+/* The disk has no room: waits until it has. */
+bool shmqd_is_full(int err);
+/* That, or no memory, no file descriptor: nothing that the disk did wrong. */
+bool shmqd_is_shortage(int err);
 
 /* -- segment.c ---------------------------------------------------------------
  */
@@ -216,6 +223,8 @@ void shmqd_segment_step(struct shmqd_log *log);
 /* The segment in which a batch of so many bytes can be started now, or NULL:
  * not yet (one is being made). */
 struct shmqd_segment *shmqd_segment_for(struct shmqd_log *log, uint64_t bytes);
+/* Something waits for room on the disk, or a spare segment is due. */
+bool shmqd_space_is_wanted(const struct shmqd_log *log);
 /* Starts a sync of the log's directory. */
 void shmqd_sync_dir(struct shmqd_log *log);
 /* No operation is under way on any segment. */

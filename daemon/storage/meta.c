@@ -104,10 +104,28 @@ static bool parse_meta(char *all, size_t len, const char *dir_name,
     return true;
 }
 
+static void note_segment(void *ctx, const char *name)
+{
+    uint64_t number;
+    bool *some = ctx;
+    *some |= shmqi_log_segment_number(name, ".seg", &number);
+}
+
+static bool holds_segments(struct shmqd_store *s, const char *dir_name)
+{
+    bool some = false;
+    int dir = s->ops->open(s->io, s->topics, dir_name, SHMQD_OPEN_DIR);
+    if (dir < 0)
+        return false;
+    (void)s->ops->list(s->io, dir, note_segment, &some);
+    s->ops->close(s->io, dir);
+    return some;
+}
+
 int shmqd_meta_list(struct shmqd_store *s,
     void (*each)(void *ctx, const uint8_t uuid[16], const char *topic,
         const char *text, size_t len),
-    void (*damaged)(void *ctx, const char *dir_name), void *ctx)
+    void (*damaged)(void *ctx, const char *dir_name, bool without), void *ctx)
 {
     struct meta_list l = {s, NULL, 0, 0, false};
     char *all = malloc(META_ROOM + 1), topic[SHMQ_TOPIC_MAX + 9];
@@ -123,13 +141,18 @@ int shmqd_meta_list(struct shmqd_store *s,
             continue;
         int64_t n = shmqd_read_small(s, dir, "meta", all, META_ROOM);
         s->ops->close(s->io, dir);
-        if (n == -ENOENT)
-            continue; /* killed between the directory and its meta */
+        if (n == -ENOENT) {
+            /* Killed between the directory and its meta; or when it was being
+             * removed, or worse. */
+            if (damaged && holds_segments(s, l.names[i]))
+                damaged(ctx, l.names[i], true);
+            continue;
+        }
         if (n >= 0 && parse_uuid(l.names[i], uuid) &&
             parse_meta(all, (size_t)n, l.names[i], topic, &text, &len))
             each(ctx, uuid, topic, text, len);
         else if (damaged)
-            damaged(ctx, l.names[i]);
+            damaged(ctx, l.names[i], false);
     }
     free(l.names);
     free(all);

@@ -427,8 +427,7 @@ static int read_heads(
         bool last = i + 1 == w->list->cnt;
         int rc = look_at(log, number, last, &h, &v, &bytes);
         if (rc == SHMQ_OK)
-            rc = check_head(
-                log, number, &h, v, w->any ? w->last.base_pos : 0);
+            rc = check_head(log, number, &h, v, w->any ? w->last.base_pos : 0);
         if (rc)
             return rc;
         bool good = v <= SHMQI_LOG_COPY_BAD;
@@ -439,6 +438,7 @@ static int read_heads(
             prev->end_pos = h.prev_end_pos > prev->base_pos ? h.prev_end_pos
                                                             : prev->base_pos;
             prev->max_ts_ns = h.max_ts_ns;
+            prev->closed_ns = h.created_ns;
             prev->unsure = h.compat & SHMQI_LOG_UNSURE_BEFORE;
             /* What stands before a segment without it is durable. */
             for (size_t k = log->sealed_cnt; k-- > 0 && !prev->unsure;)
@@ -448,7 +448,7 @@ static int read_heads(
             good         ? h.base_pos
                 : w->any ? w->last.base_pos
                          : 0,
-            good ? h.base_pos : 0, bytes, h.max_ts_ns, false};
+            good ? h.base_pos : 0, bytes, h.max_ts_ns, 0, false};
         if (!good)
             one.end_pos = one.base_pos;
         if (shmqd_sealed_add(log, &one))
@@ -490,6 +490,7 @@ static int find_end(
     }
     log->sealed[w->last_idx].end_pos = found->end_pos;
     log->sealed[w->last_idx].max_ts_ns = log->max_ts_ns;
+    log->sealed[last].closed_ns = shmqd_realtime(log->store);
     for (size_t i = w->last_idx + 1; i <= last; i++) {
         pass_headless(log, found, log->sealed[i].bytes);
         log->sealed[i].end_pos = found->end_pos;

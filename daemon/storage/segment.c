@@ -92,14 +92,14 @@ static void prepare_failed(struct shmqd_segment *seg, int err)
 {
     struct shmqd_log *log = seg->log;
     uint64_t half = seg->capacity / 2 & ~(uint64_t)(SHMQI_LOG_BLOCK - 1);
-    bool full = err == ENOSPC || err == EDQUOT;
     discard(seg);
     log->error = err;
     log->space_check_ns = shmqd_now(log->store) + SPACE_CHECK_NS;
-    if (full) {
+    if (shmqd_is_shortage(err)) {
         log->no_space = true;
-        log->next_capacity =
-            half > least_capacity(log) ? half : least_capacity(log);
+        if (shmqd_is_full(err))
+            log->next_capacity =
+                half > least_capacity(log) ? half : least_capacity(log);
         return;
     }
     log->io_error_cnt++;
@@ -153,7 +153,7 @@ static void prepare_done(struct shmqd_io_op *op)
     seg->ops--;
     if (n == -EINTR || n == -EAGAIN) {
         if (!advance(seg))
-            prepare_failed(seg, EIO);
+            prepare_failed(seg, EAGAIN);
         return;
     }
     if (seg->step == SEGMENT_HEADER && n >= 0 && n < SHMQI_LOG_BLOCK &&
@@ -173,7 +173,7 @@ static void prepare_done(struct shmqd_io_op *op)
         if (seg->step == SEGMENT_SPARE)
             log->no_space = false;
         else if (!advance(seg))
-            prepare_failed(seg, EIO);
+            prepare_failed(seg, EAGAIN);
     }
     shmqd_log_step(log);
 }
@@ -225,11 +225,34 @@ static bool zeros_pay(const struct shmqd_log *log)
             log->payload_bytes / log->flush_cnt < ZERO_BELOW);
 }
 
+static bool spare_is_wanted(const struct shmqd_log *log)
+{
+    return !log->spare && !log->read_only && log->begun && log->active &&
+        log->active->used >= log->active->capacity / 2;
+}
+
+bool shmqd_space_is_wanted(const struct shmqd_log *log)
+{
+    const struct shmqd_segment *seg = log->active;
+    return spare_is_wanted(log) || shmqd_batches_wait(log) ||
+        (log->begun && !log->started && log->start_pos > log->found_end) ||
+        (seg && seg->step != SEGMENT_LIVE);
+}
+
+/* A write that found no room, with a spare in hand: the log has gone on there,
+ * and nothing lacks any more. */
+static void end_shortage(struct shmqd_log *log)
+{
+    if (log->no_space && log->active && !log->failing &&
+        !shmqd_space_is_wanted(log))
+        log->no_space = false;
+}
+
 static void want_spare(struct shmqd_log *log, bool now)
 {
     if (log->spare || log->read_only || !log->begun)
         return;
-    if (!now && (!log->active || log->active->used < log->active->capacity / 2))
+    if (!now && !spare_is_wanted(log))
         return;
     if (shmqd_now(log->store) < log->space_check_ns)
         return;
@@ -288,7 +311,7 @@ static bool seal(struct shmqd_log *log, uint64_t end_pos)
     const struct shmqd_segment *seg = log->active;
     struct shmqd_sealed done = {seg->head.segment_no, seg->head.base_pos,
         end_pos > seg->head.base_pos ? end_pos : seg->head.base_pos,
-        seg->capacity, log->max_ts_ns, false};
+        seg->capacity, log->max_ts_ns, shmqd_realtime(log->store), false};
     return shmqd_sealed_add(log, &done) == SHMQ_OK;
 }
 
@@ -459,6 +482,7 @@ void shmqd_segment_step(struct shmqd_log *log)
         leave_old(log);
     if (!log->started && log->begun && !seg && log->start_pos > log->found_end)
         (void)shmqd_segment_for(log, SHMQI_LOG_BLOCK);
+    end_shortage(log);
     want_spare(log, false);
 }
 

@@ -97,11 +97,12 @@ int shmqd_store_space(
 int shmqd_meta_write(struct shmqd_store *s, const uint8_t uuid[16],
     const char *topic, const char *text, size_t len);
 /* Calls `each` for every topic with an intact meta; damaged ones are named in
- * `damaged` (may be NULL). Waits. */
+ * `damaged` (may be NULL), and those that hold segments `without` any meta.
+ * Waits. */
 int shmqd_meta_list(struct shmqd_store *s,
     void (*each)(void *ctx, const uint8_t uuid[16], const char *topic,
         const char *text, size_t len),
-    void (*damaged)(void *ctx, const char *dir_name), void *ctx);
+    void (*damaged)(void *ctx, const char *dir_name, bool without), void *ctx);
 /* Deletes a topic with all its history. Waits. */
 int shmqd_meta_remove(struct shmqd_store *s, const uint8_t uuid[16]);
 /* True: the topic has no directory (any more). Anything else that keeps it from
@@ -182,6 +183,11 @@ struct shmqd_log_chunk {
 };
 int shmqd_log_add(struct shmqd_log *log, const struct shmqd_log_chunk *c);
 
+/* The positions from what was added before to `to_pos` are lost, and nothing
+ * follows them yet: an empty batch says so, and the watermarks come to `to_pos`
+ * when it is on disk. FULL: later. INVAL, READ_ONLY. */
+int shmqd_log_pass(struct shmqd_log *log, uint64_t to_pos);
+
 enum shmqd_log_state {
     SHMQD_LOG_OK,
     SHMQD_LOG_LOW_SPACE, /* works, but no spare segment could be made */
@@ -219,13 +225,15 @@ void shmqd_log_latency(const struct shmqd_log *log, uint64_t *ret_p50_ns,
 /* Deletes at most one sealed segment if the policy says so; call it again when
  * it returns 1 (in a later turn). 0: nothing to delete. A segment goes when any
  * rule that is set holds for it; the oldest always goes first, the segment
- * being written never. */
+ * being written never. While nothing is being written (begin() waits for room)
+ * the newest one stays. */
 struct shmqd_retention {
     uint64_t bytes; /* keep at least the newest so many; 0: no rule */
-    uint64_t age_ns; /* its newest record is older; 0: no rule */
+    uint64_t age_ns; /* closed longer ago, by this host's clock; 0: no rule */
     bool consumed; /* its end is at or below consumed_pos */
     uint64_t consumed_pos; /* lowest floor of the groups that count */
-    uint64_t max_lag_bytes; /* so much lies behind it; 0: no rule */
+    uint64_t max_lag_bytes; /* its end is above consumed_pos, and so much lies
+                               behind it; 0: no rule */
 };
 int shmqd_log_retain(struct shmqd_log *log, const struct shmqd_retention *p);
 

@@ -44,7 +44,7 @@ int64_t shmqd_log_next_ns(const struct shmqd_log *log)
     int64_t next = INT64_MAX;
     if (log->read_only || !log->begun)
         return next;
-    if (log->no_space)
+    if (log->no_space && shmqd_space_is_wanted(log))
         next = log->space_check_ns;
     if (log->options.level == SHMQD_LEVEL_DISK && !log->first && log->active &&
         log->stamped_pos < log->durable_pos &&
@@ -85,12 +85,10 @@ static enum shmqd_log_state state_of(const struct shmqd_log *log)
     if (!log->no_space)
         return SHMQD_LOG_OK;
     /* Without room for what waits, or just without a spare? */
-    for (const struct shmqd_batch *b = log->first; b; b = b->next)
-        if (b->state == BATCH_WAITING ||
-            (b->state == BATCH_FILLING && b->head.payload_bytes &&
-                b == log->first))
-            return SHMQD_LOG_NO_SPACE;
-    return SHMQD_LOG_LOW_SPACE;
+    bool begins =
+        log->begun && !log->started && log->start_pos > log->found_end;
+    return begins || shmqd_batches_wait(log) ? SHMQD_LOG_NO_SPACE
+                                             : SHMQD_LOG_LOW_SPACE;
 }
 
 void shmqd_log_status(const struct shmqd_log *log, struct shmqd_log_status *ret)
@@ -144,6 +142,19 @@ void shmqd_log_latency(const struct shmqd_log *log, uint64_t *ret_p50_ns,
 /* -- retention ---------------------------------------------------------------
  */
 
+/* When the segment was closed, at the latest. Our clock, not those of the
+ * producers: one that is ahead would keep everything behind it. If ours was
+ * ahead then and was put right, the next segment says more. */
+static int64_t closed_ns(
+    const struct shmqd_log *log, const struct shmqd_sealed *seg, int64_t now_ns)
+{
+    const struct shmqd_sealed *end = log->sealed + log->sealed_cnt;
+    for (; seg < end; seg++)
+        if (seg->closed_ns > 0 && seg->closed_ns <= now_ns)
+            return seg->closed_ns;
+    return now_ns;
+}
+
 static bool may_be_deleted(const struct shmqd_log *log,
     const struct shmqd_sealed *seg, const struct shmqd_retention *p)
 {
@@ -151,27 +162,38 @@ static bool may_be_deleted(const struct shmqd_log *log,
         log->sealed_bytes - seg->bytes + (log->active ? log->active->used : 0);
     if (p->bytes && behind >= p->bytes)
         return true;
-    if (p->max_lag_bytes && behind >= p->max_lag_bytes)
+    if (p->max_lag_bytes && behind >= p->max_lag_bytes &&
+        seg->end_pos > p->consumed_pos)
         return true;
     if (p->consumed && seg->end_pos <= p->consumed_pos)
         return true;
-    if (!p->age_ns || seg->max_ts_ns <= 0)
+    if (!p->age_ns)
         return false;
-    int64_t age_ns = shmqd_realtime(log->store) - seg->max_ts_ns;
-    return age_ns > 0 && (uint64_t)age_ns > p->age_ns;
+    int64_t now_ns = shmqd_realtime(log->store);
+    return (uint64_t)(now_ns - closed_ns(log, seg, now_ns)) > p->age_ns;
+}
+
+/* One deletion is on disk before the next begins: no hole, ever. Without a
+ * segment in use the last one says where the log ends, and stays. */
+static bool can_delete_now(const struct shmqd_log *log)
+{
+    if (log->dir_syncing || log->old || log->failing)
+        return false;
+    return log->active ? log->active->step == SEGMENT_LIVE
+                       : log->sealed_cnt - log->sealed_from > 1;
 }
 
 int shmqd_log_retain(struct shmqd_log *log, const struct shmqd_retention *p)
 {
     struct shmqd_store *s = log->store;
     char name[SHMQI_LOG_NAME_ROOM];
-    /* One deletion is on disk before the next begins: no hole, ever. */
-    if (log->sealed_from == log->sealed_cnt || log->dir_syncing || log->old ||
-        !log->active || log->active->step != SEGMENT_LIVE)
+    if (log->sealed_from == log->sealed_cnt)
         return 0;
     struct shmqd_sealed *seg = &log->sealed[log->sealed_from];
     if (!may_be_deleted(log, seg, p))
         return 0;
+    if (!can_delete_now(log))
+        return log->dir_syncing || log->old; /* that ends by itself, soon */
     shmqi_log_segment_name(seg->number, ".seg", name);
     int rc = s->ops->unlink(s->io, log->dir, name);
     if (rc)

@@ -72,8 +72,10 @@ struct shmq_retention {
     uint32_t struct_bytes;
     uint32_t flags; /* enum shmq_retention_flags: which fields are meant */
     uint64_t retain_bytes; /* whole segments beyond that go, oldest first */
-    uint64_t retain_age_ns; /* segments whose newest record is older go */
-    uint64_t max_lag_bytes; /* no group keeps more than that back */
+    uint64_t retain_age_ns; /* segments closed longer ago go */
+    uint64_t max_lag_bytes; /* no group keeps more than that back: segments go
+                               that a group has not read and that have so much
+                               behind them */
     const char *consumed; /* "all" or "GROUP,GROUP": segments go when these
                              groups are done with them; "" switches it off */
 };

@@ -60,6 +60,16 @@ class Disk:
             except OSError:
                 pass
 
+    def leave(self, left):
+        """Takes space until so much is left."""
+        with open(self.filler, "ab", buffering=0) as file:
+            while True:
+                now = os.statvfs(self.root)
+                more = now.f_bavail * now.f_frsize - left
+                if more < 4096:
+                    return
+                file.write(b"x" * min(more, 1 << 20))
+
     def free(self):
         if os.path.exists(self.filler):
             os.unlink(self.filler)
@@ -187,13 +197,81 @@ def policies(place, disk):
                stdin=b"goes on\n")
 
 
+def lose_rings(place, names):
+    """As a reboot does, but for these topics only."""
+    for name in names:
+        for kind in "cdm":
+            path = "/dev/shm/shmq.%s.%s.%s" % (place.namespace, kind, name)
+            if os.path.exists(path):
+                os.unlink(path)
+
+
+def has_rings(place, names):
+    return all(os.path.exists("/dev/shm/shmq.%s.c.%s" % (
+        place.namespace, name)) for name in names)
+
+
+def starts_without_space(place, disk):
+    """The rings of many topics are lost while the disk has no room for new
+    segments: those are made anew when it has, and until then every other topic
+    is served."""
+    lost = ["lost%02d" % i for i in range(16)]
+    small = ("--durability", "disk", "--capacity", "64", "--arena", "64K",
+             "--max-message", "4K")
+    args = ("--segment-size", "1M", "--min-free", "4M")
+    daemon = place.start(*args)
+    for name in [*lost, "kept"]:
+        place.shmq("create", name, *small)
+        place.shmq("pub", name, "--wait", "durable", stdin=b"before\n")
+    daemon.kill()
+    daemon.wait()
+    lose_rings(place, lost)
+    disk.leave(2 << 20)
+    # Each of them waiting its turn would take longer than start() waits.
+    daemon = place.start(*args)
+    for name in lost:
+        eventually(lambda: place.logged(
+            "topic=%s: the disk is full" % name), "it says what it waits for")
+    check(not has_rings(place, lost[:1]))
+    place.shmq("health", status=1)
+    check(place.shmq("sub", "kept", "--group", "g", "--exit-when-empty") ==
+          b"before\n")
+    place.shmq("set", "kept", "retain-age=1h")
+    place.shmq("rm", lost.pop(), "--data", "--force")
+    disk.free()
+    eventually(lambda: has_rings(place, lost), "the rings are there again")
+    for name in lost:
+        place.shmq("pub", name, "--wait", "durable", stdin=b"after\n")
+        check(place.shmq("cat", name) == b"before\nafter\n")
+    eventually(lambda: place.stat(lost[0])["durable_state"] == "ok", "well")
+    # What a topic may let go makes room for its own beginning.
+    place.shmq("create", "big", *small)
+    place.shmq("pub", "big", "--wait", "durable",
+               stdin=b"".join(line(i) for i in range(8000)))
+    daemon.kill()
+    daemon.wait()
+    lose_rings(place, ["big"])
+    disk.leave(2 << 20)
+    daemon = place.start(*args)
+    eventually(lambda: place.logged("topic=big: the disk is full"), "it waits")
+    place.shmq("set", "big", "retain-bytes=1M")
+    eventually(lambda: has_rings(place, ["big"]), "the ring is there again")
+    disk.free()
+    kept = place.shmq("cat", "big").split()
+    check(kept[-1] == line(7999).strip() and len(kept) < 4000, len(kept))
+    place.stop(daemon)
+
+
 def main():
     with Place("fulldisk") as place:
         disk = Disk(place)
         try:
             daemon = cycles(place, disk)
             policies(place, disk)
+            for name in ("t", "new", "block"):
+                place.shmq("rm", name, "--data", "--force")
             place.stop(daemon)
+            starts_without_space(place, disk)
         finally:
             for child in place.children:
                 if child.poll() is None:

@@ -120,7 +120,8 @@ uint64_t small_turn(struct small *s)
 void small_journal(struct small *s)
 {
     (void)shmqi_drain_commits(s->drain);
-    s->group_cnt = shmqi_drain_groups(s->drain, s->groups, 64);
+    bool all;
+    s->group_cnt = shmqi_drain_groups(s->drain, s->groups, 64, &all);
     shmqi_drain_journaled(s->drain, s->groups, s->group_cnt);
 }
 

@@ -79,7 +79,8 @@ int drainer_turn(struct drainer *d)
     switch (++d->turns % 8) {
     case 0: {
         (void)shmqi_drain_commits(d->drain);
-        uint32_t cnt = shmqi_drain_groups(d->drain, places, 64);
+        bool all;
+        uint32_t cnt = shmqi_drain_groups(d->drain, places, 64, &all);
         T_TRUE(cnt <= 64);
         shmqi_drain_journaled(d->drain, places, cnt);
         return shmqi_drain_check(d->drain);
