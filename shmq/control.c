@@ -169,8 +169,8 @@ static int exchange(int fd, const struct shmqi_ask *ask, uint64_t answer_ns,
     return a.rc == SHMQ_OK ? SHMQ_OK : shmqi_fail(a.rc, "%s", a.text);
 }
 
-static int ask_by(const char *ns, struct shmqi_ask *ask, uint64_t deadline_ns,
-    uint64_t answer_ns, struct shmqi_answer *ret)
+int shmqi_control_ask_for(const char *ns, struct shmqi_ask *ask,
+    uint64_t deadline_ns, uint64_t answer_ns, struct shmqi_answer *ret)
 {
     struct shmqi_answer a;
     int fd = -1;
@@ -189,11 +189,11 @@ static int ask_by(const char *ns, struct shmqi_ask *ask, uint64_t deadline_ns,
 int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
     uint64_t deadline_ns, struct shmqi_answer *ret)
 {
-    return ask_by(ns, ask, deadline_ns, ANSWER_WAIT_NS, ret);
+    return shmqi_control_ask_for(ns, ask, deadline_ns, ANSWER_WAIT_NS, ret);
 }
 
 int shmqi_control_ask_once(const char *ns, struct shmqi_ask *ask,
     uint64_t answer_ns, struct shmqi_answer *ret)
 {
-    return ask_by(ns, ask, 0, answer_ns, ret);
+    return shmqi_control_ask_for(ns, ask, 0, answer_ns, ret);
 }

@@ -60,6 +60,11 @@ int shmqi_control_path(char ret[SHMQI_CONTROL_PATH_MAX], const char *ns);
 int shmqi_control_ask(const char *ns, struct shmqi_ask *ask,
     uint64_t deadline_ns, struct shmqi_answer *ret);
 
+/* As above, waiting for the answer of the daemon found at most `answer_ns`:
+ * TIMEOUT. */
+int shmqi_control_ask_for(const char *ns, struct shmqi_ask *ask,
+    uint64_t deadline_ns, uint64_t answer_ns, struct shmqi_answer *ret);
+
 /* As above, looking for a daemon once and waiting for its answer at most
  * `answer_ns`: TIMEOUT. */
 int shmqi_control_ask_once(const char *ns, struct shmqi_ask *ask,

@@ -14,6 +14,9 @@
 #include "process.h"
 #include "topic_impl.h"
 
+/* Whoever asks how it is wants to know soon that it is stuck. */
+#define STATUS_WAIT_NS 5000000000ull
+
 static uint64_t soon(void)
 {
     return shmqi_now_monotonic() + SHMQI_CONTROL_WAIT_NS;
@@ -186,7 +189,8 @@ int shmq_daemon_status(
     ask.kind = SHMQI_ASK_PING;
     if (!buf || size == 0)
         return shmqi_fail(SHMQ_ERR_INVAL, "shmqd: no place for its answer");
-    int rc = shmqi_control_ask(ns, &ask, deadline_ns, &answer);
+    int rc =
+        shmqi_control_ask_for(ns, &ask, deadline_ns, STATUS_WAIT_NS, &answer);
     if (rc)
         return rc;
     size_t n = strlen(answer.text);

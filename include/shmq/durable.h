@@ -113,8 +113,9 @@ SHMQ_API int shmq_topic_watermarks(
     struct shmq_topic *topic, struct shmq_watermarks *ret);
 
 /* Asks the shmqd of the namespace what it is doing: a JSON object, NUL-closed,
- * into `buf` (1024 bytes are enough). Waits for it until `deadline_ns`:
- * NODAEMON, TIMEOUT. */
+ * into `buf` (1024 bytes are enough). Waits for one to be there until
+ * `deadline_ns` (NODAEMON), and at most 5 s for its answer (TIMEOUT: it is
+ * stopped, or stuck). */
 SHMQ_API int shmq_daemon_status(
     const char *ns, uint64_t deadline_ns, char *buf, uint64_t size);
 

@@ -30,11 +30,14 @@ void check_shm_room(struct findings *f)
     uint64_t size = (uint64_t)vfs.f_blocks * vfs.f_frsize;
     uint64_t room = (uint64_t)vfs.f_bavail * vfs.f_frsize;
     bool tight = room < MIB || room < size / 20;
-    findings_add(f, tight ? FINDING_BAD : FINDING_OK, "shm-room",
-        tight ? "remove topics, or enlarge it: mount -o remount,size=... "
-                "/dev/shm (docker: --shm-size)"
-              : NULL,
-        "%" PRIu64 " MiB of %" PRIu64 " MiB free", mib(room), mib(size));
+    if (size == 0) /* a ramfs, say */
+        findings_add(f, FINDING_OK, "shm-room", NULL, "has no limit");
+    else
+        findings_add(f, tight ? FINDING_BAD : FINDING_OK, "shm-room",
+            tight ? "remove topics, or enlarge it: mount -o remount,size=... "
+                    "/dev/shm (docker: --shm-size)"
+                  : NULL,
+            "%" PRIu64 " MiB of %" PRIu64 " MiB free", mib(room), mib(size));
     if (vfs.f_files != 0 && vfs.f_favail < 64)
         findings_add(f, FINDING_BAD, "shm-files",
             "remove files, or remount with a larger nr_inodes",

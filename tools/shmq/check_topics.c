@@ -96,8 +96,12 @@ static void check_view(
 static void check_daemon(struct findings *f, const char *ns)
 {
     char status[1024];
-    if (shmq_daemon_status(ns, 0, status, sizeof(status)) != SHMQ_OK ||
-        strstr(status, "\"state\": \"ok\"") != NULL ||
+    int rc = shmq_daemon_status(ns, 0, status, sizeof(status));
+    if (rc == SHMQ_ERR_TIMEOUT)
+        findings_add(f, FINDING_BAD, "shmqd",
+            "look whether it is stopped (kill -CONT), or its disk hangs",
+            "does not answer");
+    if (rc != SHMQ_OK || strstr(status, "\"state\": \"ok\"") != NULL ||
         strstr(status, "\"state\":\"ok\"") != NULL)
         return;
     findings_add(
