@@ -123,12 +123,13 @@ def once(name):
 
 
 def spoil(place):
-    """One byte of the topic's first batch."""
+    """One byte of the topic's first batch: of its first frame, as the batch may
+    hold no more."""
     path = sorted(glob.glob(os.path.join(place.dir, "topics", "*", "*.seg")))[0]
     with open(path, "r+b") as file:
-        file.seek(4096 + 300)
+        file.seek(4096 + 128 + 20)
         byte = file.read(1)
-        file.seek(4096 + 300)
+        file.seek(4096 + 128 + 20)
         file.write(bytes([byte[0] ^ 1]))
 
 
