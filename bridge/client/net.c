@@ -8,6 +8,13 @@
 
 #include <zmq.h>
 
+/* A connection that ends is not made anew by ZeroMQ: the client does that, long
+ * before. Neither an interval of -1, which means never, nor ZMQ_IMMEDIATE will
+ * do: with them the socket gives the connection up as soon as it hears of its
+ * end, and ends the process (fq.cpp, !_more) when that is between two parts of
+ * a message being received. */
+#define NEVER_MS 3600000
+
 struct shmqr_net {
     void *context;
     uint32_t monitor_cnt;
@@ -130,8 +137,7 @@ int shmqr_dealer_open(struct shmqr_net *net, const char *endpoint,
         return err;
     if (set_int(s->socket, ZMQ_SNDHWM, 0) ||
         set_int(s->socket, ZMQ_RCVHWM, 0) ||
-        set_int(s->socket, ZMQ_IMMEDIATE, 1) ||
-        set_int(s->socket, ZMQ_RECONNECT_IVL, -1) || watch(net, s) ||
+        set_int(s->socket, ZMQ_RECONNECT_IVL, NEVER_MS) || watch(net, s) ||
         zmq_connect(s->socket, endpoint)) {
         err = errno;
         shmqr_socket_close(s, 0);

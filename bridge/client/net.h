@@ -47,8 +47,8 @@ int shmqr_sub_add(struct shmqr_socket *s, const void *prefix, size_t len);
 /* What was sent is given up after linger_ms. */
 void shmqr_socket_close(struct shmqr_socket *s, int linger_ms);
 
-/* Sends 1 or 2 parts (second may be NULL) without waiting: 0, EAGAIN (no
- * connection), or an errno. */
+/* Sends 1 or 2 parts (second may be NULL) without waiting: 0 or an errno. What
+ * is sent before there is a connection waits for it. */
 int shmqr_send(struct shmqr_socket *s, const void *head, size_t head_len,
     const void *payload, size_t payload_len);
 

@@ -60,8 +60,10 @@ def open_dealer(context: Any, endpoint: str, keys: Keys) -> Tuple[Any, Any]:
     try:
         _common(socket, keys)
         socket.sndhwm = socket.rcvhwm = 0
-        socket.immediate = 1
-        socket.reconnect_ivl = -1
+        # Not -1, and not `immediate`: ZeroMQ then gives the connection up as
+        # soon as it hears of its end, and ends the process when that is
+        # between two parts of a message being received.
+        socket.reconnect_ivl = 3600000
         monitor = socket.get_monitor_socket(_EVENTS)
         socket.connect(endpoint)
     except BaseException:
