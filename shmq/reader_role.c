@@ -189,7 +189,11 @@ void shmqi_reader_close(struct shmq_consumer *c)
 {
     if (c->mode != SHMQI_MODE_EXCLUSIVE)
         return;
-    if (!c->stale)
+    /* Nobody looks any more: what was acknowledged and never released counts.
+     */
+    for (uint64_t i = c->first; i != c->last; i++)
+        c->held[i % c->held_max].open = 0;
+    if (!c->stale && shmqi_reader_advance(c) == SHMQ_OK)
         (void)shmqi_reader_flush(c);
     shmqi_view_end(c);
     shmqi_role_give(shmqi_group_of(c), c->identity);

@@ -109,6 +109,48 @@ TEST(an_ack_waits_for_the_view_of_a_shared_record)
     shmq_topic_close(topic);
 }
 
+/* Closing ends the views that held the acknowledgements up. */
+static void ack_and_close(struct shmq_topic *topic, uint32_t flags)
+{
+    struct shmq_consumer_options options = t_options("g", SHMQ_GROUP_EXCLUSIVE);
+    struct shmq_message msg;
+    uint64_t first;
+
+    options.flags = SHMQ_CONSUMER_MANUAL_ACK | flags;
+    struct shmq_consumer *reader = t_consumer(topic, &options);
+    T_OK(shmq_consumer_receive(reader, &msg));
+    first = t_tag(&msg);
+    T_OK(shmq_consumer_ack(reader, &msg));
+    T_OK(shmq_consumer_receive(reader, &msg));
+    T_EQ(t_tag(&msg), first + 1);
+    shmq_consumer_close(reader);
+
+    reader = t_consumer(topic, &options);
+    T_OK(shmq_consumer_receive(reader, &msg));
+    T_EQ(t_tag(&msg), first + 1);
+    T_OK(shmq_consumer_ack(reader, &msg));
+    shmq_consumer_close(reader);
+}
+
+TEST(what_was_acknowledged_and_not_released_counts_when_closing)
+{
+    struct shmq_topic_attrs mpmc = t_mpmc(16, 1 << 16), spsc = t_spsc(1 << 16);
+    struct shmq_topic *topics[] = {t_topic("m", &mpmc), t_topic("s", &spsc)};
+
+    for (int i = 0; i < 2; i++) {
+        struct shmq_consumer_options options =
+            t_options("g", SHMQ_GROUP_EXCLUSIVE);
+        shmq_consumer_close(t_consumer(topics[i], &options));
+        struct shmq_producer *producer = t_producer(topics[i]);
+        for (uint64_t tag = 1; tag <= 4; tag++)
+            (void)t_publish(producer, tag, 100);
+        ack_and_close(topics[i], 0);
+        ack_and_close(topics[i], SHMQ_CONSUMER_COPY);
+        shmq_producer_close(producer);
+        shmq_topic_close(topics[i]);
+    }
+}
+
 /* One record of a frame goes back while an earlier one is still looked at. */
 TEST(a_nack_waits_for_views_of_its_frame)
 {
@@ -386,6 +428,7 @@ static const struct CMUnitTest tests[] = {
     T(an_aborted_loan_stays_given_up),
     T(a_record_that_is_just_committed_is_not_lost),
     T(an_ack_waits_for_the_view_of_a_shared_record),
+    T(what_was_acknowledged_and_not_released_counts_when_closing),
     T(a_nack_waits_for_views_of_its_frame),
     T(the_dead_do_not_gate_for_a_removed_group),
     T(records_keep_their_author_when_they_come_again),
