@@ -268,7 +268,9 @@ static int answer(
     void *ctx, const struct shmq_message *request, struct shmq_record *reply)
 {
     struct victim *v = ctx;
-    v->taken += tag_of(&page->config, request) == REQUEST_TAG;
+    if (tag_of(&page->config, request) != REQUEST_TAG)
+        return SHMQ_ERR_EMPTY; /* of others, who came meanwhile: given back */
+    v->taken = 1;
     reply->data = REPLY;
     reply->size = sizeof REPLY;
     return SHMQ_HANDLED_STOP;
