@@ -54,6 +54,20 @@ static const struct shmqs_option topic_options[] = {
         "default 64"},
     {"ttl", SHMQS_DURATION, "D", NULL, NULL, 0, 0, false,
         "records older than that are not handed out"},
+    {"expired", SHMQS_CHOICE, "skip|dead-letter", NULL, "skip", 0, 0, false,
+        "what happens with those: nothing, or they go to\nthe group's "
+        "dead-letter topic"},
+    {"asymmetric", SHMQS_FLAG, NULL, NULL, NULL, 0, 0, false,
+        "sleepers pay the fence that producers need"},
+    {"prefault", SHMQS_FLAG, NULL, NULL, NULL, 0, 0, false,
+        "reserve all memory at once"},
+    {"mlock", SHMQS_FLAG, NULL, NULL, NULL, 0, 0, false,
+        "as prefault, and keep it from being paged out"},
+    {"huge", SHMQS_FLAG, NULL, NULL, NULL, 0, 0, false, "ask for huge pages"},
+    {"owner", SHMQS_NUMBER, "UID", NULL, NULL, 0, UINT32_MAX - 1, false,
+        "user of the files: the one that shmqd runs as"},
+    {"group-owner", SHMQS_NUMBER, "GID", NULL, NULL, 0, UINT32_MAX - 1, false,
+        "group of the files: one that this user is in"},
     {"timestamps", SHMQS_CHOICE, "frame|off|record", NULL, "frame", 0, 0, false,
         "how exact a record's time is"},
     {"schema", SHMQS_TEXT, "NAME:VERSION", NULL, NULL, 0, 0, false,
@@ -88,6 +102,30 @@ static uint32_t choice(
     return first + (uint32_t)shmqs_number(values, name);
 }
 
+static uint32_t flags_of(const struct shmqs_values *section)
+{
+    static const struct {
+        const char *key;
+        uint32_t flag;
+        bool given; /* the flag says that there is a number */
+    } all[] = {
+        {"expired", SHMQ_TOPIC_TTL_DEAD_LETTER, false},
+        {"asymmetric", SHMQ_TOPIC_ASYMMETRIC, false},
+        {"prefault", SHMQ_TOPIC_PREFAULT, false},
+        {"mlock", SHMQ_TOPIC_MLOCK, false},
+        {"huge", SHMQ_TOPIC_HUGE, false},
+        {"owner", SHMQ_TOPIC_OWNER, true},
+        {"group-owner", SHMQ_TOPIC_GROUP_OWNER, true},
+    };
+    uint32_t flags = 0;
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (all[i].given ? shmqs_given(section, all[i].key)
+                         : shmqs_number(section, all[i].key) != 0)
+            flags |= all[i].flag;
+    }
+    return flags;
+}
+
 void shmqd_options_topic(
     const struct shmqs_values *section, struct shmqd_meta *ret)
 {
@@ -107,6 +145,9 @@ void shmqd_options_topic(
     attrs->mode = (uint32_t)shmqs_number(section, "mode");
     attrs->data_mode = (uint32_t)shmqs_number(section, "data-mode");
     attrs->ttl_ns = shmqs_number(section, "ttl");
+    attrs->flags = flags_of(section);
+    attrs->owner = (uint32_t)shmqs_number(section, "owner");
+    attrs->group_owner = (uint32_t)shmqs_number(section, "group-owner");
     if (shmqs_given(section, "schema"))
         snprintf(ret->schema, sizeof(ret->schema), "%s",
             shmqs_text(section, "schema"));

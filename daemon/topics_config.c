@@ -43,6 +43,17 @@ static const char *difference(const struct shmqs_values *section,
         {"max-members", is->max_members, wanted->max_members},
         {"ttl", is->ttl_ns, wanted->ttl_ns},
         {"timestamps", is->timestamps, wanted->timestamps},
+        {"expired", is->flags & SHMQ_TOPIC_TTL_DEAD_LETTER,
+            wanted->flags & SHMQ_TOPIC_TTL_DEAD_LETTER},
+        {"asymmetric", is->flags & SHMQ_TOPIC_ASYMMETRIC,
+            wanted->flags & SHMQ_TOPIC_ASYMMETRIC},
+        {"prefault", is->flags & SHMQ_TOPIC_PREFAULT,
+            wanted->flags & SHMQ_TOPIC_PREFAULT},
+        {"mlock", is->flags & SHMQ_TOPIC_MLOCK,
+            wanted->flags & SHMQ_TOPIC_MLOCK},
+        {"huge", is->flags & SHMQ_TOPIC_HUGE, wanted->flags & SHMQ_TOPIC_HUGE},
+        {"owner", is->owner, wanted->owner},
+        {"group-owner", is->group_owner, wanted->group_owner},
     };
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         if (shmqs_given(section, all[i].key) && all[i].is != all[i].wanted)
