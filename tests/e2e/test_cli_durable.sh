@@ -89,6 +89,7 @@ check "both lots, once each" [ "$(wc -l <"$DIR/out")" = 100 ]
 
 # -- changed, removed ---------------------------------------------------------
 expect 0 set t retain-bytes=2G retain-age=1d
+expect 2 set t ttl=1s # decisions/0024
 expect 4 set nothing retain-bytes=1G
 expect 5 rm t
 says 'by --data'

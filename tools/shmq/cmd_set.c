@@ -23,6 +23,10 @@ static int bad_key(const char *key, size_t len)
     for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
         shmqs_nearest_offer(&nearest, keys[i]);
     const char *meant = shmqs_nearest_word(&nearest);
+    if (strcmp(word, "ttl") == 0)
+        return cli_fail(CLI_USAGE,
+            "ttl: a topic has the one that it was made with; make another "
+            "topic, or limit its history: shmq set TOPIC retain-age=DURATION");
     return cli_fail(CLI_USAGE,
         "%s: cannot be set; %s%s%sset one of "
         "retain-bytes, retain-age, retain-consumed, "
