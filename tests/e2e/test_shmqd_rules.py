@@ -2,6 +2,7 @@
 """Where shmqd may run, and what it says when it may not: the data directory's
 rules, second daemons, standby, settings, memory topics of the same name, the
 control socket, io_uring that is forbidden."""
+import glob
 import json
 import os
 import shutil
@@ -198,24 +199,114 @@ def topics_of_the_settings_are_made():
         conf = os.path.join(place.work, "shmq.conf")
         with open(conf, "w") as file:
             file.write("[topic orders]\nmax-message = 4K\nretain-age = 1h\n"
-                       "[topic ticks]\nring = spsc\ndurability = os\n")
+                       "prefault = yes\nttl = 1h\nexpired = dead-letter\n"
+                       "owner = %d\ngroup-owner = %d\nasymmetric = yes\n"
+                       "huge = yes\nmlock = no\n"
+                       "[topic ticks]\nring = spsc\ndurability = os\n"
+                       % (os.geteuid(), os.getegid()))
         daemon = place.start("--config", conf)
         check(place.shmq("ls") == b"orders\nticks\n")
         orders = place.stat("orders")
         check(orders["durability"] == "disk" and
               orders["max_message_bytes"] == 4096, orders)
+        check(orders["expired"] == "dead-letter" and orders["asymmetric"] and
+              orders["prefault"] and orders["huge"] and not orders["mlock"] and
+              orders["owner"] == os.geteuid() and
+              orders["group_owner"] == os.getegid(), orders)
         check(place.stat("ticks")["durability"] == "os")
         place.shmq("pub", "orders", "--wait", "durable", stdin=b"x\n")
         place.shmq("pub", "ticks", "--wait", "written", stdin=b"y\n")
         place.stop(daemon)
         with open(conf, "w") as file:
-            file.write("[topic orders]\nmax-message = 8K\n")
+            file.write("[topic orders]\nmax-message = 8K\n"
+                       "[topic ticks]\nmlock = yes\n")
         daemon = place.start("--config", conf)
         check(place.logged("max-message differs"))
+        check(place.logged("mlock differs"))
         check(place.shmq("sub", "orders", "--group", "g", "--count", "1") ==
               b"x\n")
         check(place.shmq("sub", "ticks", "--group", "g", "--count", "1") ==
               b"y\n")
+        place.stop(daemon)
+
+
+def a_flood_holds_no_other_topic_up():
+    """Three producers that never pause, and one that waits for each of its
+    records to be on the disk."""
+    with Place("flood") as place:
+        daemon = place.start()
+        for name in ("f0", "f1", "f2", "quiet"):
+            place.shmq("create", name, "--durability", "disk",
+                       "--retain-bytes", "1M")
+        floods = []
+        for i in range(3):
+            source = subprocess.Popen(["yes", "x" * 500],
+                                      stdout=subprocess.PIPE)
+            place.children.append(source)
+            floods.append(place.begin(
+                "pub", "f%d" % i, "--batch", "64", "--wait", "published",
+                stdin=source.stdout, stdout=subprocess.DEVNULL))
+
+        def ends():
+            return [int(place.stat("f%d" % i)["positions"]["durable"])
+                    for i in range(3)]
+        eventually(lambda: min(ends()) > 0, "all floods are drained")
+        before = ends()
+        place.shmq("pub", "quiet", "--wait", "durable", "--window", "1",
+                   stdin=b"y\n" * 200)
+        eventually(lambda: all(a > b for a, b in zip(ends(), before)),
+                   "and go on")
+        check(all(flood.poll() is None for flood in floods))
+        for child in place.children[1:]:
+            child.kill()
+            child.wait()
+        place.stop(daemon)
+
+
+def the_marker_of_a_clean_end():
+    with Place("clean") as place:
+        def report():
+            path = glob.glob(os.path.join(
+                place.dir, "topics", "*", "recovery.json"))[0]
+            with open(path) as file:
+                return json.loads(file.read().rstrip("\0"))
+        daemon = place.start()
+        place.shmq("create", "t", "--durability", "disk")
+        waits = place.begin("pub", "t", "--wait", "published",
+                            stdin=subprocess.PIPE)
+        waits.stdin.write(b"x\n" * 5000)
+        waits.stdin.close()
+        check(waits.wait() == 0)
+        place.stop(daemon)
+        marks = place.stat("t")["positions"]
+        check(marks["durable"] == marks["published"] != "0", marks)
+        check(glob.glob(os.path.join(place.dir, "topics", "*", "clean")))
+        daemon = place.start()
+        check(report()["clean"] and report()["segments_scanned"] == 0 and
+              report()["end"] == marks["durable"], report())
+        place.shmq("pub", "t", "--wait", "durable", stdin=b"y\n")
+        daemon.kill()
+        daemon.wait()
+        daemon = place.start()
+        check(not report()["clean"] and report()["segments_scanned"] == 1,
+              report())
+        check(place.shmq("cat", "t") == b"x\n" * 5000 + b"y\n")
+        place.stop(daemon)
+
+
+def memory_is_of_jemalloc():
+    with Place("jemalloc") as place:
+        daemon = place.start()
+        with open("/proc/%d/maps" % daemon.pid) as file:
+            mapped = "libjemalloc" in file.read()
+        linked = subprocess.run(["ldd", SHMQD], stdout=subprocess.PIPE,
+                                check=True).stdout
+        found = subprocess.run(
+            ["cc", "-shared", "-x", "c", "/dev/null", "-ljemalloc", "-o",
+             os.path.join(place.work, "empty.so")],
+            stderr=subprocess.DEVNULL, check=False).returncode == 0
+        if found and b"asan" not in linked and b"tsan" not in linked:
+            check(mapped, "shmqd does without jemalloc though it is installed")
         place.stop(daemon)
 
 
@@ -564,6 +655,9 @@ CASES = [
     killed_and_started_at_once,
     settings_are_checked,
     topics_of_the_settings_are_made,
+    a_flood_holds_no_other_topic_up,
+    the_marker_of_a_clean_end,
+    memory_is_of_jemalloc,
     a_memory_topic_of_the_name_is_left_alone,
     a_section_whose_name_is_taken_harms_no_other,
     a_topic_of_a_later_version_is_kept_as_it_is,
