@@ -102,6 +102,7 @@ class Account:
         self.dice = random.Random(seed)
         self.topics, self.readers, self.onlookers = {}, {}, {}
         self.acked = {}  # topic -> [(position, producer, number)]
+        self.placeless = 0  # of these, acknowledged without a position
         self.full = {}  # topic -> positions of its whole history
         self.rebooted = False
         self.undertaker = None  # the reader of dead letters
@@ -122,9 +123,20 @@ class Account:
         return self.dice.randrange(seen + 1)
 
     def take_acked(self, publishers):
+        """After the history: a repeated remote publish may be told that it is in
+        the topic, without where (PUBACK's flag 2; position -1). Then it has to be
+        there somewhere; if it is not, -1 stays and is found nowhere."""
         for slot in publishers:
-            self.acked.setdefault(slot.topic, []).extend(
-                (position, slot.name, number) for position, number in slot.acked)
+            acked = self.acked.setdefault(slot.topic, [])
+            places = {}
+            if any(position < 0 for position, _ in slot.acked):
+                places = {what: position for position, what in
+                          self.kept(self.topic(slot.topic)).items()}
+            for position, number in slot.acked:
+                if position < 0:
+                    self.placeless += 1
+                    position = places.get((slot.name, number), -1)
+                acked.append((position, slot.name, number))
 
     def take_history(self, topic, lines):
         """The whole of a durable topic, as it is on disk at the end."""

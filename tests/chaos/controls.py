@@ -41,6 +41,13 @@ def early(account, key):
                         for turn in reader.turns]
 
 
+def nowhere(account, key):
+    """Acknowledged as there, without a position, and not there."""
+    class Slot:
+        name, topic, acked = "order-1", key[0], [(-1, 1 << 40)]
+    account.take_acked([Slot])
+
+
 def twice(account, key):
     """A publish that was repeated although it had been done."""
     topic = account.topics[key[0]]
@@ -71,6 +78,8 @@ CONTROLS = (
     (double, ("ticks", "ticks"), "twice without the flag"),
     (swap, ("tape", "tape"), "out of order"),
     (early, ("orders", "archive"), "lost on disk"),
+    (nowhere, ("orders", "archive"), "lost on disk"),
+    (nowhere, ("jobs", "audit"), "lost"),
     (twice, ("orders", "archive"), "published twice"),
     (twice, ("jobs", "audit"), "published twice"),
     (change, ("orders", "archive"), "changed"),

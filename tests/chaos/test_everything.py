@@ -65,6 +65,8 @@ def figures(account, world, strikes):
     if world.disk_states:
         print("full disk, state of the topic then: " + ", ".join(
             f"{state} {cnt}" for state, cnt in sorted(world.disk_states.items())))
+    if account.placeless:
+        print(f"acknowledged as there, without a position: {account.placeless}")
     dead, poison, others = account.poison()
     print(f"dead letters: {dead} of {poison} poisoned records, {others} others")
 
