@@ -20,7 +20,22 @@ for command in health doctor top; do
 done
 SHMQ_REMOTE=$far expect 0 help pub
 check "help tells of the keys" grep -q -- --server-key "$DIR/out"
+expect 2 ls --connect-timeout 1s
+expect 2 ls --remote "$far" --connect-timeout soon
+begin=$SECONDS
 expect 9 ls --remote "ipc://$DIR/nobody"
+says 'no shmq-bridge answers there'
+check "5 s, unless told otherwise" [ $((SECONDS - begin)) -ge 4 ]
+expect 9 ls --remote "ipc://$DIR/nobody" --connect-timeout 10ms
+# A bridge that comes is waited for.
+late=ipc://$DIR/late
+"$SHMQ" ls --remote "$late" --connect-timeout 60s >"$DIR/late.out" &
+ls=$!
+"$BRIDGE" --router "$late" --pub none --pull none --log-level error \
+    </dev/null >"$DIR/late.log" 2>&1 9>&- &
+bridge=$!
+ends 0 $ls "ls of a bridge that came later"
+murder $bridge
 expect 4 ls --remote "$far" --namespace other
 export SHMQ_REMOTE=$far
 expect 0 ls

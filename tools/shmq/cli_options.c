@@ -22,6 +22,7 @@ static const struct option_name option_names[CLI_OPT_CNT] = {
     [CLI_OPT_ASYMMETRIC] = {"--asymmetric", NULL},
     [CLI_OPT_BATCH] = {"--batch", "N"},
     [CLI_OPT_CAPACITY] = {"--capacity", "FRAMES"},
+    [CLI_OPT_CONNECT_TIMEOUT] = {"--connect-timeout", "D"},
     [CLI_OPT_COUNT] = {"--count", "N"},
     [CLI_OPT_DATA] = {"--data", NULL},
     [CLI_OPT_DATA_MODE] = {"--data-mode", "OCTAL"},
@@ -120,7 +121,7 @@ static bool table_has(const struct cli_option_help *table, enum cli_opt opt)
 static bool opt_is_far(enum cli_opt opt)
 {
     return opt == CLI_OPT_REMOTE || opt == CLI_OPT_KEY_FILE ||
-        opt == CLI_OPT_SERVER_KEY;
+        opt == CLI_OPT_SERVER_KEY || opt == CLI_OPT_CONNECT_TIMEOUT;
 }
 
 static bool command_takes(const struct cli_command *command, enum cli_opt opt)

@@ -58,6 +58,8 @@ static const struct cli_option_help far_opts[] = {
         "the bridge's public key, or a file that holds it: encrypt (none)"},
     {CLI_OPT_KEY_FILE,
         "own secret key, of `shmq keygen F` (a new one for each run)"},
+    {CLI_OPT_CONNECT_TIMEOUT,
+        "how long to wait for the bridge, and for each of its answers (5s)"},
     {CLI_OPT_NONE, NULL},
 };
 

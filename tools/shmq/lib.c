@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli_options.h"
+#include "cli_optval.h"
 #include "lib_remote.h"
 
 static bool is_remote;
@@ -46,7 +47,10 @@ static int connect_to(const struct cli_args *args, const char *endpoint)
     const char *key_file = cli_opt_value(args, CLI_OPT_KEY_FILE);
     const char *server = cli_opt_value(args, CLI_OPT_SERVER_KEY);
     char key[KEY_BYTES + 1] = "", server_key[KEY_BYTES + 1] = "";
-    int status = CLI_DONE;
+    uint64_t wait_ns = FAR_ANSWER_NS;
+    int status = cli_optval_duration(args, CLI_OPT_CONNECT_TIMEOUT, &wait_ns);
+    if (status != CLI_DONE)
+        return status;
     if (key_file != NULL && server == NULL)
         return cli_fail(CLI_USAGE,
             "--key-file: needs --server-key K, the bridge's public key");
@@ -58,7 +62,7 @@ static int connect_to(const struct cli_args *args, const char *endpoint)
         return status;
     is_remote = true;
     int rc = far_begin(endpoint, key_file != NULL ? key : NULL,
-        server != NULL ? server_key : NULL);
+        server != NULL ? server_key : NULL, wait_ns);
     explicit_bzero(key, sizeof(key));
     if (rc == SHMQ_ERR_INVAL)
         return cli_fail(CLI_USAGE, "--remote: %s", lib_error_text());
@@ -473,11 +477,13 @@ int lib_begin(const struct cli_args *args)
     if (endpoint == NULL)
         endpoint = getenv("SHMQ_REMOTE");
     bool keys = cli_opt_given(args, CLI_OPT_KEY_FILE) ||
-        cli_opt_given(args, CLI_OPT_SERVER_KEY);
+        cli_opt_given(args, CLI_OPT_SERVER_KEY) ||
+        cli_opt_given(args, CLI_OPT_CONNECT_TIMEOUT);
     if (endpoint != NULL && *endpoint != '\0')
         return connect_to(args, endpoint);
     if (keys)
         return cli_fail(CLI_USAGE,
-            "--key-file and --server-key: are for --remote EP; give it too");
+            "--key-file, --server-key and --connect-timeout: are for --remote "
+            "EP; give it too");
     return CLI_DONE;
 }

@@ -22,6 +22,8 @@ struct far_topic {
     char schema[SHMQ_SCHEMA_MAX + 1];
 };
 
+static uint64_t answer_ns = FAR_ANSWER_NS;
+
 struct far_waitset {
     struct shmq_remote_consumer **consumers;
     size_t cnt, cap, turn;
@@ -40,20 +42,22 @@ struct shmq_remote *far_connection(void)
     return remote;
 }
 
-static uint64_t answer_by(void)
+uint64_t far_answer_by(void)
 {
-    return cli_later(cli_now_ns(), FAR_ANSWER_NS);
+    return cli_later(cli_now_ns(), answer_ns);
 }
 
-int far_begin(const char *endpoint, const char *key, const char *server_key)
+int far_begin(const char *endpoint, const char *key, const char *server_key,
+    uint64_t wait_ns)
 {
     struct shmq_remote_options o = {.struct_bytes = sizeof o,
         .name = "shmq",
         .server_key = server_key,
         .secret_key = key};
+    answer_ns = wait_ns;
     int rc = shmq_remote_open(endpoint, &o, &remote);
     while (rc == SHMQ_OK) {
-        rc = shmq_remote_connect_wait(remote, answer_by());
+        rc = shmq_remote_connect_wait(remote, far_answer_by());
         if (rc != SHMQ_ERR_INTR || cli_signal() != 0)
             break;
         rc = SHMQ_OK;
@@ -82,12 +86,12 @@ const char *far_topic_name(const struct shmq_topic *topic)
 
 int far_topic_list(int (*visit)(void *ctx, const char *topic), void *ctx)
 {
-    return shmq_remote_topic_list_wait(remote, "*", answer_by(), visit, ctx);
+    return shmq_remote_topic_list_wait(remote, "*", far_answer_by(), visit, ctx);
 }
 
 int far_topic_create(const char *topic, const struct shmq_topic_attrs *attrs)
 {
-    return shmq_remote_topic_create_wait(remote, topic, attrs, answer_by());
+    return shmq_remote_topic_create_wait(remote, topic, attrs, far_answer_by());
 }
 
 int far_topic_open(
@@ -101,7 +105,7 @@ int far_topic_open(
     strcpy(t->name, topic);
     t->attrs.struct_bytes = sizeof(t->attrs);
     int rc = shmq_remote_topic_stat_wait(
-        remote, topic, answer_by(), &t->attrs, t->schema, NULL);
+        remote, topic, far_answer_by(), &t->attrs, t->schema, NULL);
     if (rc == SHMQ_OK && schema != NULL && strcmp(schema, t->schema) != 0)
         rc = SHMQ_ERR_LAYOUT;
     if (rc != SHMQ_OK) {
@@ -129,7 +133,7 @@ int far_topic_attrs(struct shmq_topic *topic, struct shmq_topic_attrs *ret)
 int far_topic_stat(struct shmq_topic *topic, struct shmq_topic_stat *ret)
 {
     return shmq_remote_topic_stat_wait(
-        remote, far_topic_name(topic), answer_by(), NULL, NULL, ret);
+        remote, far_topic_name(topic), far_answer_by(), NULL, NULL, ret);
 }
 
 int far_topic_marks(
@@ -137,21 +141,21 @@ int far_topic_marks(
 {
     uint64_t published;
     return shmq_remote_topic_watermarks_wait(remote, far_topic_name(topic),
-        answer_by(), &published, ret_written, ret_durable);
+        far_answer_by(), &published, ret_written, ret_durable);
 }
 
 int far_topic_groups(struct shmq_topic *topic, struct shmq_group_stat *buf,
     uint32_t cap, uint32_t *ret_cnt)
 {
     return shmq_remote_topic_groups_wait(
-        remote, far_topic_name(topic), answer_by(), buf, cap, ret_cnt);
+        remote, far_topic_name(topic), far_answer_by(), buf, cap, ret_cnt);
 }
 
 int far_topic_endpoints(struct shmq_topic *topic,
     struct shmq_endpoint_stat *buf, uint32_t cap, uint32_t *ret_cnt)
 {
     return shmq_remote_topic_endpoints_wait(
-        remote, far_topic_name(topic), answer_by(), buf, cap, ret_cnt);
+        remote, far_topic_name(topic), far_answer_by(), buf, cap, ret_cnt);
 }
 
 /* -- consumers --------------------------------------------------------------
@@ -181,7 +185,7 @@ int far_consumer_open(struct shmq_topic *topic,
             ? SHMQ_REMOTE_LEVEL_WRITTEN
             : SHMQ_REMOTE_LEVEL_DURABLE;
     int rc = shmq_remote_consumer_open_wait(
-        remote, far_topic_name(topic), &o, answer_by(), &consumer);
+        remote, far_topic_name(topic), &o, far_answer_by(), &consumer);
     if (rc == SHMQ_OK)
         *ret = (struct shmq_consumer *)(void *)consumer;
     return rc;
@@ -203,7 +207,7 @@ int far_consumer_settle(struct shmq_consumer *consumer)
     int rc;
     do { /* a bridge that is away may come back */
         rc =
-            shmq_remote_consumer_flush_wait(consumer_of(consumer), answer_by());
+            shmq_remote_consumer_flush_wait(consumer_of(consumer), far_answer_by());
     } while (
         rc == SHMQ_ERR_INTR || (rc == SHMQ_ERR_TIMEOUT && cli_signal() == 0));
     return rc == SHMQ_ERR_TIMEOUT ? SHMQ_ERR_STALE : rc;
@@ -217,7 +221,7 @@ int far_consumer_gap(const struct shmq_consumer *consumer, struct shmq_gap *ret)
 int far_consumer_drained(struct shmq_consumer *consumer)
 {
     int rc =
-        shmq_remote_consumer_drained_wait(consumer_of(consumer), answer_by());
+        shmq_remote_consumer_drained_wait(consumer_of(consumer), far_answer_by());
     /* A lost connection, a signal: it is asked again. */
     return rc == SHMQ_ERR_STALE || rc == SHMQ_ERR_INTR ? 0 : rc;
 }
@@ -381,7 +385,7 @@ int far_watch_next(struct shmq_watch *watch, struct shmq_watch_event *ret)
         (w->looked_ns == 0 || now - w->looked_ns >= LOOK_NS)) {
         w->looked_ns = now;
         int rc = shmq_remote_topic_list_wait(
-            remote, w->pattern, answer_by(), add_name, w);
+            remote, w->pattern, far_answer_by(), add_name, w);
         if (rc != SHMQ_OK && rc != SHMQ_ERR_INTR)
             return rc;
     }

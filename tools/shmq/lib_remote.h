@@ -7,14 +7,17 @@
 #ifdef SHMQ_HAVE_REMOTE
 #include <shmq/remote.h>
 
-/* How long the bridge may need for an answer. */
-#define FAR_ANSWER_NS 5000000000u
+/* How long the bridge may need for an answer, unless told otherwise. */
+#define FAR_ANSWER_NS UINT64_C(5000000000)
 
 /* The connection, and the topic behind a handle. */
 struct shmq_remote *far_connection(void);
 const char *far_topic_name(const struct shmq_topic *topic);
 
-int far_begin(const char *endpoint, const char *key, const char *server_key);
+int far_begin(const char *endpoint, const char *key, const char *server_key,
+    uint64_t wait_ns);
+/* Until when an answer to what is asked now is waited for. */
+uint64_t far_answer_by(void);
 void far_end(void);
 
 int far_topic_list(int (*visit)(void *ctx, const char *topic), void *ctx);

@@ -22,7 +22,7 @@ int pub_remote_open(struct pub *pub)
         .level = o->level_given ? o->level + 1 : SHMQ_REMOTE_LEVEL_DEFAULT,
         .window = o->window};
     int rc = shmq_remote_producer_open_wait(far_connection(), o->topic,
-        &options, cli_later(cli_now_ns(), FAR_ANSWER_NS), &pub->remote);
+        &options, far_answer_by(), &pub->remote);
     return rc == SHMQ_OK ? CLI_DONE : pub_fail_rc(pub, rc);
 }
 
