@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from importlib import import_module
 from typing import Callable, List
 
 
@@ -47,15 +48,13 @@ def portable(data: bytes) -> int:
 
 def _choose() -> Callable[[bytes], int]:
     try:
-        import google_crc32c  # type: ignore
-
-        return google_crc32c.value  # type: ignore
+        found: Callable[[bytes], int] = import_module("google_crc32c").value
+        return found
     except ImportError:
         pass
     try:
-        import crc32c as package  # type: ignore
-
-        return package.crc32c  # type: ignore
+        found = import_module("crc32c").crc32c
+        return found
     except ImportError:
         return portable
 
