@@ -127,6 +127,48 @@ def check_headers(out):
     return functions
 
 
+def daemon_options(folder):
+    """The names in the tables that a daemon's parser uses; those of sections,
+    which are no options of the command line, apart."""
+    text = (SOURCE / folder / "options.c").read_text()
+    common = (SOURCE / "shmq/service/settings.h").read_text()
+    tables = dict(re.findall(
+        r"struct shmqs_option (\w+)\[\] = \{(.*?)(?:END|SHMQS_COMMON_OPTIONS)",
+        text, re.S))
+    tables["common"] = common[common.index("SHMQS_COMMON_OPTIONS"):]
+    names = {table: set(re.findall(r'\{[\s\\]*"([a-z-]+)", SHMQS_', rows))
+             for table, rows in tables.items()}
+    keys = names.pop("topic_options", set())
+    check(len(names["common"]) >= 4, names)
+    return set().union(*names.values()), keys
+
+
+def check_daemon(out, program, folder):
+    """What its page shows is what it takes, and the other way round."""
+    path = os.path.join(os.path.dirname(SHMQ), program)
+    if not os.path.exists(path):
+        print("%s is not built: its page was not looked at" % program)
+        return 0
+    done = run(sys.executable, str(SOURCE / "tools/dev/make-daemon-manual"),
+               path, str(out / "man1"))
+    check(done.returncode == 0, done.stderr)
+    page = out / "man1" / (program + ".1")
+    shown = page_options(page)
+    named, keys = daemon_options(folder)
+    check(len(named) > 8 and shown == {"--" + name for name in named},
+          program, shown ^ {"--" + name for name in named})
+    text = page.read_text().replace("\\-", "-")
+    shown_keys = set(re.findall(r"^\.B ([a-z-]+) =", text, re.M))
+    check(shown_keys == keys, program, shown_keys ^ keys)
+    for option in sorted(shown) + ["--no-such-option"]:
+        # Its value may be wrong; the option may not.
+        done = run(path, option, "--check-config", "--help",
+                   stdin=subprocess.DEVNULL)
+        unknown = ('unknown option "%s"' % option).encode() in done.stderr
+        check(unknown == (option == "--no-such-option"), option, done)
+    return len(shown) + len(keys)
+
+
 def check_named_tests():
     """Every test that a document names is there, and so is its case."""
     text = (SOURCE / "docs/failure-modes.md").read_text()
@@ -176,11 +218,14 @@ def main():
         commands, options = check_commands(out)
         check_completion(out, commands)
         functions = check_headers(out)
+        more = sum(check_daemon(out, *which) for which in (
+            ("shmqd", "daemon"), ("shmq-bridge", "bridge")))
         check_roff(out)
     check_doxygen()
     check_named_tests()
-    print("test_manuals.py: %d commands, %d options, %d functions; %d checks "
-          "passed" % (len(commands), len(options), functions, checks))
+    print("test_manuals.py: %d commands, %d options, %d functions, %d options "
+          "and keys of the daemons; %d checks passed" % (
+              len(commands), len(options), functions, more, checks))
 
 
 if __name__ == "__main__":
