@@ -87,6 +87,13 @@ soon "health is back" well
 expect 0 sub t --group slow --exit-when-empty
 check "both lots, once each" [ "$(wc -l <"$DIR/out")" = 100 ]
 
+# -- a directory that is none of a topic's is not whole --------------------------
+for what in ls dump verify repair; do
+    expect 4 log $what "$DIR"
+    says 'holds no segment files; give the directory of a topic'
+done
+check "nothing was written there" [ ! -e "$DIR/LOCK" ]
+
 # -- changed, removed ---------------------------------------------------------
 expect 0 set t retain-bytes=2G retain-age=1d
 expect 2 set t ttl=1s # decisions/0024

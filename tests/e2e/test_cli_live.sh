@@ -120,6 +120,12 @@ ends 141 $events "events into a closed pipe"
 
 # -- top -----------------------------------------------------------------------
 expect 2 top --interval 1ms
+expect 2 top ../x
+says "top: topic '../x': not a legal name; use "
+expect 2 events --topic "a b"
+says "not a legal name"
+expect 0 top nothing --count 1
+check "a topic that is not there" grep -q '^nothing  *is not there$' "$DIR/out"
 expect 0 top --count 1
 check "an empty namespace" [ "$(wc -l <"$DIR/out")" = 3 ]
 "$SHMQ" create t --capacity 16

@@ -158,7 +158,7 @@ def check_daemon(out, program, folder):
     check(len(named) > 8 and shown == {"--" + name for name in named},
           program, shown ^ {"--" + name for name in named})
     text = page.read_text().replace("\\-", "-")
-    shown_keys = set(re.findall(r"^\.B ([a-z-]+) =", text, re.M))
+    shown_keys = set(re.findall(r"^\.B ([a-z][a-z-]*)(?: =.*)?$", text, re.M))
     check(shown_keys == keys, program, shown_keys ^ keys)
     for option in sorted(shown) + ["--no-such-option"]:
         # Its value may be wrong; the option may not.

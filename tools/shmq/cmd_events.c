@@ -99,7 +99,9 @@ static int run_events(const struct cli_args *args)
         return status;
     take_topics(args, &run.list);
     events_attach(&run.events, &run.list);
-    status = watch_list_begin(&run.list);
+    status = watch_list_check(&run.list);
+    if (status == CLI_DONE)
+        status = watch_list_begin(&run.list);
     cli_signals_init(); /* from here on nothing is missed */
     if (status == CLI_DONE)
         status = watch(&run);

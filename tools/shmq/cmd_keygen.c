@@ -27,7 +27,8 @@ static int write_key(const char *path, mode_t mode, const char key[KEY_TEXT])
             "first, or give another name",
             path);
     if (fd < 0)
-        return cli_fail_errno(errno, path, "nothing was written");
+        return cli_fail_errno(
+            errno, path, "name a file in a directory that you may write to");
     bool written = write(fd, line, len) == (ssize_t)len && fsync(fd) == 0;
     int err = errno;
     explicit_bzero(line, sizeof line);
@@ -35,7 +36,7 @@ static int write_key(const char *path, mode_t mode, const char key[KEY_TEXT])
     if (written)
         return CLI_DONE;
     (void)unlink(path);
-    return cli_fail_errno(err, path, "nothing was written");
+    return cli_fail_errno(err, path, "make room; nothing was written");
 }
 
 static int run_keygen(const struct cli_args *args)

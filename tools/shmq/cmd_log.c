@@ -27,6 +27,19 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
+/* One whose segments have all gone: a wrong name must not pass for whole. */
+static bool is_log(const char *dir)
+{
+    static const char *const files[] = {"meta", "clean", "recovery.json"};
+    bool is = false;
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; fd >= 0 && i < sizeof(files) / sizeof(*files); i++)
+        is |= faccessat(fd, files[i], F_OK, 0) == 0;
+    if (fd >= 0)
+        close(fd);
+    return is;
+}
+
 /* Numbers of the segments in `dir`, ascending. */
 static int list_segments(const char *dir, struct segments *ret)
 {
@@ -54,6 +67,11 @@ static int list_segments(const char *dir, struct segments *ret)
         list.numbers[list.cnt++] = no;
     }
     closedir(d);
+    if (list.cnt == 0 && !is_log(dir))
+        return cli_fail(CLI_MISSING,
+            "%s: holds no segment files; give the directory of a topic: "
+            "DATA/topics/UUID or DATA/groups",
+            dir);
     if (list.cnt)
         qsort(list.numbers, list.cnt, sizeof(*list.numbers), by_number);
     *ret = list;

@@ -84,7 +84,9 @@ static int run_top(const struct cli_args *args)
     int status = take_options(args, &run);
     if (status != CLI_DONE)
         return status;
-    status = watch_list_begin(&run.list);
+    status = watch_list_check(&run.list);
+    if (status == CLI_DONE)
+        status = watch_list_begin(&run.list);
     cli_signals_init();
     if (status == CLI_DONE && run.on_screen)
         top_screen_begin();

@@ -68,4 +68,8 @@ void top_text(const struct watch_list *list, struct cli_out *out)
     put_head(list, out);
     for (size_t i = 0; i < list->cnt; i++)
         put_topic(list->topics[i], out);
+    for (uint32_t i = 0; i < list->only_cnt; i++) {
+        if (!watch_list_has(list, list->only[i]))
+            cli_out_format(out, "%-28s is not there\n", list->only[i]);
+    }
 }

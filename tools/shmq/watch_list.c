@@ -243,6 +243,26 @@ int watch_list_begin(struct watch_list *list)
     return status;
 }
 
+int watch_list_check(const struct watch_list *list)
+{
+    int status = CLI_DONE;
+    for (uint32_t i = 0; status == CLI_DONE && i < list->only_cnt; i++) {
+        struct shmq_topic *topic = NULL;
+        int rc = shmq_topic_open(list->ns, list->only[i], &topic);
+        if (rc == SHMQ_ERR_INVAL)
+            status = cli_fail_rc(rc, list->only[i]);
+        shmq_topic_close(topic);
+    }
+    return status;
+}
+
+bool watch_list_has(const struct watch_list *list, const char *name)
+{
+    bool there;
+    (void)find(list, name, &there);
+    return there;
+}
+
 void watch_list_end(struct watch_list *list)
 {
     while (list->cnt > 0)

@@ -43,6 +43,13 @@ struct watch_list {
     void *ctx;
 };
 
+/* Whether all that was asked for may be names of topics, whether they are there
+ * or not. Returns an exit status and has told a failure. */
+int watch_list_check(const struct watch_list *list);
+
+/* Whether topic `name` is there and looked at. */
+bool watch_list_has(const struct watch_list *list, const char *name);
+
 /* Starts watching and looks once, without calling anybody. Returns an exit
  * status and has told a failure; end in any case. */
 int watch_list_begin(struct watch_list *list);
