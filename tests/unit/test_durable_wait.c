@@ -1,5 +1,7 @@
 /* Levels, read-only, what the drain and its clients tell each other. */
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "segment.h"
 #include "support/proc.h"
@@ -259,8 +261,53 @@ TEST(a_watermark_file_that_is_missing_or_of_another_ring_is_refused)
     small_end(d);
 }
 
+static _Atomic int resets; /* -1: enough */
+
+static void *reset_all_the_time(void *topic)
+{
+    struct shmq_start start = {.kind = SHMQ_START_POSITION};
+    while (resets >= 0) {
+        int was = resets;
+        T_OK(shmq_group_reset(topic, "g", &start, 0));
+        if (was >= 0)
+            (void)atomic_compare_exchange_strong(&resets, &was, was + 1);
+    }
+    return NULL;
+}
+
+/* What a reset makes anew while it is read is not known to be gone. */
+TEST(a_group_that_is_reset_is_never_missing)
+{
+    struct shmq_topic_attrs a = small_ring();
+    struct small *d = small_start("t", &a);
+    struct shmq_topic *t = t_open("t");
+    struct shmq_group_attrs group = {.struct_bytes = sizeof group};
+    struct shmq_start start = {.kind = SHMQ_START_EARLIEST};
+    struct shmqi_group_place places[16];
+    pthread_t thread;
+    long found = 0;
+    T_OK(shmq_group_create(t, "g", &group, &start));
+    resets = 0;
+    T_EQ(pthread_create(&thread, NULL, reset_all_the_time, t), 0);
+    while (resets < 3000) {
+        bool all;
+        uint32_t cnt = shmqi_drain_groups(d->drain, places, 16, &all);
+        T_TRUE(cnt == 1 || !all);
+        found += cnt;
+    }
+    resets = -1;
+    T_EQ(pthread_join(thread, NULL), 0);
+    T_TRUE(found > 0);
+    bool all;
+    T_EQ(shmqi_drain_groups(d->drain, places, 0, &all), 0);
+    T_TRUE(!all); /* no room to say */
+    shmq_topic_close(t);
+    small_end(d);
+}
+
 static const struct CMUnitTest tests[] = {
     T(a_level_is_reached_when_the_drain_has_told),
+    T(a_group_that_is_reset_is_never_missing),
     T(waiters_are_woken_long_before_their_sleep_ends),
     T(a_full_ring_waits_for_the_drain_alone),
     T(a_read_only_topic_refuses_at_once),
