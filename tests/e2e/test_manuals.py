@@ -177,7 +177,7 @@ def check_named_tests():
     check(len(names) > 100, len(names))
     for name, case in names:
         tier, _, short = name.partition("_")
-        found = [p for p in (SOURCE / "tests" / tier).glob("test_%s.*" % short)]
+        found = [p for p in (SOURCE / "tests" / tier).glob("**/test_%s.*" % short)]
         found += [p for p in (SOURCE / "tests" / tier).glob(short)]
         check(found, name)
         if case:
