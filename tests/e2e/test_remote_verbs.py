@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Every verb of the remote clients, end to end, by the C client, the blocking
-Python client and the command, over ipc without keys and over TCP with CURVE:
+"""Every verb of the remote clients, end to end, by the C client, both Python
+clients (blocking and asyncio) and the command, over ipc without keys and over TCP with CURVE:
 levels of publishing and of reading, acknowledging, giving back now and later,
 committing, seeking, the live feed; keys that are wrong."""
 import contextlib
@@ -17,7 +17,9 @@ from remote_support import PACKAGE, ROOT
 
 C = [os.path.join(os.environ["SHMQ_TEST_BIN_DIR"], "remote_driver")]
 PYTHON = [sys.executable, str(ROOT / "tests/e2e/remote/driver.py"), str(PACKAGE)]
-CLIENTS = {"C": C, "Python": PYTHON}
+ASYNCIO = [sys.executable, str(ROOT / "tests/e2e/remote/driver_aio.py"),
+           str(PACKAGE)]
+CLIENTS = {"C": C, "Python": PYTHON, "asyncio": ASYNCIO}
 if not os.path.exists(C[0]):
     print("no C client was built: skipped")
     sys.exit(77)
@@ -192,6 +194,8 @@ def levels(w, d):
 
 def in_a_world(curve):
     for client in CLIENTS:
+        if curve and client == "asyncio":
+            continue  # the sockets are those of the blocking one
         with world(curve) as w, Driver(client, *w.far) as d:
             d.gets("ok", "connect")
             at = groups(d)
