@@ -216,8 +216,8 @@ void shmqi_reader_skip(struct shmqi_held *h, uint32_t idx);
 shmqi_word *shmqi_gap_counter(const struct shmq_consumer *c, uint32_t reason);
 int shmqi_reader_gap(
     struct shmq_consumer *c, uint64_t to_pos, uint64_t frames, uint32_t reason);
-/* The next record was overwritten: tells the gap and goes on where memory is not
- * being reused. */
+/* The next record was overwritten: tells the gap and goes on where memory is
+ * not being reused. */
 int shmqi_reader_lapped(struct shmq_consumer *c);
 void shmqi_reader_set_next(
     struct shmq_consumer *c, uint64_t pos, uint64_t skip);
@@ -231,6 +231,9 @@ int shmqi_past_look(
     struct shmq_consumer *c, uint64_t version, struct shmq_message *ret);
 /* Ephemeral and exclusive: where reading goes on. Does not tell the group. */
 int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start);
+/* The same to a place that is found already: `pos`. */
+void shmqi_past_go(
+    struct shmq_consumer *c, const struct shmq_start *start, uint64_t pos);
 /* Fills `h` with a frame of the log (mpmc). */
 int shmqi_past_fill(struct shmq_consumer *c, struct shmqi_held *h,
     const struct shmqi_log_frame *f);

@@ -63,10 +63,17 @@ void shmqi_past_free(struct shmq_consumer *c)
 
 int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start)
 {
-    uint64_t pos = 0, skip = 0;
+    uint64_t pos = 0;
     int rc = shmqi_past_place(c->segment, start, &pos);
-    if (rc)
-        return rc;
+    if (rc == SHMQ_OK)
+        shmqi_past_go(c, start, pos);
+    return rc;
+}
+
+void shmqi_past_go(
+    struct shmq_consumer *c, const struct shmq_start *start, uint64_t pos)
+{
+    uint64_t skip = 0;
     if (!shmqi_is_mpmc(c) && start->kind == SHMQ_START_POSITION)
         skip = start->value;
     shmqi_reader_set_next(c, pos, skip);
@@ -77,7 +84,6 @@ int shmqi_past_seek(struct shmq_consumer *c, const struct shmq_start *start)
         shm_st(V4, &c->ring->groups[c->member.entry].seen,
             shmqi_cursor_of(c->ring,
                 shmqi_cursor_tag(c->floor_word) & ~SHMQI_TAG_PIN, pos));
-    return SHMQ_OK;
 }
 
 /* -- the log ------------------------------------------------------------------

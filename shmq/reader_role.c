@@ -217,11 +217,18 @@ int shmqi_reader_seek(struct shmq_consumer *c, const struct shmq_start *start)
     if (from.kind == SHMQ_START_DEFAULT)
         from.kind = c->mode == SHMQI_MODE_EPHEMERAL ? SHMQ_START_LATEST
                                                     : SHMQ_START_EARLIEST;
+    uint64_t past_pos = 0;
+    /* Before anything is let go: where this fails, all stays as it was. */
+    if (c->past) {
+        int rc = shmqi_past_place(c->segment, &from, &past_pos);
+        if (rc)
+            return rc;
+    }
     drop_held(c);
     c->gap_pending = false;
     if (c->past) {
-        int rc = shmqi_past_seek(c, &from);
-        return rc ? rc : shmqi_reader_flush(c);
+        shmqi_past_go(c, &from, past_pos);
+        return shmqi_reader_flush(c);
     }
     if (c->mode == SHMQI_MODE_EXCLUSIVE) {
         if (!shmqi_pin_seek(r, shmqi_group_of(c), &c->floor_word, &low))

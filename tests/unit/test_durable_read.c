@@ -3,6 +3,8 @@
 #include "support/small_shmqd.h"
 #include "support/unit.h"
 
+#include <sys/resource.h>
+
 static struct shmq_topic_attrs mpmc_small(void)
 {
     return t_mpmc(16, 16384);
@@ -385,6 +387,42 @@ TEST(seeking_finds_positions_and_times_in_history)
     small_end(d);
 }
 
+/* Before 2026-11-22 what was held counted as done when it failed. */
+TEST(a_seek_that_fails_lets_go_of_nothing)
+{
+    struct shmq_topic_attrs a = mpmc_small();
+    struct small *d = small_start("t", &a);
+    struct shmq_topic *t = t_open("t");
+    struct shmq_producer *p = t_producer(t);
+    struct shmq_message held[3];
+    struct rlimit old, none;
+    for (uint64_t i = 0; i < 6; i++)
+        t_publish(p, i, 16);
+    (void)small_turn(d);
+    struct shmq_consumer *c = reader(t, "x", SHMQ_GROUP_EXCLUSIVE, 0);
+    for (uint64_t i = 0; i < 3; i++)
+        T_OK(shmq_consumer_receive(c, &held[i]));
+    T_OK(shmq_consumer_release(c, &held[0]));
+    T_EQ(getrlimit(RLIMIT_NOFILE, &old), 0);
+    none = old;
+    none.rlim_cur = 0; /* nothing can be opened */
+    T_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+    struct shmq_start to = t_start(SHMQ_START_TIME, 1);
+    int rc = shmq_consumer_seek(c, &to);
+    T_EQ(setrlimit(RLIMIT_NOFILE, &old), 0);
+    T_RC(rc, SHMQ_ERR_SYS);
+    /* It goes on as if nothing had been asked; and so does the next reader. */
+    T_OK(shmq_consumer_release(c, &held[1]));
+    t_take(c, 3, 16);
+    shmq_consumer_close(c);
+    c = reader(t, "x", SHMQ_GROUP_EXCLUSIVE, 0);
+    take_all(c, 2, 4);
+    shmq_consumer_close(c);
+    shmq_producer_close(p);
+    shmq_topic_close(t);
+    small_end(d);
+}
+
 TEST(seeking_in_an_spsc_topic_finds_records)
 {
     struct shmq_topic_attrs a = t_spsc(8192);
@@ -469,6 +507,7 @@ static const struct CMUnitTest tests[] = {
     T(an_exclusive_group_passes_a_gap_whose_slots_are_still_there),
     T(a_shared_group_passes_a_gap_whose_slots_are_still_there),
     T(seeking_finds_positions_and_times_in_history),
+    T(a_seek_that_fails_lets_go_of_nothing),
     T(seeking_in_an_spsc_topic_finds_records),
     T(members_share_the_history),
 };
