@@ -153,6 +153,9 @@ const char *shmqd_shortage_words(const struct shmqd_log_status *status)
 static void tell_state(
     struct shmqd_topic *topic, const struct shmqd_log_status *status)
 {
+    static const char degraded[] =
+        "works; parts of its history are damaged, or may be lost by a "
+        "power cut (a sync failed; a restart looks at them)";
     static const char *const words[] = {
         [SHMQ_DURABLE_OK] = "is well",
         [SHMQ_DURABLE_LOW_SPACE] =
@@ -161,10 +164,7 @@ static void tell_state(
         [SHMQ_DURABLE_READ_ONLY] = "takes no records",
         [SHMQ_DURABLE_FAILED] =
             "the disk failed twice: takes no records until shmqd is restarted",
-        [SHMQ_DURABLE_DEGRADED] =
-            "works; parts of its history are damaged, or may be lost by a "
-            "power "
-            "cut (a sync failed; a restart looks at them)",
+        [SHMQ_DURABLE_DEGRADED] = degraded,
     };
     static const enum shmqs_level levels[] = {
         [SHMQ_DURABLE_OK] = SHMQS_INFO,

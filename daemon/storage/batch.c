@@ -169,7 +169,7 @@ int shmqd_log_add(struct shmqd_log *log, const struct shmqd_log_chunk *c)
 
 int shmqd_log_pass(struct shmqd_log *log, uint64_t to_pos)
 {
-    struct shmqd_batch *b = log->last;
+    struct shmqd_batch *b;
     if (log->read_only)
         return SHMQ_ERR_READ_ONLY;
     if (!log->begun || to_pos <= log->added_pos)
