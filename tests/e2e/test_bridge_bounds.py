@@ -9,7 +9,6 @@ from bridge_disk import *
 from bridge_peer import *
 
 CREATE_SMALL = bytes(16) + struct.pack("<QQ", 0, 64 << 10) + bytes(40)
-SANITIZED_MIB = 40
 
 
 def resident(w):
@@ -20,7 +19,9 @@ def resident(w):
 
 
 def is_sanitized(w):
-    return resident(w) > SANITIZED_MIB
+    """Sanitizers keep what is freed, so memory says nothing."""
+    with open(f"/proc/{w.bridge.process.pid}/maps") as f:
+        return "san.so" in f.read()
 
 
 def deaf(w):
