@@ -459,7 +459,7 @@ TEST(whoever_closes_gives_back_what_is_not_safe)
 
 static void expire(uint32_t ring, uint32_t kind, uint32_t flags)
 {
-    struct pair p = pair_of(ring, SHMQ_DURABILITY_DISK, 50 * T_MS);
+    struct pair p = pair_of(ring, SHMQ_DURABILITY_DISK, 700 * T_MS);
     struct shmq_consumer_options options = t_options("s", kind);
     struct shmq_consumer *c;
     uint64_t floor;
@@ -468,7 +468,8 @@ static void expire(uint32_t ring, uint32_t kind, uint32_t flags)
     c = t_consumer(p.topic, &options);
     publish(&p, 0, EXPIRED);
     floor = group(p.topic, "s").floor_position;
-    t_sleep_ns(80 * T_MS);
+    /* The one published next must be in time on any machine. */
+    t_sleep_ns(900 * T_MS);
     publish(&p, EXPIRED, 1);
     if (flags & SHMQ_CONSUMER_MANUAL_ACK) {
         struct shmq_message msg;

@@ -5,6 +5,11 @@
 
 #include "support/proc.h"
 
+/* Records published just now must not expire before they are looked at, also on
+ * a machine that stands still for a moment. */
+#define TTL_NS (700 * T_MS)
+#define OLD_NS (900 * T_MS)
+
 static struct shmq_topic *topic_with_ttl(
     uint64_t ttl_ns, uint32_t flags, uint32_t ring)
 {
@@ -234,7 +239,7 @@ static void check_history(struct shmq_consumer *reader, uint64_t tag,
 
 static void old_records_are_skipped(uint32_t ring)
 {
-    struct shmq_topic *topic = topic_with_ttl(40 * T_MS, 0, ring);
+    struct shmq_topic *topic = topic_with_ttl(TTL_NS, 0, ring);
     struct shmq_producer *p = t_producer(topic);
     struct shmq_consumer *x = t_exclusive(topic, "x");
     struct shmq_consumer *s =
@@ -245,7 +250,7 @@ static void old_records_are_skipped(uint32_t ring)
     t_publish_run(p, 0, 2);
     t_take(x, 0, 16); /* in time */
     (void)t_publish_frame(p, 2, 3);
-    t_sleep_ns(80 * T_MS);
+    t_sleep_ns(OLD_NS);
     t_publish_run(p, 5, 2);
     t_take_run(x, 5, 2);
     t_take_run(s, 5, 2);
@@ -284,13 +289,13 @@ static int keep(void *ctx, const struct shmq_message *msg)
 
 TEST(polling_skips_expired_records_too)
 {
-    struct shmq_topic *topic = topic_with_ttl(30 * T_MS, 0, SHMQ_RING_MPMC);
+    struct shmq_topic *topic = topic_with_ttl(TTL_NS, 0, SHMQ_RING_MPMC);
     struct shmq_producer *p = t_producer(topic);
     struct shmq_consumer *x = t_exclusive(topic, "x");
     uint64_t got = 0;
 
     t_publish_run(p, 0, 10);
-    t_sleep_ns(60 * T_MS);
+    t_sleep_ns(OLD_NS);
     t_publish_run(p, 10, 3);
     T_RC(shmq_consumer_poll(x, keep, &got, 0), 3);
     T_EQ(got, 3);
@@ -302,7 +307,7 @@ TEST(polling_skips_expired_records_too)
 
 TEST(with_manual_acknowledgement_expired_records_are_done_too)
 {
-    struct shmq_topic *topic = topic_with_ttl(30 * T_MS, 0, SHMQ_RING_MPMC);
+    struct shmq_topic *topic = topic_with_ttl(TTL_NS, 0, SHMQ_RING_MPMC);
     struct shmq_producer *p = t_producer(topic);
     struct shmq_consumer_options options = t_options("s", SHMQ_GROUP_SHARED);
     struct shmq_consumer *c;
@@ -311,7 +316,7 @@ TEST(with_manual_acknowledgement_expired_records_are_done_too)
     options.flags = SHMQ_CONSUMER_MANUAL_ACK;
     c = t_consumer(topic, &options);
     (void)t_publish_frame(p, 0, 3);
-    t_sleep_ns(60 * T_MS);
+    t_sleep_ns(OLD_NS);
     (void)t_publish(p, 3, 16);
     T_OK(shmq_consumer_receive(c, &msg));
     T_EQ(t_tag(&msg), 3);
@@ -326,14 +331,14 @@ TEST(with_manual_acknowledgement_expired_records_are_done_too)
 TEST(expired_records_go_to_the_dead_letter_topic_when_asked)
 {
     struct shmq_topic *topic =
-        topic_with_ttl(40 * T_MS, SHMQ_TOPIC_TTL_DEAD_LETTER, SHMQ_RING_MPMC);
+        topic_with_ttl(TTL_NS, SHMQ_TOPIC_TTL_DEAD_LETTER, SHMQ_RING_MPMC);
     struct shmq_producer *p = t_producer(topic);
     struct shmq_consumer *s = member(topic, 0), *x = t_exclusive(topic, "x");
     struct shmq_topic *dead;
     struct shmq_consumer *reader;
     uint64_t position = t_publish_frame(p, 0, 2);
 
-    t_sleep_ns(80 * T_MS);
+    t_sleep_ns(OLD_NS);
     (void)t_publish(p, 2, 16);
     t_take(s, 2, 16);
     t_take(x, 2, 16);

@@ -31,7 +31,7 @@
 #include "support/support.h"
 
 #define WAITS 2u /* times that others are counted, for one configuration */
-#define PATIENCE_S 60u /* for one experiment */
+#define PATIENCE_S 240u /* for one experiment */
 
 struct page *page, *second_page;
 _Atomic uint64_t *the_clock;
