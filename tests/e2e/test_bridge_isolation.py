@@ -36,6 +36,24 @@ MIB = 1 << 20
 MEMORY_MAX = (2 * (8 + 64) * 2 + 16 + 2 * SUBSCRIBERS // 100 + 64) * MIB
 
 
+class Told:
+    """What a signal sets. Not a threading.Event: the handler runs in the thread
+    that may hold the event's lock at that moment, and would wait for itself."""
+
+    def __init__(self):
+        self.told = False
+
+    def set(self):
+        self.told = True
+
+    def is_set(self):
+        return self.told
+
+    def wait(self, seconds):
+        time.sleep(seconds)
+        return self.told
+
+
 def hold(context, w, stop):
     """The control: a member that does hold publishers up, because its group is
     one of a topic in memory that blocks. It acknowledges now and then."""
@@ -113,6 +131,7 @@ def one_round(w, how, all_arrive=True):
     is_ready, ready = os.pipe()
     child = os.fork()
     if child == 0:
+        stop = Told()
         signal.signal(signal.SIGTERM, lambda *_: stop.set())
         try:
             crowd(w, how, stop, ready)
